@@ -1,10 +1,10 @@
 """What sampled reports beside a draft cost, and what their agreement is worth.
 
-    python benchmarks/agreement.py [--films 100] [--samples 8] [--temperature 1.0] [--in-flight 2]
+    python benchmarks/agreement.py [--images 100] [--samples 8] [--temperature 1.0] [--in-flight 2]
 
 The demo model reads phantoms that it never saw, a few in flight, each batch once without samples and
 once with them, taking turns. The ratio is of the process' own time, which others do not lengthen. Then
-the drafts' coded findings are counted by their agreement, and how many of them the film bears out.
+the drafts' coded findings are counted by their agreement, and how many of them the image bears out.
 """
 
 import argparse
@@ -32,8 +32,8 @@ FIRST_SEED = 830_000_000  # neither trained on nor tested with
 DRAFT = Decoding(max_new_tokens=256)
 
 
-def film(seed: int) -> tuple[np.ndarray, frozenset[str]]:
-    """Return a synthetic film, float32 [rows, columns] in 0..1, 0 black, and what is on it."""
+def image(seed: int) -> tuple[np.ndarray, frozenset[str]]:
+    """Return a synthetic image, float32 [rows, columns] in 0..1, 0 black, and what is on it."""
     findings = random_findings(np.random.default_rng(seed))
     phantom = draw(seed, rows=512, columns=512, bits_stored=12, findings=findings)
     there = frozenset(one.observation.value for one in findings)
@@ -41,14 +41,14 @@ def film(seed: int) -> tuple[np.ndarray, frozenset[str]]:
 
 
 def read(
-    engine: Engine, films: Sequence[np.ndarray], samples: Sequence[Decoding]
+    engine: Engine, images: Sequence[np.ndarray], samples: Sequence[Decoding]
 ) -> tuple[list[Answer], float]:
-    """Return an answer for each film, all in flight together, and the seconds of processor time."""
+    """Return an answer for each image, all in flight together, and the seconds of processor time."""
     start = time.process_time()
-    with ThreadPoolExecutor(len(films)) as callers:
+    with ThreadPoolExecutor(len(images)) as callers:
         asked = [
             callers.submit(engine.answer, one, Task.REPORT, decoding=DRAFT, samples=samples)
-            for one in films
+            for one in images
         ]
         answers = [one.result() for one in asked]
     return answers, time.process_time() - start
@@ -66,7 +66,7 @@ def coded(answer: Answer) -> list[Finding]:
 def main() -> None:
     """Read, time, count, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--films", type=int, default=100)
+    parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--top-p", type=float, default=0.8)
@@ -83,8 +83,8 @@ def main() -> None:
     ]
     spent, drafts = {False: 0.0, True: 0.0}, list[tuple[Answer, frozenset[str]]]()
     differing = 0
-    for first in range(0, options.films, options.in_flight):
-        batch = [film(FIRST_SEED + first + number) for number in range(options.in_flight)]
+    for first in range(0, options.images, options.in_flight):
+        batch = [image(FIRST_SEED + first + number) for number in range(options.in_flight)]
         pixels = [one for one, _ in batch]
         alone, without = read(engine, pixels, ())
         beside, with_them = read(engine, pixels, samples)
@@ -95,7 +95,7 @@ def main() -> None:
     engine.close()
     count = len(drafts)
     print(
-        f"{count} films: {1000 * spent[False] / count:.0f} ms of processor time a film without samples,"
+        f"{count} images: {1000 * spent[False] / count:.0f} ms of CPU time per image without samples,"
     )
     print(
         f"{1000 * spent[True] / count:.0f} with {options.samples}: "

@@ -1,8 +1,8 @@
 """What the demo model says of phantoms that it has not seen, through the service's real path.
 
-    python benchmarks/demo_model.py [--films 1000] [--model FOLDER] [--size 1024] [--json FILE]
+    python benchmarks/demo_model.py [--images 1000] [--model FOLDER] [--size 1024] [--json FILE]
 
-Each film is drawn at its own size, bit depth, window and polarity, written as a DX object and read as
+Each image is drawn at its own size, bit depth, window and polarity, written as a DX object and read as
 the service reads: `dicom.pixels.frame.load_frame`, the model's preprocessing, greedy text. The text is
 labelled by `workers.labeller.findings` and held against what was drawn. Then the six findings and
 normality are asked for, and the probability of "Yes" against "No" is compared with how often it is so.
@@ -30,7 +30,7 @@ from workers.model.checkpoints.cxr_llava import CxrLlava
 from workers.model.networks.multimodal import Passage
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task
 from workers.model.vlm import Decoding
-from workers.training.films import Plan, phantom_of, plan, write_film
+from workers.training.images import Plan, phantom_of, plan, write_image
 
 LIMITS = PixelLimits(max_pixels=2**26, max_bytes=2**28)
 SIDED = (
@@ -45,7 +45,7 @@ BINS = np.linspace(0, 1, 11)
 
 @dataclass
 class Tally:
-    """What was said and what is true, a row for each film."""
+    """What was said and what is true, a row for each image."""
 
     predicted: list[list[bool]] = field(default_factory=list)
     true: list[list[bool]] = field(default_factory=list)
@@ -56,13 +56,13 @@ class Tally:
 
 
 def frame_of(one: Plan, folder: Path) -> np.ndarray:
-    """Return a planned film as the service decodes it."""
+    """Return a planned image as the service decodes it."""
     phantom = phantom_of(one)
-    return load_frame(write_film(phantom, one, folder / "film.dcm"), LIMITS).pixels
+    return load_frame(write_image(phantom, one, folder / "image.dcm"), LIMITS).pixels
 
 
 def chances(model: CxrLlava, frame: np.ndarray) -> list[float]:
-    """Return the probability of "Yes" against "No" for each of the six, and for a normal film."""
+    """Return the probability of "Yes" against "No" for each of the six, and for a normal image."""
     yes, no = (
         model.tokenizer.encode(f"[/INST] {word}")[len(model.tokenizer.encode("[/INST]"))]
         for word in ("Yes", "No")
@@ -70,17 +70,17 @@ def chances(model: CxrLlava, frame: np.ndarray) -> list[float]:
     grey = preprocess.pixel_values(preprocess.grey_image(frame), model.config.vision)
     found = []
     with torch.inference_mode():
-        film = model.network.image_tokens(torch.from_numpy(grey))
+        image = model.network.image_tokens(torch.from_numpy(grey))
         for question in (*IS_THERE.values(), IS_NORMAL):
             prompt = prompts.render(prompts.chat(Task.QUESTION, question))
-            embeds = model.network.splice(prompts.prompt_ids(model.tokenizer, prompt), film)
+            embeds = model.network.splice(prompts.prompt_ids(model.tokenizer, prompt), image)
             logits = Passage(model.network, slots=len(embeds)).read(embeds)[0]
             found.append(float(torch.softmax(logits[[yes, no]], 0)[0]))
     return found
 
 
 def read(model: CxrLlava, one: Plan, folder: Path, tally: Tally) -> None:
-    """Read one film and note what was said of it."""
+    """Read one image and note what was said of it."""
     frame = frame_of(one, folder)
     answer = model.answer(frame, Task.REPORT, decoding=Decoding(max_new_tokens=256))
     found = {finding.observation: finding for finding in label(answer.text)}
@@ -103,7 +103,7 @@ def read(model: CxrLlava, one: Plan, folder: Path, tally: Tally) -> None:
 
 
 def read_all(task: tuple[Path, int | None, tuple[int, ...]]) -> Tally:
-    """Read the films of some seeds, in a process of its own."""
+    """Read the images of some seeds, in a process of its own."""
     where, size, seeds = task
     torch.set_num_threads(1)
     model = cxr_llava.load(where)
@@ -143,7 +143,7 @@ def scores(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
 
 
 def results(tally: Tally) -> dict[str, dict[str, float]]:
-    """Return a row for each finding, and one for normal films."""
+    """Return a row for each finding, and one for normal images."""
     predicted, true, asked = (
         np.array(tally.predicted),
         np.array(tally.true),
@@ -177,7 +177,7 @@ def calibration(tally: Tally) -> list[tuple[float, float, int]]:
 
 def table(tally: Tally, seconds: float) -> str:
     """Return the results in words."""
-    lines = [f"{'':18}{'P':>7}{'R':>7}{'F1':>7}{'sides':>7}{'asked F1':>10}{'films':>7}"]
+    lines = [f"{'':18}{'P':>7}{'R':>7}{'F1':>7}{'sides':>7}{'asked F1':>10}{'images':>7}"]
     rows = results(tally)
     for name, row in rows.items():
         side = f"{row['sides']:7.3f}" if "sides" in row else " " * 7
@@ -196,21 +196,21 @@ def table(tally: Tally, seconds: float) -> str:
     lines.append(f"\nprobability of Yes against how often it is so (expected error {error:.3f})")
     lines += [f"{mean:8.3f}{share:8.3f}{count:8}" for mean, share, count in bins]
     count = len(tally.predicted)
-    lines.append(f"\n{count} films in {seconds:.0f} s, {tally.tokens / count:.0f} tokens a report")
+    lines.append(f"\n{count} images in {seconds:.0f} s, {tally.tokens / count:.0f} tokens a report")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--films", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--model", type=Path, default=shipped.FOLDER)
     parser.add_argument("--first-seed", type=int, default=900_000_000)
-    parser.add_argument("--size", type=int, help="rows and columns of every film")
+    parser.add_argument("--size", type=int, help="rows and columns of every image")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
     begun = time.monotonic()
-    seeds = range(options.first_seed, options.first_seed + options.films)
+    seeds = range(options.first_seed, options.first_seed + options.images)
     tasks = [
         (options.model, options.size, tuple(seeds[n : n + CHUNK]))
         for n in range(0, len(seeds), CHUNK)

@@ -4,10 +4,10 @@
 
 Without an option it takes four minutes on two quiet cores. Random weights of CXR-LLaVA v2's
 architecture, which never end an answer by themselves, so that each has exactly --new-tokens tokens. The
-plain loop asks one film after another, one token at a time, as the original code does; half of it runs
+plain loop asks one image after another, one token at a time, as the original code does; half of it runs
 before the engine and half behind. The roofline is what the bytes that each step must read (weights once,
 each row's keys and values) take at the bandwidth that a large copy reaches on the same device; reading
-the films is not in it.
+the images is not in it.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """`wetread evaluate` on unseen phantoms: F1 of the shipped model, and whether worse ones are found.
 
-    python benchmarks/evaluate_phantoms.py OUT [--films 1000] [--worse 200] [--noise 0.5]
+    python benchmarks/evaluate_phantoms.py OUT [--images 1000] [--worse 200] [--noise 0.5]
 
 In OUT the phantoms are written (benchmarks/phantom_studies.py) and evaluated by the shipped model; its
 F1 must be those of benchmarks/demo_model.py on the same seeds. Then two worse models are compared with
@@ -88,7 +88,7 @@ def evaluate(studies: Path, truth: Path, out: Path, *options: str, **settings: s
 def subset(folder: Path, count: int) -> Path:
     """Return a list of the first studies, as a CSV table."""
     path = folder / f"first-{count}.csv"
-    names = [f"films/{FIRST_SEED + number}.dcm" for number in range(count)]
+    names = [f"images/{FIRST_SEED + number}.dcm" for number in range(count)]
     path.write_text("file\n" + "\n".join(names) + "\n")
     return path
 
@@ -109,24 +109,24 @@ def told(metrics: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--films", type=int, default=1000)
-    parser.add_argument("--worse", type=int, default=200, help="films for the noised model")
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--worse", type=int, default=200, help="images for the noised model")
     parser.add_argument(
         "--noise", type=float, default=0.5, help="standard deviations of the weights"
     )
     options = parser.parse_args()
     folder = options.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    films, truth = folder / "films", folder / "labels.csv"
+    images, truth = folder / "images", folder / "labels.csv"
     if not truth.exists():
-        write_all(folder, range(FIRST_SEED, FIRST_SEED + options.films))
-    whole = evaluate(films, truth, folder / "out")
+        write_all(folder, range(FIRST_SEED, FIRST_SEED + options.images))
+    whole = evaluate(images, truth, folder / "out")
     for name, each in whole["figures"]["findings"].items():
         print(f"{name:18}{each['f1']['value']:7.3f}")
     print(f"mean F1 of the six {whole['figures']['together']['macro_defined']['value']:.3f}")
     turned = turned_around(folder / "out", folder / "turned")
     against = ("--compare", str(folder / "out"))
-    print("sentences turned around:", told(evaluate(films, truth, turned, *against)))
+    print("sentences turned around:", told(evaluate(images, truth, turned, *against)))
     copy = noised(folder / f"noised-{options.noise:g}", options.noise)
     settings = {"model": "cxr-llava-v2", "model_dir": str(copy), "demo_reads_patients": "true"}
     first = subset(folder, options.worse)

@@ -3,10 +3,10 @@
     python benchmarks/faults.py [--faults 60] [--every 3] [--scale 0.1] [--database sqlite] [--seed N]
 
 A real site on loopback (`wetread up` with the tiny model, Redis, SQLite or PostgreSQL, Orthanc behind a
-proxy that misbehaves) takes studies of synthetic films from several senders (storescu, dcmsend,
-STOW-RS), each of which sends a film until it is acknowledged, some twice, some with a better film
+proxy that misbehaves) takes studies of synthetic images from several senders (storescu, dcmsend,
+STOW-RS), each of which sends an image until it is acknowledged, some twice, some with a better image
 later. Meanwhile faults are done at moments drawn from the seed: docs/reliability.md says which. When the
-last is over nobody touches anything; then each acknowledged film is accounted for in the PACS.
+last is over nobody touches anything; then each acknowledged image is accounted for in the PACS.
 
 Time limits of the service and the lengths of the faults are those of daily use times `--scale`.
 Prints a tally; ends with status 1, and what is needed to do it again, when one promise was broken.
@@ -33,7 +33,7 @@ import redis
 from fault_injection.apart import held_apart
 from fault_injection.catalogue import Kind, kinds
 from fault_injection.faults import Absent, Felt
-from fault_injection.load import Films, Sender, SentStudy
+from fault_injection.load import Sender, SentStudy, SyntheticImages
 from fault_injection.silent_cut import enter_own_network
 from fault_injection.site import Plan, Site
 from fault_injection.verification import Account, Watch, account, open_jobs, void_results
@@ -177,7 +177,7 @@ def report(site: Site, torment: Torment, senders: Sequence[Sender], found: Accou
     print(f"{len(jobs)} jobs: {', '.join(f'{n} {state}' for state, n in sorted(states.items()))}")
     print(
         f"{found.objects} objects in the PACS, {found.drafts} of them drafts, with {found.texts[0]} "
-        f"different texts about {found.texts[1]} pictures; {found.removed} films removed early, "
+        f"different texts about {found.texts[1]} pictures; {found.removed} images removed early, "
         f"{found.unseen} of which nobody had seen in the spool"
     )
     print(
@@ -194,9 +194,9 @@ def report(site: Site, torment: Torment, senders: Sequence[Sender], found: Accou
 
 def _report_load(senders: Sequence[Sender]) -> None:
     studies = [study for sender in senders for study in sender.studies]
-    films = [film for study in studies for film in study.films]
+    images = [image for study in studies for image in study.images]
     print(
-        f"{len(studies)} studies, {len(films)} films, {sum(film.acknowledged for film in films)} "
+        f"{len(studies)} studies, {len(images)} images, {sum(image.acknowledged for image in images)} "
         f"acknowledgements; {sum(sender.failures for sender in senders)} of "
         f"{sum(sender.tries for sender in senders)} associations and requests had to be repeated"
     )
@@ -214,11 +214,11 @@ def _planned(options: argparse.Namespace) -> Plan:
 def run(folder: Path, options: argparse.Namespace) -> int:
     """Return how many promises were broken."""
     site = Site(folder, _planned(options))
-    films = Films(folder / "films", options.seed)
+    images = SyntheticImages(folder / "images", options.seed)
     plan = list(drawn(kinds(site), options.faults, options.every, random.Random(options.seed)))
     torment = Torment(site, options.seed, folder / "faults.log")
     senders = [
-        Sender(site, films, number=number, seed=options.seed, pause=options.pause)
+        Sender(site, images, number=number, seed=options.seed, pause=options.pause)
         for number in range(options.senders)
     ]
     watch = Watch(site, senders)

@@ -108,7 +108,7 @@ def store(message: int, uid: bytes) -> list[bytes]:
         return struct.pack("<HH2sH", group, tag, vr, len(padded)) + padded
 
     data = element(8, 0x16, b"UI", CR) + element(8, 0x18, b"UI", uid)
-    data += element(0x10, 0x10, b"PN", b"Fuzz^Film") + element(0x20, 0x0D, b"UI", b"1.2.3")
+    data += element(0x10, 0x10, b"PN", b"Fuzz^Image") + element(0x20, 0x0D, b"UI", b"1.2.3")
     data += element(0x20, 0x0E, b"UI", b"1.2.4") + element(0x28, 0x10, b"US", b"\x10\0")
     data += struct.pack("<HH2s2xL", 0x7FE0, 0x10, b"OW", 512) + bytes(range(256)) * 2
     third = len(data) // 3

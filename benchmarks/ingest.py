@@ -1,9 +1,9 @@
 """Receivers side by side: Wetread's, Orthanc's and DCMTK's, in one interleaved run.
 
-    python benchmarks/ingest.py --peers [--quick] [--films A,B,C] [--associations 1,4,16,64]
+    python benchmarks/ingest.py --peers [--quick] [--images A,B,C] [--associations 1,4,16,64]
                                 [--repeat 5] [--receivers wetread,...] [--keep] [--results FILE]
 
-Films: A 0.5 MB and B 10 MB uncompressed, C about 4 MB JPEG lossless; synthetic, with UIDs of their own
+Images: A 0.5 MB and B 10 MB uncompressed, C about 4 MB JPEG lossless; synthetic, with UIDs of their own
 in every run. The sender is DCMTK's dcmsend, one process for each association. Wetread runs as `wetread
 receive` with sync and its database row; the others with their defaults and as fast as they can be set.
 Every round visits all receivers before the next; a first one, which does not count, warms processes and
@@ -12,7 +12,7 @@ of Wetread over those of Orthanc and storescp at their best.
 
 Nothing is deleted before the end: for each new file ext4 looks at all that were deleted beside it in the
 last five minutes, which made 0.02 ms 1 ms. So don't begin soon after deleting thousands. The content of
-large films is given back after each kind and number, or when the disk is full; with --keep it stays:
+large images is given back after each kind and number, or when the disk is full; with --keep it stays:
 the host of a virtual machine may take memory that is free, and getting it again costs whoever writes
 next 2 s of CPU a GB.
 """
@@ -45,7 +45,7 @@ from pydicom import dcmread
 
 from dicom.phantom import as_dataset, draw, write
 
-# Objects in a run, by film and associations: long enough to measure, short enough to repeat.
+# Objects in a run, by image and associations: long enough to measure, short enough to repeat.
 # Starting a sender takes 10 to 20 ms of a core, so that of 64 a second: that must not be half the run.
 COUNTS: Final = {"A": (128, 256, 384, 512), "B": (32, 64, 96, 256), "C": (32, 64, 128, 512)}
 SIZES: Final = {"A": (512, 512), "B": (2500, 2048), "C": (2500, 2048)}
@@ -138,11 +138,11 @@ def storescp(*, best: bool, synced: bool = False) -> Receiver:
     """Return DCMTK's storescp; with `synced`, fsync at every fclose is forced upon it."""
 
     def command(folder: Path, port: int) -> list[str]:
-        (folder / "films").mkdir()
+        (folder / "images").mkdir()
         faster = ["--max-pdu", "131072"] if best else []
         program = ["storescp", "--fork", "+xa", "-aet", "WETREAD", *faster]
         preload = ["env", f"LD_PRELOAD={sync_library(folder)}"] if synced else []
-        return [*preload, *program, "-od", str(folder / "films"), str(port)]
+        return [*preload, *program, "-od", str(folder / "images"), str(port)]
 
     what = ("best, fsync" if synced else "best, no fsync") if best else "defaults, no fsync"
     return Receiver(f"storescp, {what}", command, best_sockets(best))
@@ -244,13 +244,13 @@ class Running:
         self._log.close()
 
 
-def master_film(film: str, folder: Path) -> bytes:
-    """Return one synthetic film of a kind, as a PS3.10 file."""
-    rows, columns = SIZES[film]
+def master_image(image: str, folder: Path) -> bytes:
+    """Return one synthetic image of a kind, as a PS3.10 file."""
+    rows, columns = SIZES[image]
     drawn = as_dataset(draw(seed=1, rows=rows, columns=columns), seed=1)
-    path = folder / f"{film}.dcm"
+    path = folder / f"{image}.dcm"
     write(drawn, path)
-    if film == "C":
+    if image == "C":
         compressed = folder / "compressed.dcm"
         subprocess.run(["dcmcjpeg", "+e1", path, compressed], check=True)
         path = compressed
@@ -258,30 +258,30 @@ def master_film(film: str, folder: Path) -> bytes:
 
 
 def write_run(master: bytes, count: int, folder: Path) -> list[Path]:
-    """Write `count` films that differ in their UIDs, which keep their lengths."""
+    """Write `count` images that differ in their UIDs, which keep their lengths."""
     path = folder / "master.dcm"
     path.write_bytes(master)
     header = dcmread(path, stop_before_pixels=True)
     path.unlink()
     uids = [str(header.SOPInstanceUID), str(header.SeriesInstanceUID), str(header.StudyInstanceUID)]
     run = np.random.default_rng().integers(10**11)
-    films = []
+    images = []
     for number in range(count):
         # The first megabyte holds all of them; the rest is not copied.
         head = master[: 2**20]
         for each in dict.fromkeys(uids):
             tail = f"{(run + number) % 10**12:012d}"
             head = head.replace(each.encode(), each[:-12].encode() + tail.encode())
-        films.append(folder / f"{number:05d}.dcm")
-        with films[-1].open("wb") as file:
+        images.append(folder / f"{number:05d}.dcm")
+        with images[-1].open("wb") as file:
             file.write(head)
             file.write(memoryview(master)[2**20 :])
-    return films
+    return images
 
 
-def send(running: Running, films: list[Path], associations: int) -> tuple[float, int]:
-    """Send the films over so many associations; return the seconds and how many failed."""
-    parts = [films[number::associations] for number in range(associations)]
+def send(running: Running, images: list[Path], associations: int) -> tuple[float, int]:
+    """Send the images over so many associations; return the seconds and how many failed."""
+    parts = [images[number::associations] for number in range(associations)]
     environment = {**os.environ, **QUICK_SOCKETS}
     begun = time.perf_counter()
     senders = [
@@ -306,10 +306,10 @@ def send(running: Running, films: list[Path], associations: int) -> tuple[float,
         listener.join()
     seconds = time.perf_counter() - begun
     stored = sum(len(re.findall(r"Received C-STORE Response \(Success\)", log)) for log in outputs)
-    return seconds, len(films) - stored
+    return seconds, len(images) - stored
 
 
-def measure(running: Running, film: str, films: list[Path], associations: int) -> Measured:
+def measure(running: Running, image: str, images: list[Path], associations: int) -> Measured:
     """Return one run's figures."""
     before, peak, over = running.cpu(), 0.0, threading.Event()
 
@@ -320,16 +320,16 @@ def measure(running: Running, film: str, films: list[Path], associations: int) -
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    size = sum(path.stat().st_size for path in films)
-    seconds, failures = send(running, films, associations)
+    size = sum(path.stat().st_size for path in images)
+    seconds, failures = send(running, images, associations)
     time.sleep(0.3)
     over.set()
     watcher.join()
     return Measured(
         receiver=running.receiver.name,
-        film=film,
+        image=image,
         associations=associations,
-        objects=len(films),
+        objects=len(images),
         failures=failures,
         seconds=seconds,
         megabytes=size / 1e6,
@@ -356,23 +356,23 @@ def compare(arguments: argparse.Namespace) -> list[Measured]:
     measured = []
     # The senders' files lie in memory; the receivers' on the disk of the working folder.
     with (
-        tempfile.TemporaryDirectory(dir="/dev/shm") as films_folder,
+        tempfile.TemporaryDirectory(dir="/dev/shm") as images_folder,
         tempfile.TemporaryDirectory(dir=arguments.folder) as folder,
     ):
-        for film in arguments.films.split(","):
-            master = master_film(film, Path(films_folder))
+        for image in arguments.images.split(","):
+            master = master_image(image, Path(images_folder))
             for associations in map(int, arguments.associations.split(",")):
-                cell = Path(folder, f"{film}{associations}")
+                cell = Path(folder, f"{image}{associations}")
                 cell.mkdir()
                 with receivers_up(arguments.receivers.split(","), cell) as running:
-                    measured += run_cell(arguments, film, master, associations, running, cell)
+                    measured += run_cell(arguments, image, master, associations, running, cell)
                 if not arguments.keep:
                     empty_files(cell)
     return measured
 
 
 def empty_files(folder: Path) -> None:
-    """Give the disk back what films hold; their files stay, and what receivers still write."""
+    """Give the disk back what images hold; their files stay, and what receivers still write."""
     for path in folder.rglob("*"):
         if path.name.startswith(RECORDS) or not path.is_file():
             continue
@@ -388,29 +388,29 @@ def make_room(folder: Path, size: int) -> None:
 
 def run_cell(
     arguments: argparse.Namespace,
-    film: str,
+    image: str,
     master: bytes,
     associations: int,
     running: list[Running],
     cell_folder: Path,
 ) -> list[Measured]:
-    """Return the figures of one kind of film and number of associations, all receivers in turn."""
+    """Return the figures of one kind of image and number of associations, all receivers in turn."""
     cell = []
     step = min(range(4), key=lambda at: abs((1, 4, 16, 64)[at] - associations))
-    count = max(associations, COUNTS[film][step] // (4 if arguments.quick else 1))
+    count = max(associations, COUNTS[image][step] // (4 if arguments.quick else 1))
     for turn in range(-1, arguments.repeat):
         if not arguments.keep:
             make_room(cell_folder, len(running) * count * len(master))
         # Back and forth, so that nobody is always the first or after the same neighbour.
         for each in running if turn % 2 == 0 else reversed(running):
             with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-                films = write_run(master, count, Path(folder))
-                one = measure(each, film, films, associations)
+                images = write_run(master, count, Path(folder))
+                one = measure(each, image, images, associations)
             if turn < 0:
                 continue
             cell.append(one)
             print(
-                f"{one.film} x{one.associations:<3d} {one.receiver:28s} {one.mb_per_s:7.0f} MB/s "
+                f"{one.image} x{one.associations:<3d} {one.receiver:28s} {one.mb_per_s:7.0f} MB/s "
                 f"{one.objects_per_s:7.1f}/s {one.cpu_per_gb:5.2f} s/GB {one.peak_mb:5.0f} MB "
                 f"{one.failures} failed",
                 flush=True,
@@ -422,7 +422,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", action="store_true", help="all receivers, not Wetread's alone")
     parser.add_argument("--quick", action="store_true", help="few objects, two runs")
-    parser.add_argument("--films", default="A,B,C")
+    parser.add_argument("--images", default="A,B,C")
     parser.add_argument("--associations", default="1,4,16,64")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--receivers", default="")

@@ -4,7 +4,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Final
 
-# What Wetread is held against: objects of one film are equally long, so MB/s and objects/s are as one.
+# What Wetread is held against: objects of one image are equally long, so MB/s and objects/s are as one.
 PEERS: Final = ("Orthanc, best", "storescp, best, fsync")
 
 
@@ -13,7 +13,7 @@ class Measured:
     """One run of one receiver."""
 
     receiver: str
-    film: str
+    image: str
     associations: int
     objects: int
     failures: int
@@ -42,13 +42,13 @@ def as_table(measured: list[Measured]) -> str:
     """Return the medians as a table in Markdown."""
     lines = [
         (
-            "| film | associations | receiver | MB/s, median (least-most) | objects/s | CPU s/GB | "
+            "| image | associations | receiver | MB/s, median (least-most) | objects/s | CPU s/GB | "
             "peak MB | failures | runs |"
         ),
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for cell in dict.fromkeys((one.film, one.associations, one.receiver) for one in measured):
-        runs = [one for one in measured if (one.film, one.associations, one.receiver) == cell]
+    for cell in dict.fromkeys((one.image, one.associations, one.receiver) for one in measured):
+        runs = [one for one in measured if (one.image, one.associations, one.receiver) == cell]
         rates = [one.mb_per_s for one in runs]
         lines.append(
             f"| {cell[0]} | {cell[1]} | {cell[2]} | {statistics.median(rates):.0f} "
@@ -67,17 +67,17 @@ def as_ratios(measured: list[Measured]) -> str:
     Runs of one round are compared with each other; the median of their ratios, the least and the most.
     """
     lines = [
-        "| film | associations | receiver | " + " | ".join(f"/ {peer}" for peer in PEERS) + " |"
+        "| image | associations | receiver | " + " | ".join(f"/ {peer}" for peer in PEERS) + " |"
     ]
     lines.append("|---" * (3 + len(PEERS)) + "|")
-    for film, associations in dict.fromkeys((one.film, one.associations) for one in measured):
+    for image, associations in dict.fromkeys((one.image, one.associations) for one in measured):
         rates: dict[str, list[float]] = {}
         for one in measured:
-            if (one.film, one.associations) == (film, associations):
+            if (one.image, one.associations) == (image, associations):
                 rates.setdefault(one.receiver, []).append(one.mb_per_s)
         for name in [name for name in rates if name.startswith("wetread")]:
             cells = [ratio(rates[name], rates.get(peer, [])) for peer in PEERS]
-            lines.append(f"| {film} | {associations} | {name} | {' | '.join(cells)} |")
+            lines.append(f"| {image} | {associations} | {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

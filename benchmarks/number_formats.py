@@ -1,8 +1,8 @@
 """How many reports change with the number format, and with who else is in the batch.
 
-    python benchmarks/number_formats.py [--films 100] [--formats float32 bfloat16 ...] [--in-flight 16]
+    python benchmarks/number_formats.py [--images 100] [--formats float32 bfloat16 ...] [--in-flight 16]
 
-The demo model reads so many phantoms that it never saw, in each format, one film after another and many
+The demo model reads so many phantoms that it never saw, in each format, one image after another and many
 at once. A line says how many reports differ from float32's, how many of those in what they find (the
 fourteen observations with presence and side), and how many differ between alone and together.
 """
@@ -28,8 +28,8 @@ FORMATS = ("float32", "bfloat16", "float16", *QUANTISED)
 FIRST_SEED = 810_000_000  # neither trained on nor tested with
 
 
-def film(seed: int) -> np.ndarray:
-    """Return a synthetic film, float32 [rows, columns] in 0..1, 0 black."""
+def image(seed: int) -> np.ndarray:
+    """Return a synthetic image, float32 [rows, columns] in 0..1, 0 black."""
     findings = random_findings(np.random.default_rng(seed))
     phantom = draw(seed, rows=512, columns=512, bits_stored=12, findings=findings)
     return phantom.pixels.astype(np.float32) / 4095
@@ -40,8 +40,8 @@ def found(text: str) -> tuple:
     return tuple((one.observation, one.presence, one.side) for one in label(text))
 
 
-def reports(name: str, films: Sequence[np.ndarray], in_flight: int) -> tuple[list[str], list[str]]:
-    """Return what the model writes of each film, alone and together, in the format called `name`."""
+def reports(name: str, images: Sequence[np.ndarray], in_flight: int) -> tuple[list[str], list[str]]:
+    """Return what the model writes of each image, alone and together, in the format called `name`."""
     bits = name if name in QUANTISED else "none"
     where = place("cpu", "float32" if bits != "none" else name, quantisation=bits, rows=in_flight)
     engine = Engine(registry.load("demo", Path(), where), rows=in_flight)
@@ -49,9 +49,9 @@ def reports(name: str, films: Sequence[np.ndarray], in_flight: int) -> tuple[lis
     def ask(one: np.ndarray) -> str:
         return engine.answer(one, Task.REPORT, decoding=Decoding(max_new_tokens=256)).text
 
-    alone = [ask(one) for one in films]
+    alone = [ask(one) for one in images]
     with ThreadPoolExecutor(in_flight) as callers:
-        together = list(callers.map(ask, films))
+        together = list(callers.map(ask, images))
     engine.close()
     return alone, together
 
@@ -65,17 +65,17 @@ def differing(these: Sequence[str], those: Sequence[str]) -> tuple[int, int]:
 def main() -> None:
     """Read, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--films", type=int, default=100)
+    parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     parser.add_argument("--in-flight", type=int, default=16)
     options = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    films = [film(FIRST_SEED + number) for number in range(options.films)]
-    exact, _ = reports("float32", films, 1)
+    images = [image(FIRST_SEED + number) for number in range(options.images)]
+    exact, _ = reports("float32", images, 1)
     print("{:>10} {:>22} {:>22}".format("", "not as float32", "together, not as alone"))
     print("{:>10} {:>11}{:>11} {:>11}{:>11}".format("", *("text", "findings") * 2))
     for name in options.formats:
-        alone, together = reports(name, films, options.in_flight)
+        alone, together = reports(name, images, options.in_flight)
         counts = (*differing(alone, exact), *differing(together, alone))
         print("{:>10} {:>11}{:>11} {:>11}{:>11}".format(name, *counts), flush=True)
 

@@ -2,7 +2,7 @@
 
     python benchmarks/outputs.py [--studies 20] [--json]
 
-Films are phantoms of the size that detectors give. Every object is built, passed through the gate and
+Images are phantoms of the size that detectors give. Every object is built, passed through the gate and
 encoded, as the reading worker does it; nothing is written to disk.
 """
 
@@ -59,43 +59,43 @@ def main() -> None:
         show_memory()
         return
     phantom = draw(1, rows=ROWS, columns=COLUMNS)
-    film = as_dataset(phantom)
-    del film.PixelData
+    image = as_dataset(phantom)
+    del image.PixelData
     pixels = (phantom.pixels / (2**phantom.bits_stored - 1)).astype(np.float32)
-    draft = draft_of(film)
-    whole(draft, film, pixels)  # fonts and code tables are loaded once in a process
+    draft = draft_of(image)
+    whole(draft, image, pixels)  # fonts and code tables are loaded once in a process
     result = {
         "machine": f"{platform.processor() or platform.machine()}, {psutil.cpu_count()} cores",
         "load": psutil.getloadavg()[0],
-        "film": f"{ROWS} x {COLUMNS}",
-        "all objects": measured(lambda n: whole(revised(draft, n), film, pixels), options.studies),
-        "steps": steps(draft, film, pixels, options.studies),
+        "image": f"{ROWS} x {COLUMNS}",
+        "all objects": measured(lambda n: whole(revised(draft, n), image, pixels), options.studies),
+        "steps": steps(draft, image, pixels, options.studies),
         "memory": memory(),
-        "bytes": {o.kind: len(encode(o)) for o in build(draft, film, pixels, EQUIPMENT)},
+        "bytes": {o.kind: len(encode(o)) for o in build(draft, image, pixels, EQUIPMENT)},
     }
     print(json.dumps(result, indent=1) if options.json else as_text(result))
 
 
-def whole(draft: DraftReport, film: Dataset, pixels: Pixels) -> None:
-    for output in build(draft, film, pixels, EQUIPMENT):
+def whole(draft: DraftReport, image: Dataset, pixels: Pixels) -> None:
+    for output in build(draft, image, pixels, EQUIPMENT):
         encode(output)
 
 
 def steps(
-    draft: DraftReport, film: Dataset, pixels: Pixels, studies: int
+    draft: DraftReport, image: Dataset, pixels: Pixels, studies: int
 ) -> dict[str, dict[str, float]]:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     made = {
-        "draft report": lambda: draft_report(draft, film, EQUIPMENT),
-        "findings": lambda: findings_report(draft, film, EQUIPMENT),
-        "annotated film": lambda: overlay(draft, film, pixels, EQUIPMENT),
-        "report page": lambda: report_page(draft, film, EQUIPMENT),
+        "draft report": lambda: draft_report(draft, image, EQUIPMENT),
+        "findings": lambda: findings_report(draft, image, EQUIPMENT),
+        "annotated image": lambda: overlay(draft, image, pixels, EQUIPMENT),
+        "report page": lambda: report_page(draft, image, EQUIPMENT),
     }
     found = {name: measured(lambda _, m=make: m(), studies) for name, make in made.items()}
     objects = [make() for make in made.values()]
     drawing = measured(lambda _: overlay_image(draft, pixels, EQUIPMENT, moment), studies)
     found["  of which drawing"] = drawing
-    found["gate"] = measured(lambda _: [check(each, film) for each in objects], studies)
+    found["gate"] = measured(lambda _: [check(each, image) for each in objects], studies)
     files = [Output(kind="overlay", dataset=as_file(each)) for each in objects]
     found["encoding"] = measured(lambda _: [encode(each) for each in files], studies)
     return found
@@ -112,7 +112,7 @@ def measured(work: Callable[[int], object], studies: int) -> dict[str, float]:
 
 
 def memory() -> dict[str, float]:
-    """Return resident MiB of a fresh process: with libraries and film, and at most while building."""
+    """Return resident MiB of a fresh process: with libraries and image, and at most while building."""
     command = [sys.executable, __file__, "--in-a-fresh-process"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
@@ -122,10 +122,10 @@ def memory() -> dict[str, float]:
 def show_memory() -> None:
     """Print what `memory` returns, from the process that is measured."""
     pixels = np.full((ROWS, COLUMNS), 0.5, np.float32)
-    film = as_dataset(draw(1, rows=256, columns=256))
-    film.Rows, film.Columns = ROWS, COLUMNS
+    image = as_dataset(draw(1, rows=256, columns=256))
+    image.Rows, image.Columns = ROWS, COLUMNS
     before = psutil.Process().memory_info().rss / 2**20
-    whole(draft_of(film), film, pixels)
+    whole(draft_of(image), image, pixels)
     # VmHWM: ru_maxrss of a started program begins with what its parent had.
     status = Path("/proc/self/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
@@ -136,7 +136,7 @@ def revised(draft: DraftReport, number: int) -> DraftReport:
     return replace(draft, revision=number + 1)
 
 
-def draft_of(film: Dataset) -> DraftReport:
+def draft_of(image: Dataset) -> DraftReport:
     """Return a draft of the usual length with the six findings, three of them located."""
     observations = list(Observation)[:6]
     findings = tuple(
@@ -150,11 +150,11 @@ def draft_of(film: Dataset) -> DraftReport:
         for number, observation in enumerate(observations)
     )
     return DraftReport(
-        study_instance_uid=film.StudyInstanceUID,
+        study_instance_uid=image.StudyInstanceUID,
         source=SourceImage(
-            sop_instance_uid=film.SOPInstanceUID,
-            sop_class_uid=film.SOPClassUID,
-            series_instance_uid=film.SeriesInstanceUID,
+            sop_instance_uid=image.SOPInstanceUID,
+            sop_class_uid=image.SOPClassUID,
+            series_instance_uid=image.SeriesInstanceUID,
             rows=ROWS,
             columns=COLUMNS,
         ),
@@ -175,7 +175,7 @@ def box(left: float) -> Region:
 
 
 def as_text(result: dict[str, Any]) -> str:
-    lines = [f"{result['machine']}, load {result['load']:.1f}, film {result['film']}"]
+    lines = [f"{result['machine']}, load {result['load']:.1f}, image {result['image']}"]
     rows = {"all objects, built and encoded": result["all objects"], **result["steps"]}
     lines += [
         f"{n:32s} {r['median_ms']:8.1f} ms  worst {r['worst_ms']:8.1f}" for n, r in rows.items()

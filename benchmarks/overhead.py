@@ -3,7 +3,7 @@
     python benchmarks/overhead.py [--studies 100] [--size 1024]
 
 Starts a whole Wetread (`wetread up`, tiny model) and a real Orthanc on loopback, sends synthetic
-studies of one film each, and watches Orthanc's change log until it holds each draft report. The time
+studies of one image each, and watches Orthanc's change log until it holds each draft report. The time
 inside the model, which the draft itself records, is taken off. First one study after another, then
 all at once. Peers wait 6 s (MONAI Deploy) to 60 s (mercure) before they begin (docs/performance.md).
 """
@@ -77,7 +77,7 @@ class Arrivals(threading.Thread):
 
 
 def send(port: int, path: Path) -> float:
-    """Send one film; return the moment at which the release was requested."""
+    """Send one image; return the moment at which the release was requested."""
     peer = Peer(host="127.0.0.1", port=port, called="WETREAD", calling=MODALITY)
     with associate(peer, Part10File.read(path).contexts()) as association:
         status = association.send_c_store(path)
@@ -86,8 +86,8 @@ def send(port: int, path: Path) -> float:
         return time.monotonic()
 
 
-def films(folder: Path, count: int, size: int, first_seed: int) -> dict[str, Path]:
-    """Draw studies of one film each."""
+def images(folder: Path, count: int, size: int, first_seed: int) -> dict[str, Path]:
+    """Draw studies of one image each."""
     made = {}
     for seed in range(first_seed, first_seed + count):
         dataset = as_dataset(draw(seed, rows=size, columns=size))
@@ -158,13 +158,13 @@ def main() -> None:
     """Run the benchmark."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--studies", type=int, default=100)
-    options.add_argument("--size", type=int, default=1024, help="rows and columns of each film")
+    options.add_argument("--size", type=int, default=1024, help="rows and columns of each image")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        first = films(folder, chosen.studies, chosen.size, 1)
-        second = films(folder, chosen.studies, chosen.size, 100_001)
-        warm = films(folder, 3, chosen.size, 200_001)
+        first = images(folder, chosen.studies, chosen.size, 1)
+        second = images(folder, chosen.studies, chosen.size, 100_001)
+        warm = images(folder, 3, chosen.size, 200_001)
         with SiteUnderTest(folder / "site") as site:
             arrivals = Arrivals(site.orthanc_url)
             arrivals.start()

@@ -1,9 +1,9 @@
 """Unseen phantoms as DICOM files with their truth as a table for `wetread evaluate`.
 
-    python benchmarks/phantom_studies.py OUT [--films 1000] [--first-seed 900000000] [--size 512]
+    python benchmarks/phantom_studies.py OUT [--images 1000] [--first-seed 900000000] [--size 512]
 
-OUT gets films/SEED.dcm and labels.csv: for each of the six findings 1 or 0, the side, the share of the
-image that it covers (size), whether it is focal or diffuse, and its box in pixels. The films are those
+OUT gets images/SEED.dcm and labels.csv: for each of the six findings 1 or 0, the side, the share of the
+image that it covers (size), whether it is focal or diffuse, and its box in pixels. The images are those
 of benchmarks/demo_model.py.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from dicom.content.report import CODED_OBSERVATIONS, Observation, Side
 from dicom.phantom import Phantom, Truth
-from workers.training.films import phantom_of, plan, write_film
+from workers.training.images import phantom_of, plan, write_image
 
 
 def row_of(phantom: Phantom, name: str) -> dict[str, object]:
@@ -56,18 +56,18 @@ def pattern(truth: Truth) -> str:
 
 
 def written(seed: int, *, folder: Path, size: int | None) -> dict[str, object]:
-    """Write the film of a seed; return its truth."""
+    """Write the image of a seed; return its truth."""
     one = plan(seed)
     if size:
         one = dataclasses.replace(one, rows=size, columns=size)
     phantom = phantom_of(one)
-    name = f"films/{seed}.dcm"
-    write_film(phantom, one, folder / name)
+    name = f"images/{seed}.dcm"
+    write_image(phantom, one, folder / name)
     return row_of(phantom, name)
 
 
 def write_all(folder: Path, seeds: range, *, size: int | None = None, processes: int = 2) -> Path:
-    """Write films and labels.csv; return the path of the table."""
+    """Write images and labels.csv; return the path of the table."""
     with ProcessPoolExecutor(processes) as pool:
         rows = list(pool.map(partial(written, folder=folder, size=size), seeds, chunksize=20))
     header = list(dict.fromkeys(name for row in rows for name in row))
@@ -82,11 +82,11 @@ def write_all(folder: Path, seeds: range, *, size: int | None = None, processes:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--films", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--first-seed", type=int, default=900_000_000)
-    parser.add_argument("--size", type=int, help="rows and columns of every film")
+    parser.add_argument("--size", type=int, help="rows and columns of every image")
     options = parser.parse_args()
-    seeds = range(options.first_seed, options.first_seed + options.films)
+    seeds = range(options.first_seed, options.first_seed + options.images)
     print(write_all(options.out, seeds, size=options.size))
 
 

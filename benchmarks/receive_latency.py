@@ -1,8 +1,8 @@
-"""The time from the last byte of a film to its Success, and where it goes.
+"""The time from the last byte of an image to its Success, and where it goes.
 
-    python benchmarks/receive_latency.py [--films 40] [--rows 2500] [--columns 2048] [--folder .]
+    python benchmarks/receive_latency.py [--images 40] [--rows 2500] [--columns 2048] [--folder .]
 
-One association, one film after another, each a study of its own; the receiver runs in this process, with
+One association, one image after another, each its own study; the receiver runs in this process, with
 sync and its database row, so that each of its steps can be timed. On a machine that does other work the
 lowest figures say most.
 """
@@ -52,8 +52,8 @@ def timed(owner: object, name: str, label: str) -> None:
     setattr(owner, name, wrapper)
 
 
-def film(number: int, rows: int, columns: int) -> tuple[bytes, bytes]:
-    """Return the command and the data set of a film without any detail."""
+def image(number: int, rows: int, columns: int) -> tuple[bytes, bytes]:
+    """Return the command and the data set of an image without any detail."""
     uid = f"1.2.3.{number}".encode()
 
     def element(group: int, tag: int, vr: bytes, value: bytes) -> bytes:
@@ -72,8 +72,8 @@ def film(number: int, rows: int, columns: int) -> tuple[bytes, bytes]:
     return command(told | {0x1000: uid}), data + bytes(rows * columns * 2)
 
 
-def send(port: int, films: int, rows: int, columns: int) -> list[float]:
-    """Return for each film the seconds from its last byte to the response."""
+def send(port: int, images: int, rows: int, columns: int) -> list[float]:
+    """Return for each image the seconds from its last byte to the response."""
     body = struct.pack(">HH16s16s32x", 1, 0, b"WETREAD".ljust(16), b"BENCH".ljust(16))
     names = item(0x30, CR) + item(0x40, EXPLICIT)
     body += item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, bytes([1, 0, 0, 0]) + names)
@@ -83,8 +83,8 @@ def send(port: int, films: int, rows: int, columns: int) -> list[float]:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(pdu(1, body))
         connection.recv(4096)
-        for number in range(films):
-            told, data = film(number, rows, columns)
+        for number in range(images):
+            told, data = image(number, rows, columns)
             cut = range(0, len(data), FRAGMENT)
             fragments = [(2 * (at == cut[-1]), data[at : at + FRAGMENT]) for at in cut]
             pdus = [pdu(4, pdv(1, control, piece)) for control, piece in fragments]
@@ -102,7 +102,7 @@ def send(port: int, films: int, rows: int, columns: int) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--films", type=int, default=40)
+    parser.add_argument("--images", type=int, default=40)
     parser.add_argument("--rows", type=int, default=2500)
     parser.add_argument("--columns", type=int, default=2048)
     parser.add_argument("--folder", default=".", help="on whose disk the receiver writes")
@@ -124,7 +124,7 @@ def main() -> None:
     scp = StorageSCP(listening, Spool(settings.spool_dir), reception)
     scp.start()
     try:
-        waits = send(scp.port, arguments.films, arguments.rows, arguments.columns)
+        waits = send(scp.port, arguments.images, arguments.rows, arguments.columns)
     finally:
         scp.stop(5)
         store.close()

@@ -166,8 +166,8 @@ def texts_of(folder: Path) -> list[str]:
     """Return what the model in `folder` writes of two phantoms, greedily and sampled."""
     model, texts = cxr_llava.load(folder), []
     for seed in (5, 6):
-        film = draw(seed, rows=300, columns=300)
-        frame = (film.pixels / (2**film.bits_stored - 1)).astype("float32")
+        image = draw(seed, rows=300, columns=300)
+        frame = (image.pixels / (2**image.bits_stored - 1)).astype("float32")
         for temperature in (0.0, 1.0):
             how = Decoding(temperature=temperature, max_new_tokens=100)
             texts.append(model.answer(frame, Task.REPORT, decoding=how).text)

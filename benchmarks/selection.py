@@ -1,7 +1,7 @@
 """Compute the template of py, or measure the gate: python benchmarks/selection.py.
 
 selection.py template          print TEMPLATE_HALF, computed from phantoms alone (seeds 100..339)
-selection.py measure [FOLDER]  the gate on phantoms and on the real films in FOLDER (../shared/data)
+selection.py measure [FOLDER]  the gate on phantoms and on the real images in FOLDER (../shared/data)
 """
 
 import sys
@@ -21,7 +21,7 @@ from dicom.selection.plausibility import judge, ranked
 
 Picture = NDArray[np.float32]
 CELLS = 16
-FILMS_OF_EACH = 6
+IMAGES_OF_EACH = 6
 RIDGE_PENALTY = 5000
 LIMITS = PixelLimits(max_pixels=64 * 2**20, max_bytes=512 * 2**20)
 
@@ -32,32 +32,32 @@ def frontal_phantom(seed: int) -> Picture:
     return brightness(phantom.draw(seed, rows=256, columns=256, view=view, findings=findings))
 
 
-def brightness(film: phantom.Phantom) -> Picture:
-    return (film.pixels / (2**film.bits_stored - 1)).astype(np.float32)
+def brightness(image: phantom.Phantom) -> Picture:
+    return (image.pixels / (2**image.bits_stored - 1)).astype(np.float32)
 
 
-def varied(film: Picture, rng: np.random.Generator) -> Picture:
-    """Return the film positioned, collimated and exposed otherwise, sometimes with one side white."""
-    height, width = film.shape
+def varied(image: Picture, rng: np.random.Generator) -> Picture:
+    """Return the image positioned, collimated and exposed otherwise, sometimes with one side white."""
+    height, width = image.shape
     rows, columns = np.mgrid[0:height, 0:width] / np.array([height, width]).reshape(2, 1, 1)
     if rng.random() < 0.35:
         side = (columns < 0.5) == (rng.random() < 0.5)
         side &= (rows > rng.uniform(0.1, 0.6)) & (np.abs(columns - 0.5) < 0.42)
         white = gaussian_filter(side.astype(np.float32), height / 20) * rng.uniform(0.3, 0.95)
-        film = film * (1 - white) + white * np.percentile(film, rng.uniform(70, 95))
+        image = image * (1 - white) + white * np.percentile(image, rng.uniform(70, 95))
     if rng.random() < 0.6:
         heel = zoom(rng.normal(0, 1, (3, 3)), (height / 3, width / 3), order=1)
         heel = np.pad(heel, ((0, height - heel.shape[0]), (0, width - heel.shape[1])), mode="edge")
-        film = film + heel * rng.uniform(0, 0.44) * film.std()
+        image = image + heel * rng.uniform(0, 0.44) * image.std()
     if rng.random() < 0.3:
-        film = np.clip(film, *np.percentile(film, (rng.uniform(0, 15), rng.uniform(85, 100))))
+        image = np.clip(image, *np.percentile(image, (rng.uniform(0, 15), rng.uniform(85, 100))))
     cut = rng.uniform(0, 0.17, 4)
-    film = film[int(cut[0] * height) : int(height - cut[1] * height)]
-    film = film[:, int(cut[2] * width) : int(width - cut[3] * width)]
+    image = image[int(cut[0] * height) : int(height - cut[1] * height)]
+    image = image[:, int(cut[2] * width) : int(width - cut[3] * width)]
     if rng.random() < 0.3:
         border = (rng.uniform(0, 0.15, (2, 2)) * height).astype(int)
-        film = np.pad(film, border)
-    tilted = rotate(film[::3, ::3], rng.uniform(-12, 12), reshape=False, order=1, mode="nearest")
+        image = np.pad(image, border)
+    tilted = rotate(image[::3, ::3], rng.uniform(-12, 12), reshape=False, order=1, mode="nearest")
     return np.ascontiguousarray(tilted, dtype=np.float32)
 
 
@@ -72,9 +72,9 @@ def turns(cells: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.float64], flo
 def template() -> None:
     """Print the left half of the weights of a ridge regression on `turns` of the varied phantoms."""
     rng = np.random.default_rng(1)
-    films = (frontal_phantom(seed) for seed in range(100, 340))
-    seen = [varied(film, rng) for film in films for _ in range(FILMS_OF_EACH)]
-    rows = [row for film in seen for row in turns(ranked(film, CELLS) - 0.5)]
+    images = (frontal_phantom(seed) for seed in range(100, 340))
+    seen = [varied(image, rng) for image in images for _ in range(IMAGES_OF_EACH)]
+    rows = [row for image in seen for row in turns(ranked(image, CELLS) - 0.5)]
     cells = np.asarray([cell for cell, _ in rows])
     targets = np.asarray([target for _, target in rows])
     weights = np.linalg.solve(
@@ -85,24 +85,24 @@ def template() -> None:
         print(f"    ({', '.join(f'{weight:d}' for weight in line)}),")
 
 
-def verdicts(name: str, films: list[Picture]) -> None:
+def verdicts(name: str, images: list[Picture]) -> None:
     for label, change in (
-        ("as it is", lambda film: film),
-        ("mirrored", lambda film: film[:, ::-1]),
-        ("negative", lambda film: 1 - film),
+        ("as it is", lambda image: image),
+        ("mirrored", lambda image: image[:, ::-1]),
+        ("negative", lambda image: 1 - image),
         ("turned 90", np.rot90),
-        ("turned 180", lambda film: np.rot90(film, 2)),
-        ("turned 270", lambda film: np.rot90(film, 3)),
+        ("turned 180", lambda image: np.rot90(image, 2)),
+        ("turned 270", lambda image: np.rot90(image, 3)),
     ):
         found = Counter(
-            judge(Frame(pixels=np.ascontiguousarray(change(film)))).reason or "read"
-            for film in films
+            judge(Frame(pixels=np.ascontiguousarray(change(image)))).reason or "read"
+            for image in images
         )
-        print(f"{name:12} {label:11} {len(films):4d}  {dict(found)}")
+        print(f"{name:12} {label:11} {len(images):4d}  {dict(found)}")
 
 
 def measure(folder: Path) -> None:
-    """Print how often each verdict is given, for real and synthetic films, as they are and turned."""
+    """Print how often each verdict is given, for real and synthetic images, as they are and turned."""
     pictures = sorted(folder.glob("labelled/images/*.png"))
     verdicts(
         "labelled",

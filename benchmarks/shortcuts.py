@@ -9,7 +9,7 @@ of the rounds and the part of the step that the shortcut saves (docs/performance
 - jobs: the statements of `Store.schedule_all` compiled once, against SQLAlchemy's own cache (SQLite);
 - values: the short way of decoding plain values in `dicom/parsing/value_decoding.py`, against
 pydicom alone;
-- receive: the fast path of the receiver against the plain one, films of two sizes on loopback.
+- receive: the fast path of the receiver against the plain one, images of two sizes on loopback.
 """
 
 import argparse
@@ -86,11 +86,11 @@ def schedule(store: Store, numbers: Iterator[int], *, at_once: int) -> Callable[
     """Return a function that makes jobs, and returns the processor seconds for each."""
 
     def once() -> float:
-        films = [_film(next(numbers)) for _ in range(20 * at_once)]
-        store.add_instances(films)
+        images = [_image(next(numbers)) for _ in range(20 * at_once)]
+        store.add_instances(images)
         wanted = [
             Wanted(study_instance_uid=each.instance.study_instance_uid, model="m", version="1")
-            for each in films
+            for each in images
         ]
         begun = time.process_time()
         for at in range(0, len(wanted), at_once):
@@ -100,7 +100,7 @@ def schedule(store: Store, numbers: Iterator[int], *, at_once: int) -> Callable[
     return once
 
 
-def _film(number: int) -> ArrivedInstance:
+def _image(number: int) -> ArrivedInstance:
     uid = f"1.2.{number}"
     instance = Instance(
         sop_instance_uid=f"{uid}.1.1",
@@ -131,7 +131,7 @@ def measure_jobs(folder: Path, rounds: int) -> None:
 
 
 def measure_values(folder: Path, rounds: int) -> None:
-    path = folder / "film.dcm"
+    path = folder / "image.dcm"
     write(as_dataset(draw(1, rows=1024, columns=1024), seed=1), path)
     meta = read_file_meta_info(path)
     head = path.read_bytes()[128 + 4 + 12 + meta.FileMetaInformationGroupLength :]
@@ -151,7 +151,7 @@ def measure_values(folder: Path, rounds: int) -> None:
             "without _simple": _reading(step, find=True, decode=False),
             "pydicom alone": _reading(step, find=False, decode=False),
         }
-        compare(f"values: the header of a film, {what}", ways, rounds)
+        compare(f"values: the header of an image, {what}", ways, rounds)
 
 
 def _reading(step: Callable[[], object], *, find: bool, decode: bool) -> Callable[[], float]:
@@ -211,7 +211,7 @@ def measure_receive(folder: Path, rounds: int) -> None:
             processes.append(process)
             ways[name] = _send(process, files)
         try:
-            compare(f"receive: a film of {size} x {size}", ways, rounds)
+            compare(f"receive: an image of {size} x {size}", ways, rounds)
         finally:
             for process in processes:
                 process.communicate("")

@@ -79,7 +79,7 @@ class Site:
         self.database = f"postgresql+psycopg://wetread@/postgres?host={folder}&port={POSTGRESQL}"
         self.log = (folder / "log").open("ab")
         self.sent: list[Sent] = []
-        self._film = as_dataset(draw(7, rows=512, columns=512))
+        self._image = as_dataset(draw(7, rows=512, columns=512))
 
     @contextmanager
     def running(self) -> Iterator["Site"]:
@@ -173,12 +173,12 @@ url = "http://{address("pacs")}:{ORTHANC}"
 
     def send(self) -> bool:
         """Send one study; return whether it was acknowledged."""
-        film = copy.deepcopy(self._film)
+        image = copy.deepcopy(self._image)
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-            setattr(film, keyword, generate_uid())
-        film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
-        path = self.folder / "film.dcm"
-        write(film, path)
+            setattr(image, keyword, generate_uid())
+        image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+        path = self.folder / "image.dcm"
+        write(image, path)
         limits = ["-to", "5", "-ta", "30", "-td", "30"]
         peer = ["-aet", "MODALITY", "-aec", "WETREAD", self.hosts.address("edge"), str(DICOM)]
         command = self.hosts.inside("modality", "storescu", "-R", "-xe", *limits, *peer, str(path))
@@ -186,7 +186,7 @@ url = "http://{address("pacs")}:{ORTHANC}"
         done = subprocess.run(command, capture_output=True)
         seconds = time.monotonic() - begun
         acknowledged = done.returncode == 0
-        self.sent.append(Sent(str(film.StudyInstanceUID), begun, seconds, acknowledged))
+        self.sent.append(Sent(str(image.StudyInstanceUID), begun, seconds, acknowledged))
         return acknowledged
 
     def readyz(self) -> tuple[set[str], float]:

@@ -139,9 +139,9 @@ def _seeded(settings: Settings) -> tuple[list[str], str]:
             grained = np.clip(pixels + noise[: pixels.shape[0], : pixels.shape[1]], 0, top)
             dataset.PixelData = grained.astype("<u2").tobytes()
             path = write(dataset, settings.spool_dir / f"{number}.dcm")
-            film = describe(path)
-            store.add_instance(film, calling_ae="CR1", association_id=str(number), eligible=True)
-            bases.append(f"studies/{film.study_instance_uid}/films/{film.sop_instance_uid}/")
+            image = describe(path)
+            store.add_instance(image, calling_ae="CR1", association_id=str(number), eligible=True)
+            bases.append(f"studies/{image.study_instance_uid}/films/{image.sop_instance_uid}/")
         return bases, _session(store)
 
 

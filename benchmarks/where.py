@@ -1,8 +1,8 @@
 """Whether the demo model looks where the finding is, on phantoms that it has not seen.
 
-    python benchmarks/where.py [--films 500] [--model FOLDER] [--first-seed N] [--processes 2]
+    python benchmarks/where.py [--images 500] [--model FOLDER] [--first-seed N] [--processes 2]
 
-Each film takes the service's real path. For each finding that is there, that the text says and that the
+Each image takes the service's real path. For each finding that is there, that the text says and that the
 model answers by yes: does the peak of its heat map lie in the finding's region, which is the
 convex outline of its mask on either side (*region*), and even in the mask (*mask*: plates of atelectasis
 are one or two pixels of the model's image); does the warmest cell of the model's grid meet the mask
@@ -34,7 +34,7 @@ from workers.model.heat import HeatMap
 from workers.model.prompts import IS_THERE, Task
 from workers.model.vlm import Decoding
 from workers.reading.locating import central_square, locate
-from workers.training.films import phantom_of, plan, write_film
+from workers.training.images import phantom_of, plan, write_image
 
 LIMITS = PixelLimits(max_pixels=2**26, max_bytes=2**28)
 QUESTIONS = tuple(IS_THERE[name.value] for name in CODED_OBSERVATIONS)
@@ -102,8 +102,8 @@ def cell_meets(heat: np.ndarray, mask: np.ndarray) -> bool:
     """Return whether the warmest cell of the grid has a pixel of the mask in it."""
     row, column = np.unravel_index(heat.argmax(), heat.shape)
     square, grid = central_square(*mask.shape), len(heat)
-    left, top = (int(v) for v in square.on_film(column / grid, row / grid))
-    right, bottom = (int(v) for v in square.on_film((column + 1) / grid, (row + 1) / grid))
+    left, top = (int(v) for v in square.on_image(column / grid, row / grid))
+    right, bottom = (int(v) for v in square.on_image((column + 1) / grid, (row + 1) / grid))
     return bool(mask[top:bottom, left:right].any())
 
 
@@ -115,10 +115,10 @@ def in_box(region: Region, mask: np.ndarray) -> bool:
 
 
 def read(model: Llava, seed: int, folder: Path) -> list[Seen]:
-    """Read one film and note where its findings were seen."""
+    """Read one image and note where its findings were seen."""
     one = plan(seed)
     phantom = phantom_of(one)
-    frame = load_frame(write_film(phantom, one, folder / "film.dcm"), LIMITS).pixels
+    frame = load_frame(write_image(phantom, one, folder / "image.dcm"), LIMITS).pixels
     decoding = Decoding(max_new_tokens=256)
     answer = model.answer(frame, Task.REPORT, questions=QUESTIONS, decoding=decoding)
     presences = {one.observation: one.presence for one in label(answer.text)}
@@ -138,7 +138,7 @@ def read(model: Llava, seed: int, folder: Path) -> list[Seen]:
 
 
 def read_all(task: tuple[Path, tuple[int, ...]]) -> list[Seen]:
-    """Read the films of some seeds, in a process of its own."""
+    """Read the images of some seeds, in a process of its own."""
     where, seeds = task
     torch.set_num_threads(1)
     model = loaded(where)
@@ -190,12 +190,12 @@ def cost(where: Path, repeats: int = 10) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--films", type=int, default=500)
+    parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--model", type=Path, default=shipped.FOLDER)
     parser.add_argument("--first-seed", type=int, default=900_000_000)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    seeds = range(options.first_seed, options.first_seed + options.films)
+    seeds = range(options.first_seed, options.first_seed + options.images)
     tasks = [(options.model, tuple(seeds[n : n + CHUNK])) for n in range(0, len(seeds), CHUNK)]
     with ProcessPoolExecutor(options.processes) as pool:
         print(table(seen for part in pool.map(read_all, tasks) for seen in part))

@@ -129,7 +129,7 @@ def clear(folder: Path) -> None:
             entry.unlink()
 
 
-def draw_films(folder: Path) -> Iterator[DemoImage]:
+def draw_images(folder: Path) -> Iterator[DemoImage]:
     """Draw the demo's synthetic images and yield each once it is written."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, findings in enumerate(_SHOWN, start=1):
@@ -144,7 +144,7 @@ def draw_films(folder: Path) -> Iterator[DemoImage]:
         yield DemoImage(path=path, study_instance_uid=str(dataset.StudyInstanceUID), shown=shown)
 
 
-def own_films(files: Sequence[Path]) -> Iterator[DemoImage]:
+def own_images(files: Sequence[Path]) -> Iterator[DemoImage]:
     """Yield the user's images.
 
     Raises:
@@ -192,7 +192,7 @@ class Demo:
         """Add an account for each role; return role, login name and password of each."""
         return list(demo_accounts(self._store)) if self._store else []
 
-    def send(self, films: Sequence[DemoImage]) -> None:
+    def send(self, images: Sequence[DemoImage]) -> None:
         """Send the images of one Study over one association; also store them in Orthanc, if any.
 
         Raises:
@@ -201,10 +201,10 @@ class Demo:
         """
         receiver = self.settings.receiver
         if self._orthanc_url:
-            for film in films:
-                httpx.post(f"{self._orthanc_url}/instances", content=film.path.read_bytes())
+            for image in images:
+                httpx.post(f"{self._orthanc_url}/instances", content=image.path.read_bytes())
         results = send_files(
-            [film.path for film in films],
+            [image.path for image in images],
             host=receiver.host,
             port=receiver.ports[0],
             calling=CALLING_AE,

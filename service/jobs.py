@@ -78,14 +78,14 @@ class Event(StrEnum):
 
     SCHEDULE = "schedule"
     MAKE_URGENT = "make_urgent"
-    LATER_FILMS = "later_films"  # Instances came that change nothing
+    LATER_IMAGES = "later_films"  # Instances came that change nothing
     DELIVER = "deliver"  # to one destination
     DELIVER_FAILED = "deliver_failed"
     DELIVER_CANCELED = "deliver_canceled"
     REMOVE_FILES = "remove_files"  # by retention
     REMOVE_SUPERSEDED = "remove_superseded"  # from an archive
-    LOST_FILM = "lost_film"
-    DAMAGED_FILM = "damaged_film"
+    LOST_IMAGE = "lost_film"
+    DAMAGED_IMAGE = "damaged_film"
     RECALL = "recall"
     RECALL_DONE = "recall_destination"  # its reason begins with the destination's name
     RECALL_FAILED = "recall_failed"  # so does this one's; the recall must be run again

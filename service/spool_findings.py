@@ -8,12 +8,12 @@ from pathlib import Path
 class Kind(StrEnum):
     """What is wrong with a file or a row."""
 
-    UNKNOWN_FILM = "unknown_film"
+    UNKNOWN_IMAGE = "unknown_film"
     UNSOUND_FILE = "unsound_file"
     STRAY_COPY = "stray_copy"
-    MISPLACED_FILM = "misplaced_film"
-    LOST_FILM = "lost_film"
-    DAMAGED_FILM = "damaged_film"
+    MISPLACED_IMAGE = "misplaced_film"
+    LOST_IMAGE = "lost_film"
+    DAMAGED_IMAGE = "damaged_film"
     SOUND_COPY = "sound_copy"
     LEFTOVER = "leftover"
     ORPHANED_LEVELS = "orphaned_levels"
@@ -28,12 +28,12 @@ class Kind(StrEnum):
 
 
 _SENTENCES = {
-    Kind.UNKNOWN_FILM: "A complete image without a database row; its sender received no Success.",
+    Kind.UNKNOWN_IMAGE: "A complete image without a database row; its sender received no Success.",
     Kind.UNSOUND_FILE: "A file that is not a complete image, or not written by Wetread.",
     Kind.STRAY_COPY: "A second copy of an image whose own file is in its place.",
-    Kind.MISPLACED_FILM: "An acknowledged image whose file is not at the path in the database.",
-    Kind.LOST_FILM: "An acknowledged image that is not on the disk.",
-    Kind.DAMAGED_FILM: "An acknowledged image whose bytes have changed since it arrived.",
+    Kind.MISPLACED_IMAGE: "An acknowledged image whose file is not at the path in the database.",
+    Kind.LOST_IMAGE: "An acknowledged image that is not on the disk.",
+    Kind.DAMAGED_IMAGE: "An acknowledged image whose bytes have changed since it arrived.",
     Kind.SOUND_COPY: "An intact copy of an acknowledged image whose own file has changed.",
     Kind.LEFTOVER: "A temporary file of an interrupted reception.",
     Kind.ORPHANED_LEVELS: "Levels for the viewer whose image is no longer in the spool.",
@@ -104,7 +104,7 @@ class Tally:
 
     Attributes:
         files: Files in the spool's folders.
-        film_bytes: Their total size in bytes.
+        image_bytes: Their total size in bytes.
         rows: Rows of Instances whose file should exist.
         young: Files skipped because they changed recently.
         found: The number of findings of each kind.
@@ -112,7 +112,7 @@ class Tally:
     """
 
     files: int = 0
-    film_bytes: int = 0
+    image_bytes: int = 0
     rows: int = 0
     young: int = 0
     found: dict[Kind, int] = field(default_factory=dict)

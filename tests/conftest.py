@@ -460,10 +460,10 @@ def eventually() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real films beside the repository; read-only."""
+    """The folder of real images beside the repository; read-only."""
     folder = REPOSITORY.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("the real films (../shared/data) are not on this machine")
+        pytest.skip("the real images (../shared/data) are not on this machine")
     return folder
 
 
@@ -585,11 +585,11 @@ def postgres_url(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def phantom_films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def phantom_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Small synthetic DX files by name: normal, effusion, pneumothorax, lateral, negative."""
     effusion = PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.RIGHT)
     pneumothorax = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.LEFT)
-    films = {
+    images = {
         "normal": draw(101, rows=320, columns=288),
         "effusion": draw(102, rows=320, columns=288, findings=(effusion,)),
         "pneumothorax": draw(103, rows=320, columns=288, findings=(pneumothorax,), view="AP"),
@@ -597,7 +597,9 @@ def phantom_films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "negative": inverted(draw(104, rows=320, columns=288)),
     }
     folder = tmp_path_factory.mktemp("phantoms")
-    return {name: write(as_dataset(film), folder / f"{name}.dcm") for name, film in films.items()}
+    return {
+        name: write(as_dataset(image), folder / f"{name}.dcm") for name, image in images.items()
+    }
 
 
 class Clock:

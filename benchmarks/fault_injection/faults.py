@@ -25,7 +25,7 @@ _PATIENCE: Final = 60.0
 _LOOK_AGAIN: Final = 0.2
 _LOOK_FOR_WORK: Final = 0.005
 _FOR_WORK: Final = 10.0  # seconds to wait for a moment at which a death hurts
-_LONG: Final = (0.03, 0.3)  # about what it takes to receive a film, and to read or deliver it
+_LONG: Final = (0.03, 0.3)  # about what it takes to receive an image, and to read or deliver it
 _MORE: Final = 2**16
 
 
@@ -131,7 +131,7 @@ def changed_uids(site: Site, dice: random.Random) -> Iterator[Question]:
 
 @contextmanager
 def full_disk(site: Site, dice: random.Random) -> Iterator[Question]:
-    """Leave nothing, or enough to begin writing, or for a film or two."""
+    """Leave nothing, or enough to begin writing, or for an image or two."""
     left = dice.choice([0, 2**14, 2**17, 2**19])
     site.disk.fill(left=left)
     # Asked at once: retention may make room, as it should.

@@ -1,4 +1,4 @@
-"""Connections that say nothing, or stop in the middle of a request or of a film."""
+"""Connections that say nothing, or stop in the middle of a request or of an image."""
 
 import contextlib
 import random
@@ -14,7 +14,7 @@ from fault_injection.faults import Absent, Felt, Question, soon
 from fault_injection.site import CALLING, Site
 
 _FEW: Final = 10
-_ONE_FILM: Final = 6  # PDUs: the request, C-ECHO, C-STORE and its data set in three fragments
+_ONE_IMAGE: Final = 6  # PDUs: the request, C-ECHO, C-STORE and its data set in three fragments
 _MORE_THAN_IT_TAKES: Final = 44
 
 
@@ -25,7 +25,7 @@ class Peer:
     Attributes:
         port: The door's.
         stream: All that it would say; it never comes to the last byte.
-        greeting: Length of the part at its beginning that is answered before a film is sent.
+        greeting: Length of the part at its beginning that is answered before an image is sent.
     """
 
     port: int
@@ -34,8 +34,8 @@ class Peer:
 
 
 def modality(site: Site) -> Peer:
-    """Return one at the DICOM port, with an AE title that may send, that means to send one film."""
-    pdus = association()[:_ONE_FILM]
+    """Return one at the DICOM port, with an AE title that may send, that means to send one image."""
+    pdus = association()[:_ONE_IMAGE]
     stream, greeting = b"".join(pdus), len(pdus[0])
     known = stream[:greeting].replace(b"FUZZ".ljust(16), CALLING[0].encode().ljust(16))
     return Peer(port=site.port, stream=known + stream[greeting:], greeting=greeting)
@@ -51,8 +51,8 @@ def web_client(site: Site) -> Peer:
         "Content-Length: 200000",
     ]
     head = "\r\n".join(lines).encode() + b"\r\n\r\n"
-    film = b"--X\r\nContent-Type: application/dicom\r\n\r\n" + bytes(128) + b"DICM" + bytes(2**16)
-    return Peer(port=site.stow_port, stream=head + film, greeting=len(head))
+    image = b"--X\r\nContent-Type: application/dicom\r\n\r\n" + bytes(128) + b"DICM" + bytes(2**16)
+    return Peer(port=site.stow_port, stream=head + image, greeting=len(head))
 
 
 @contextmanager

@@ -19,11 +19,11 @@ _DOORS: Final[dict[Door, int]] = {storescu: 4, dcmsend: 3, stow: 3}
 
 
 @dataclass(slots=True, kw_only=True)
-class Film:
-    """One film of a study.
+class SentImage:
+    """One image of a study.
 
     Attributes:
-        picture: Films of one number and view show the same.
+        picture: Images of one number and view show the same.
         acknowledged: How often its sender heard Success.
         was_seen: Whether it lay in the spool as it was sent, after that.
     """
@@ -42,20 +42,20 @@ class SentStudy:
 
     study_instance_uid: str
     patient: tuple[str, ...]
-    films: list[Film] = field(default_factory=list)
+    images: list[SentImage] = field(default_factory=list)
 
     def expected(self) -> str:
-        """Return the film that the last draft must be about: PA before AP, as `select` has it."""
+        """Return the image that the last draft must be about: PA before AP, as `select` has it."""
         rank = {"PA": 0, "AP": 1}
-        frontal = [film for film in self.films if film.acknowledged and film.view in rank]
-        return min(frontal, key=lambda film: rank[film.view]).sop_instance_uid
+        frontal = [image for image in self.images if image.acknowledged and image.view in rank]
+        return min(frontal, key=lambda image: rank[image.view]).sop_instance_uid
 
 
-class Films:
-    """Makes small synthetic films, each study of a patient of its own."""
+class SyntheticImages:
+    """Makes small synthetic images, each study of a patient of its own."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        """Draw the few pictures that all films share."""
+        """Draw the few pictures that all images share."""
         self._folder = folder
         self._first = seed % 10_000 * 10_000
         self._made = 0
@@ -68,7 +68,7 @@ class Films:
         }
 
     def study(self, *views: str) -> SentStudy:
-        """Return a new study with a film of each of these views ("PA", "AP", "LL")."""
+        """Return a new study with an image of each of these views ("PA", "AP", "LL")."""
         with self._turn:
             self._made += 1
             number = self._first + self._made
@@ -79,14 +79,14 @@ class Films:
             uid = str(dataset.StudyInstanceUID)
             study = study or SentStudy(study_instance_uid=uid, patient=patient_of(dataset))
             uid = str(dataset.SOPInstanceUID)
-            film = Film(path=path, sop_instance_uid=uid, view=view, picture=number % _PEOPLE)
-            study.films.append(film)
-        assert study is not None  # noqa: S101 - a study has a film
+            image = SentImage(path=path, sop_instance_uid=uid, view=view, picture=number % _PEOPLE)
+            study.images.append(image)
+        assert study is not None  # noqa: S101 - a study has an image
         return study
 
 
 class Sender(threading.Thread):
-    """A room of the department: sends each film until it is acknowledged, some again, some later.
+    """A room of the department: sends each image until it is acknowledged, some again, some later.
 
     Attributes:
         studies: What it sent.
@@ -95,17 +95,19 @@ class Sender(threading.Thread):
         has_ended: Whether all that it owed was acknowledged.
     """
 
-    def __init__(self, site: Site, films: Films, *, number: int, seed: int, pause: float) -> None:
+    def __init__(
+        self, site: Site, images: SyntheticImages, *, number: int, seed: int, pause: float
+    ) -> None:
         """Take where it sends, what, and the mean pause between two studies."""
         super().__init__(name=f"room-{number}", daemon=True)
         self._site = site
-        self._films = films
+        self._images = images
         self._calling = CALLING[number % len(CALLING)]
         self._dice = random.Random(f"{seed} sender {number}")
         self._pause = pause
         self._ended = threading.Event()
         self.studies: list[SentStudy] = []
-        self._later: list[tuple[float, list[Film]]] = []
+        self._later: list[tuple[float, list[SentImage]]] = []
         self.tries = 0
         self.failures = 0
         self.has_ended = False
@@ -124,35 +126,35 @@ class Sender(threading.Thread):
         self.has_ended = True
 
     def _one_study(self) -> None:
-        """Send a new study: one film, two at once, or one now and a better one later."""
+        """Send a new study: one image, two at once, or one now and a better one later."""
         now = time.monotonic()
         kind = self._dice.choices(["one", "two", "later"], [5, 2, 3])[0]
         views = {"one": ["PA"], "two": ["PA", "LL"], "later": ["AP", "PA"]}[kind]
-        study = self._films.study(*views)
+        study = self._images.study(*views)
         self.studies.append(study)
-        first = study.films[:1] if kind == "later" else study.films
+        first = study.images[:1] if kind == "later" else study.images
         self._insist(first)
         if kind == "later":
-            self._later.append((now + self._dice.uniform(0, 20), study.films[1:]))
+            self._later.append((now + self._dice.uniform(0, 20), study.images[1:]))
         if self._dice.random() < 0.2:
             self._later.append((now + self._dice.uniform(0, 30), first))
 
     def _send_due(self, now: float) -> None:
-        due = [films for at, films in self._later if at <= now]
-        self._later = [(at, films) for at, films in self._later if at > now]
-        for films in due:
-            self._insist(films)
+        due = [images for at, images in self._later if at <= now]
+        self._later = [(at, images) for at, images in self._later if at > now]
+        for images in due:
+            self._insist(images)
 
-    def _insist(self, films: list[Film]) -> None:
-        """Send until each film was acknowledged, once more even if it was before."""
-        missing = list(films)
+    def _insist(self, images: list[SentImage]) -> None:
+        """Send until each image was acknowledged, once more even if it was before."""
+        missing = list(images)
         while missing:
             self.tries += 1
             door = self._dice.choices(list(_DOORS), list(_DOORS.values()))[0]
-            acknowledged = door(self._site, self._calling, [film.path for film in missing])
-            for film in missing:
-                film.acknowledged += film.path in acknowledged
-            missing = [film for film in missing if film.path not in acknowledged]
+            acknowledged = door(self._site, self._calling, [image.path for image in missing])
+            for image in missing:
+                image.acknowledged += image.path in acknowledged
+            missing = [image for image in missing if image.path not in acknowledged]
             if missing:
                 self.failures += 1
                 time.sleep(self._dice.uniform(0.2, 1.0))

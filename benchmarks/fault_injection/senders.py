@@ -1,4 +1,4 @@
-"""Three ways to send films as other people's software does: each says what it saw acknowledged."""
+"""Three ways to send images as other people's software does: each says what it saw acknowledged."""
 
 import contextlib
 import re
@@ -13,7 +13,7 @@ import pydicom
 
 from fault_injection.site import Site
 
-# What says which film was answered with which status: storescu's talk, dcmsend's report.
+# What says which image was answered with which status: storescu's talk, dcmsend's report.
 _STORESCU: Final = re.compile(r"Sending file: (\S+)|Received Store Response \((Success)\)")
 _DCMSEND: Final = re.compile(r"^Filename\s*: (\S+)|^DIMSE Status\s*: 0x0000 \((Success)\)", re.M)
 _LIMITS: Final = ("-to", "5", "-ta", "10", "-td", "15")
@@ -26,14 +26,14 @@ Door = Callable[[Site, str, Sequence[Path]], set[Path]]
 
 
 def storescu(site: Site, calling: str, paths: Sequence[Path]) -> set[Path]:
-    """Return the films that were answered with Success on one association of DCMTK's storescu."""
+    """Return the images that were answered with Success on one association of DCMTK's storescu."""
     with site.sending("receive"):
         output = _run("storescu", "-v", "-xe", *_whom(site, calling), *paths)
     return _acknowledged(_STORESCU, output)
 
 
 def dcmsend(site: Site, calling: str, paths: Sequence[Path]) -> set[Path]:
-    """Return the films that were answered with Success on one association of DCMTK's dcmsend."""
+    """Return the images that were answered with Success on one association of DCMTK's dcmsend."""
     report = site.folder / f"{calling}.report"
     report.unlink(missing_ok=True)
     with site.sending("receive"):
@@ -42,7 +42,7 @@ def dcmsend(site: Site, calling: str, paths: Sequence[Path]) -> set[Path]:
 
 
 def stow(site: Site, calling: str, paths: Sequence[Path]) -> set[Path]:
-    """Return the films that the answer to one STOW-RS request names as stored."""
+    """Return the images that the answer to one STOW-RS request names as stored."""
     files = {
         str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID): path for path in paths
     }

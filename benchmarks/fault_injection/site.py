@@ -148,7 +148,7 @@ class Site:
         }
 
     def start(self) -> None:
-        """Start everything; return when films are taken."""
+        """Start everything; return when images are taken."""
         if self.postgres is not None:
             self.postgres.start()
         self.redis.start()
@@ -247,7 +247,7 @@ class Site:
         return []
 
     def _decoders(self) -> list[psutil.Process]:
-        """Return the processes in which the reading worker looks at films, and their parent."""
+        """Return the processes in which the reading worker looks at images, and their parent."""
         with contextlib.suppress(psutil.NoSuchProcess):
             workers = self.processes("worker-reading")
             return [child for each in workers for child in each.children(recursive=True)]

@@ -38,12 +38,12 @@ class Draft(Stored):
 
     Attributes:
         revision: Its Series Number, which counts the study's revisions.
-        film: SOP Instance UID of the one that was read.
+        image: SOP Instance UID of the one that was read.
         findings: Its sentences.
     """
 
     revision: int
-    film: str
+    image: str
     findings: tuple[str, ...]
 
 
@@ -71,7 +71,7 @@ def of_file(file: bytes) -> Stored:
 
 def _draft(stored: Stored, dataset: pydicom.Dataset) -> Draft:
     evidence = dataset.CurrentRequestedProcedureEvidenceSequence[0]
-    film = evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    image = evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     return Draft(
         study_instance_uid=stored.study_instance_uid,
         sop_instance_uid=stored.sop_instance_uid,
@@ -79,7 +79,7 @@ def _draft(stored: Stored, dataset: pydicom.Dataset) -> Draft:
         sha256=stored.sha256,
         content=stored.content,
         revision=int(dataset.SeriesNumber),
-        film=str(film.ReferencedSOPInstanceUID),
+        image=str(image.ReferencedSOPInstanceUID),
         findings=tuple(_findings(dataset)),
     )
 

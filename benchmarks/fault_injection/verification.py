@@ -1,4 +1,4 @@
-"""The account in the end: for every film that a sender saw acknowledged, what lies in the PACS."""
+"""The account in the end: for every image that a sender saw acknowledged, what lies in the PACS."""
 
 import contextlib
 import threading
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from fault_injection.load import Film, Sender, SentStudy
+from fault_injection.load import Sender, SentImage, SentStudy
 from fault_injection.pacs import stored_in
 from fault_injection.second_verification import differences, flooded
 from fault_injection.site import Site
@@ -18,7 +18,7 @@ from service.jobs import FINAL, JobState
 from service.records import Job
 from workers.delivery.delivering import MOST_SENDS
 
-# A later film that changes nothing ends its job so; a job that a later one made needless, too.
+# A later image that changes nothing ends its job so; a job that a later one made needless, too.
 _GOOD_ENDS: Final = (JobState.COMPLETED, JobState.CANCELED)
 _ALL: Final = 100_000
 _POLL_SECONDS: Final = 2.0  # seconds
@@ -32,7 +32,7 @@ class Account:
         broken: A sentence for each thing that is not as it was promised; none is what should be.
         objects: How many objects are in the PACS.
         drafts: How many of them are draft reports.
-        removed: How many films retention has removed early.
+        removed: How many images retention has removed early.
         unseen: How many of these `Watch` had not seen before.
         texts: How many different texts were drafted, and of how many different pictures.
         copies: How many objects the second PACS stored under a new UID.
@@ -96,49 +96,49 @@ def misjudged(sent: Sequence[SentStudy], stored: Sequence[Stored]) -> Iterator[s
 
 
 def _not_kept(site: Site, sent: Sequence[SentStudy], found: Account) -> Iterator[str]:
-    """Compare each acknowledged film with its file by its hash, unless retention noted its removal.
+    """Compare each acknowledged image with its file by its hash, unless retention noted its removal.
 
-    On a full disk retention removes early the films whose drafts are confirmed; their rows stay.
+    On a full disk retention removes early the images whose drafts are confirmed; their rows stay.
     """
-    for film in (film for study in sent for film in study.films if film.acknowledged):
-        if is_kept(site, film):
+    for image in (image for study in sent for image in study.images if image.acknowledged):
+        if is_kept(site, image):
             continue
-        rows = site.store.instances_named([(film.sop_instance_uid, _digest(film.path))])
+        rows = site.store.instances_named([(image.sop_instance_uid, _digest(image.path))])
         if any(row.is_removed for row in rows.values()):
             found.removed += 1
-            found.unseen += not film.was_seen
+            found.unseen += not image.was_seen
             continue
-        yield f"film {film.sop_instance_uid}: acknowledged, and not kept once as it was sent"
+        yield f"image {image.sop_instance_uid}: acknowledged, and not kept once as it was sent"
 
 
-def is_kept(site: Site, film: Film) -> bool:
-    """Return whether a film lies in the spool once, as it was sent.
+def is_kept(site: Site, image: SentImage) -> bool:
+    """Return whether an image lies in the spool once, as it was sent.
 
     Raises:
         StoreError: The database cannot say.
     """
-    kept = site.store.instances_with_uid(film.sop_instance_uid)
-    return [_digest(each.path) for each in kept] == [_digest(film.path)]
+    kept = site.store.instances_with_uid(image.sop_instance_uid)
+    return [_digest(each.path) for each in kept] == [_digest(image.path)]
 
 
 class Watch(threading.Thread):
-    """Looks while the faults are done whether films are kept, before retention may remove them."""
+    """Looks while the faults are done whether images are kept, before retention may remove them."""
 
     def __init__(self, site: Site, senders: Sequence[Sender]) -> None:
-        """Take whose films."""
+        """Take whose images."""
         super().__init__(name="watch", daemon=True)
         self._site = site
         self._senders = senders
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Note of each acknowledged film that it was there."""
+        """Note of each acknowledged image that it was there."""
         while not self._ended.wait(_POLL_SECONDS):
             studies = [study for sender in self._senders for study in list(sender.studies)]
-            for film in (film for study in studies for film in study.films):
-                if film.acknowledged and not film.was_seen:
+            for image in (image for study in studies for image in study.images):
+                if image.acknowledged and not image.was_seen:
                     with contextlib.suppress(StoreError):
-                        film.was_seen = is_kept(self._site, film)
+                        image.was_seen = is_kept(self._site, image)
 
     def stop(self) -> None:
         """Look no more."""
@@ -174,17 +174,17 @@ def _faults_of(study: SentStudy, drafts: list[Draft]) -> Iterator[str]:
         if count > 1:
             yield f"{name}: {count} drafts of revision {revision}"
     for draft in drafts:
-        if draft.film not in {film.sop_instance_uid for film in study.films}:
-            yield f"{name}: its draft is about a film of another study"
+        if draft.image not in {image.sop_instance_uid for image in study.images}:
+            yield f"{name}: its draft is about an image of another study"
     last = max(drafts, key=lambda draft: draft.revision)
-    if last.film != study.expected():
-        yield f"{name}: its last draft, revision {last.revision}, is not about the film to be read"
+    if last.image != study.expected():
+        yield f"{name}: its last draft, revision {last.revision}, is not about the image to be read"
 
 
 def _mixed_up(sent: Sequence[SentStudy], drafts: Sequence[Draft]) -> Iterator[str]:
-    """Hold the words of drafts against each other: films that show the same are told of alike.
+    """Hold the words of drafts against each other: images that show the same are told of alike.
 
-    The model is the same throughout, so what differs was read from another film.
+    The model is the same throughout, so what differs was read from another image.
     """
     for (picture, view), texts in _texts_by_image(sent, drafts).items():
         if len(texts) > 1:
@@ -200,11 +200,11 @@ def _texts_by_image(
     sent: Sequence[SentStudy], drafts: Sequence[Draft]
 ) -> dict[tuple[int, str], set[tuple[str, ...]]]:
     """Return all texts about each picture and view."""
-    films = {film.sop_instance_uid: film for study in sent for film in study.films}
+    images = {image.sop_instance_uid: image for study in sent for image in study.images}
     texts: dict[tuple[int, str], set[tuple[str, ...]]] = defaultdict(set)
     for draft in drafts:
-        if film := films.get(draft.film):
-            texts[film.picture, film.view].add(draft.findings)
+        if image := images.get(draft.image):
+            texts[image.picture, image.view].add(draft.findings)
     return texts
 
 

@@ -170,14 +170,14 @@ def _complete_deidentification(result: Dataset) -> None:
         del result.PatientIdentityRemoved
 
 
-def _raw(source: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever the film holds
+def _raw(source: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever the image holds
     try:
         return source.get(keyword)
     except _BAD_VALUE:
         return None
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - whatever the film holds
+def _text(value: Any) -> str:  # noqa: ANN401 - whatever the image holds
     if value is None or isinstance(value, bytes):
         return ""
     if isinstance(value, MultiValue | list | tuple):

@@ -52,8 +52,8 @@ _CLASSES: Final = {
 
 def load_tables() -> None:
     """Load highdicom's tables of the Standard in advance; this takes half a second once per process."""
-    film = sr.SourceImageForRegion(SECONDARY_CAPTURE, "1.2")
-    sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, np.zeros((2, 2)), film)
+    source_image = sr.SourceImageForRegion(SECONDARY_CAPTURE, "1.2")
+    sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, np.zeros((2, 2)), source_image)
 
 
 def concept(code: Code) -> sr.CodedConcept:

@@ -2,10 +2,10 @@
 
     draw(seed, findings=...)  -> Phantom: pixels, and for each finding side, site and mask
     as_dataset(phantom)       -> a valid DX image, the same bytes for the same arguments
-    is_phantom(header)        -> whether a film is one of ours
+    is_phantom(header)        -> whether an image is one of ours
 
-A seed is a person on a film: with and without findings it is the same person, so that the difference
-of two films is the finding.
+A seed is a person on an image: with and without findings it is the same person, so that the difference
+of two images is the finding.
 """
 
 from dicom.phantom.chest import PhantomFinding, Zone

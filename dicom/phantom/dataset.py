@@ -65,7 +65,7 @@ class Demographics:
         )
 
 
-def as_dataset(  # noqa: PLR0913 - one keyword for each thing that films differ in
+def as_dataset(  # noqa: PLR0913 - one keyword for each thing that images differ in
     phantom: Phantom,
     *,
     seed: int | None = None,

@@ -36,7 +36,7 @@ def _sharpened(image: FloatField, *, amount: float, body: Body) -> FloatField:
 
 
 def developed(measured: FloatField, body: Body) -> FloatField:
-    """Return brightness 0..1 (bone white), float32 [H, W], by a sigmoid curve like that of film."""
+    """Return brightness 0..1 (bone white), float32 [H, W], by a sigmoid curve like that of image."""
     steep = (measured - np.float32(body.exposure)) / np.float32(body.latitude)
     return np.asarray(np.float32(body.white) / (1 + np.exp(-steep)), dtype=np.float32)
 

@@ -23,8 +23,8 @@ from service.demo import (
     demo_environment,
     demo_folder,
     demo_settings,
-    draw_films,
-    own_films,
+    draw_images,
+    own_images,
     settled,
 )
 from service.log import configure_logging
@@ -68,8 +68,8 @@ def demo(files: tuple[Path, ...], *, leave: bool, patients: bool) -> None:
         folder = demo_folder(base)
         with sole_owner(folder / "run"):
             clear(folder)
-            films = list(own_films(files))
-            _run(base, films, leave=leave, patients=patients)
+            images = list(own_images(files))
+            _run(base, images, leave=leave, patients=patients)
     except _Interrupted:
         click.echo("stopped; nothing is left running", err=True)
 
@@ -81,7 +81,7 @@ def _interrupt(*_: object) -> None:
     raise _Interrupted
 
 
-def _run(base: Settings, films: list[DemoImage], *, leave: bool, patients: bool) -> None:
+def _run(base: Settings, images: list[DemoImage], *, leave: bool, patients: bool) -> None:
     console, folder = Console(), demo_folder(base)
     settings, overrides, servers, orthanc_url = demo_settings(base, patients=patients)
     environment = demo_environment(folder, overrides)
@@ -93,10 +93,10 @@ def _run(base: Settings, films: list[DemoImage], *, leave: bool, patients: bool)
         click.echo(f"page: {running.web_url}")
         logins = running.add_accounts()
         click.echo(_logins(logins))
-        films = films or list(draw_films(folder / "films"))
-        _send(running, films)
-        _follow(running, films, begun)
-        _print_results(console, running, films)
+        images = images or list(draw_images(folder / "films"))
+        _send(running, images)
+        _follow(running, images, begun)
+        _print_results(console, running, images)
         if leave:
             return
         click.echo(f"\npage: {running.web_url}   Ctrl-C stops everything\n{_logins(logins)}")
@@ -113,36 +113,36 @@ def _logins(logins: Sequence[tuple[Role, str, str]]) -> str:
     return "\n".join(["log in as one of:", *lines])
 
 
-def _send(running: Demo, films: Sequence[DemoImage]) -> None:
-    def key(film: DemoImage) -> str:
-        return film.study_instance_uid
+def _send(running: Demo, images: Sequence[DemoImage]) -> None:
+    def key(image: DemoImage) -> str:
+        return image.study_instance_uid
 
-    for _, members in groupby(sorted(films, key=key), key=key):
+    for _, members in groupby(sorted(images, key=key), key=key):
         running.send(list(members))
 
 
-def _follow(running: Demo, films: Sequence[DemoImage], begun: float) -> None:
+def _follow(running: Demo, images: Sequence[DemoImage], begun: float) -> None:
     """Show the state of each study until all are settled."""
     with Live(console=Console(stderr=True), refresh_per_second=5, transient=True) as live:
         while True:
             jobs = running.jobs()
-            live.update(_progress(films, jobs, time.monotonic() - begun))
-            if all(settled(jobs.get(film.study_instance_uid)) for film in films):
+            live.update(_progress(images, jobs, time.monotonic() - begun))
+            if all(settled(jobs.get(image.study_instance_uid)) for image in images):
                 return
             time.sleep(_POLL_SECONDS)
 
 
-def _progress(films: Sequence[DemoImage], jobs: dict[str, Job], elapsed: float) -> Table:
+def _progress(images: Sequence[DemoImage], jobs: dict[str, Job], elapsed: float) -> Table:
     table = Table("image", "state", "", title=f"{elapsed:.0f} s")
-    for film in films:
-        job = jobs.get(film.study_instance_uid)
-        table.add_row(film.shown, job.state if job else "sent", job.reason if job else "")
+    for image in images:
+        job = jobs.get(image.study_instance_uid)
+        table.add_row(image.shown, job.state if job else "sent", job.reason if job else "")
     return table
 
 
-def _print_results(console: Console, running: Demo, films: Sequence[DemoImage]) -> None:
+def _print_results(console: Console, running: Demo, images: Sequence[DemoImage]) -> None:
     jobs = running.jobs()
-    shown = {film.study_instance_uid: film.shown for film in films}
+    shown = {image.study_instance_uid: image.shown for image in images}
     for study, what in shown.items():
         job = jobs[study]
         console.rule(f"{what}: {job.state}", align="left")

@@ -83,7 +83,7 @@ def _lines(findings: Iterator[SpoolFinding], tally: Tally) -> None:
         click.echo(json.dumps(finding.to_json()))
     counts = {
         "files": tally.files,
-        "film_bytes": tally.film_bytes,
+        "film_bytes": tally.image_bytes,
         "rows": tally.rows,
         "passed_over": tally.young,
         "found": {kind.value: count for kind, count in tally.found.items()},

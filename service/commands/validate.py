@@ -24,18 +24,18 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def validate(files: tuple[Path, ...], source: Path | None, *, as_json: bool) -> None:
     """Check Structured Reports and Secondary Captures; exit status 1 if any is invalid."""
-    film = read_header(source) if source else None
-    found = {path: _faults(path, film) for path in files}
+    image = read_header(source) if source else None
+    found = {path: _faults(path, image) for path in files}
     for path, reasons in found.items():
         click.echo(_line(path, reasons) if as_json else _sentence(path, reasons))
     sys.exit(1 if any(found.values()) else 0)
 
 
-def _faults(path: Path, film: Dataset | None) -> tuple[ValidationFault, ...]:
+def _faults(path: Path, image: Dataset | None) -> tuple[ValidationFault, ...]:
     try:
         dataset = read_header(path)
         dataset.update(read_pixel_elements(path, _MAX_BYTES))
-        return faults(dataset, film)
+        return faults(dataset, image)
     except DicomError as error:
         return (ValidationFault("unreadable", str(error)),)
     except PYDICOM_ERRORS:

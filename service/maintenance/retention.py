@@ -115,14 +115,14 @@ class Retention:
         )
 
     def _remove(self, study_uid: str, why: "_Reason", spool: Spool) -> None:
-        for film in self._store.spooled(study_uid):
+        for image in self._store.spooled(study_uid):
             # The receiver holds this lock from the file to the row: no file is removed in between.
-            with spool.uid_lock(film.sop_instance_uid):
+            with spool.uid_lock(image.sop_instance_uid):
                 if not self._is_removable(study_uid, why):
                     return
-                self._check_mounted(study_uid, film, spool.root)
-                _remove_film(film.path, spool.root.resolve())
-                self._store.mark_instance_removed(film)
+                self._check_mounted(study_uid, image, spool.root)
+                _remove_image(image.path, spool.root.resolve())
+                self._store.mark_instance_removed(image)
         for job in self._store.jobs(study=study_uid, limit=10_000):
             if job.removed_at is None and self._is_removable(study_uid, why):
                 remove_tree(self._settings.outbox_dir / job.id)
@@ -131,14 +131,14 @@ class Retention:
         self._store.remove_shadow_readings(study_uid)
         log.info("files_removed", study_uid=study_uid, early=why.early)
 
-    def _check_mounted(self, study_uid: str, film: Instance, root: Path) -> None:
+    def _check_mounted(self, study_uid: str, image: Instance, root: Path) -> None:
         """Raise FileNotFoundError if neither the file nor any spool folder exists.
 
         The disk may not be mounted; a row marked now would leave its file on the disk for ever.
         """
-        if film.path.exists() or holds_folders(root):
+        if image.path.exists() or holds_folders(root):
             return
-        if film in self._store.spooled(study_uid):  # no other sweeper has removed it meanwhile
+        if image in self._store.spooled(study_uid):  # no other sweeper has removed it meanwhile
             raise FileNotFoundError(errno.ENOENT, "no image is there: is the spool's disk mounted?")
 
     def _is_removable(self, study_uid: str, why: "_Reason") -> bool:
@@ -154,7 +154,7 @@ class _Reason:
     early: bool = False
 
 
-def _remove_film(path: Path, root: Path) -> None:
+def _remove_image(path: Path, root: Path) -> None:
     path = path.resolve()
     # The database names the path, but only a file inside the spool may be removed.
     if path.is_relative_to(root):

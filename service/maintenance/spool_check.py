@@ -103,7 +103,7 @@ class SpoolCheck:
             rows = self._store.instances_named(names) if names else {}
             for file in piece:
                 self.tally.files += 1
-                self.tally.film_bytes += file.size
+                self.tally.image_bytes += file.size
                 row = rows.get(file.name) if file.name else None
                 if row is None or row.is_removed or self._is_wrong(file, row):
                     finding = self._check_again(file)
@@ -133,7 +133,7 @@ class SpoolCheck:
             kind = self._kind(file, row)
             if kind is None:
                 return None
-            if kind is Kind.MISPLACED_FILM and row is not None:
+            if kind is Kind.MISPLACED_IMAGE and row is not None:
                 self._misplaced.add(row.id)
             return self._repaired(self._finding(kind, file.path, row), row)
 
@@ -151,13 +151,13 @@ class SpoolCheck:
     def _kind(self, file: SpooledFile, row: SpooledRow | None) -> Kind | None:
         """Return what is wrong with a file, or None."""
         if row is None or row.is_removed:
-            is_film = file.name is not None and has_digest(file.path, file.name[1])
-            return Kind.UNKNOWN_FILM if is_film else Kind.UNSOUND_FILE
+            is_image = file.name is not None and has_digest(file.path, file.name[1])
+            return Kind.UNKNOWN_IMAGE if is_image else Kind.UNSOUND_FILE
         if _is_one_file(file.path, row.path):
             return self._own_file(row)
         whole = has_digest(file.path, row.digest)
         if not row.path.exists():
-            return Kind.MISPLACED_FILM if whole else Kind.UNSOUND_FILE
+            return Kind.MISPLACED_IMAGE if whole else Kind.UNSOUND_FILE
         damaged = whole and not has_digest(row.path, row.digest)
         return Kind.SOUND_COPY if damaged else Kind.STRAY_COPY
 
@@ -174,7 +174,7 @@ class SpoolCheck:
             if not _is_one_file(path, row.path)
         )
         copied = any(has_digest(path, row.digest) for path in others)
-        return None if copied else Kind.DAMAGED_FILM
+        return None if copied else Kind.DAMAGED_IMAGE
 
     def _rows(self) -> Iterator[SpoolFinding]:
         last = 0
@@ -194,7 +194,7 @@ class SpoolCheck:
             now = self._store.instances_named([name]).get(name)
             if now is None or now.is_removed or now.path.exists():
                 return None
-            return self._repaired(self._finding(Kind.LOST_FILM, now.path, now), now)
+            return self._repaired(self._finding(Kind.LOST_IMAGE, now.path, now), now)
 
     def _temporary(self) -> Iterator[SpoolFinding]:
         for path in leftovers(self._spool.root, self._before):
@@ -233,7 +233,7 @@ class SpoolCheck:
         if row is None:
             return SpoolFinding(kind=kind, path=path)
         detail = ""
-        if kind in {Kind.LOST_FILM, Kind.DAMAGED_FILM}:
+        if kind in {Kind.LOST_IMAGE, Kind.DAMAGED_IMAGE}:
             detail = _consequence(self._store.job_states(row.study_instance_uid))
         return SpoolFinding(
             kind=kind,

@@ -36,12 +36,12 @@ class Repairs:
         self._intake = intake
         self._spool = Spool(settings.spool_dir)
         self._ways = {
-            Kind.UNKNOWN_FILM: self._adopt,
+            Kind.UNKNOWN_IMAGE: self._adopt,
             Kind.UNSOUND_FILE: self._set_aside,
             Kind.STRAY_COPY: self._set_aside,
-            Kind.MISPLACED_FILM: self._relink,
-            Kind.LOST_FILM: self._give_up,
-            Kind.DAMAGED_FILM: self._give_up,
+            Kind.MISPLACED_IMAGE: self._relink,
+            Kind.LOST_IMAGE: self._give_up,
+            Kind.DAMAGED_IMAGE: self._give_up,
             Kind.SOUND_COPY: self._restore,
             Kind.LEFTOVER: self._discard,
             Kind.ORPHANED_LEVELS: self._discard,
@@ -129,12 +129,12 @@ class Repairs:
 
     def _give_up(self, finding: SpoolFinding, row: SpooledRow | None) -> SpoolFinding:
         """Mark the row as removed, so that the Instance is stored as new when it is sent again."""
-        if finding.kind is Kind.LOST_FILM and not holds_folders(self._spool.root):
+        if finding.kind is Kind.LOST_IMAGE and not holds_folders(self._spool.root):
             absent = "The spool has no folders: is its disk mounted? Not repaired."
             return replace(finding, detail=f"{finding.detail} {absent}")
         detail = f"{finding.kind.sentence} {finding.detail}"
         done = "Recorded as an incident; if it is sent again, it is stored as a new image."
-        if finding.kind is Kind.DAMAGED_FILM:
+        if finding.kind is Kind.DAMAGED_IMAGE:
             detail += f" It is in {self._aside(_path(finding)).parent}."
             done = f"Set aside. {done}"
         if row is not None:

@@ -104,22 +104,22 @@ class Commitments:
     def _fault(self, reference: Reference) -> int:
         """Return the Failure Reason; 0 if the Instance is recorded and its file's hash is right."""
         try:
-            films = self._store.instances_with_uid(reference.sop_instance_uid)
+            images = self._store.instances_with_uid(reference.sop_instance_uid)
         except StoreError as error:
             raise OutOfResources(f"the database cannot be read now: {error}") from None
-        if not films:
+        if not images:
             return NO_SUCH_INSTANCE
-        if all(film.sop_class_uid != reference.sop_class_uid for film in films):
+        if all(image.sop_class_uid != reference.sop_class_uid for image in images):
             return CLASS_INSTANCE_CONFLICT
         # One UID may have come with different bytes. The request does not say which, so check all.
-        whole = all(self._is_intact(film) for film in films)
+        whole = all(self._is_intact(image) for image in images)
         return 0 if whole else NO_SUCH_INSTANCE
 
-    def _is_intact(self, film: Instance) -> bool:
+    def _is_intact(self, image: Instance) -> bool:
         try:
-            if is_kept(film.path, film.digest):
+            if is_kept(image.path, image.digest):
                 return True
-            if film.path.exists() or holds_folders(self._settings.spool_dir):
+            if image.path.exists() or holds_folders(self._settings.spool_dir):
                 return False
         except OSError as error:
             raise OutOfResources(f"the spool cannot be read now: {error.strerror}") from None

@@ -142,7 +142,7 @@ class StorageService:
         try:
             self._intake.instances_arrived(arrived)
         except StoreError as error:
-            log.error("instance_not_recorded", films=len(arrived), reason=str(error))
+            log.error("instance_not_recorded", images=len(arrived), reason=str(error))
             # StoreUnavailable refuses all Instances until the main loop's probe succeeds.
             self.set_database_available(not isinstance(error, StoreUnavailable))
             return OutOfResources(_NO_DATABASE)

@@ -27,21 +27,21 @@ def job_needs(
     """
     needs = store.received_studies(study_instance_uids)
     for uid in [uid for uid, need in needs.items() if need is JobNeed.OVERDUE]:
-        films = (each for each in store.instances(uid) if not each.conflict)
-        if not any(_begins_job(each, documents) for each in films):
+        images = (each for each in store.instances(uid) if not each.conflict)
+        if not any(_begins_job(each, documents) for each in images):
             needs[uid] = JobNeed.NO_IMAGE
     return needs
 
 
-def _begins_job(film: ReceivedInstance, documents: Collection[str]) -> bool:
+def _begins_job(image: ReceivedInstance, documents: Collection[str]) -> bool:
     """Return whether a received Instance begins a job.
 
     False if its file was removed after its retention. True if its file is damaged: the job then reports
     what is wrong with it.
     """
-    if film.sop_class_uid in documents or not film.path.exists():
+    if image.sop_class_uid in documents or not image.path.exists():
         return False
     try:
-        return triage(read_header(film.path)).reason is not Reason.OWN_RESULT
+        return triage(read_header(image.path)).reason is not Reason.OWN_RESULT
     except (DicomError, OSError):
         return True

@@ -85,7 +85,7 @@ class ArrivingStudy:
 
     study_instance_uid: str
     calling_ae: str
-    films: int
+    images: int
     quiet_at: datetime
 
 

@@ -108,8 +108,8 @@ class IncidentKind(StrEnum):
 
     REFUSED = "refused"  # an association
     CONFLICT = "conflict"
-    LOST_FILM = "lost_film"
-    DAMAGED_FILM = "damaged_film"
+    LOST_IMAGE = "lost_film"
+    DAMAGED_IMAGE = "damaged_film"
     DOUBT = "draft_in_doubt"
     COMMITMENT = "commitment"
     CALLERS_NOT_RELOADED = "callers_not_reloaded"

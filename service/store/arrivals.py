@@ -337,7 +337,7 @@ def _is_younger(arrived: ArrivedInstance, known: KnownInstance, files: StoredFil
 
 
 def _lacks_file(known: KnownInstance, arrived: ArrivedInstance, files: StoredFiles) -> bool:
-    """Return whether the file that a row names was missing or damaged before `film` came."""
+    """Return whether the file that a row names was missing or damaged before `image` came."""
     if known.path == arrived.instance.path:
         return _is_younger(arrived, known, files)
     return files.digest(known.path, like=known.digest) != known.digest

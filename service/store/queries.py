@@ -157,21 +157,21 @@ class Queries(Transactions):
 
     def arriving(self, limit: int = 50) -> list[ArrivingStudy]:
         """Return the studies that wait for a job, those whose quiet time ends first at the front."""
-        films = (
+        images = (
             select(func.count(InstanceRow.id))
             .where(InstanceRow.study_instance_uid == StudyRow.study_instance_uid)
             .scalar_subquery()
         )
         with self._reading() as session:
             found = session.execute(
-                select(StudyRow.study_instance_uid, StudyRow.calling_ae, films, StudyRow.quiet_at)
+                select(StudyRow.study_instance_uid, StudyRow.calling_ae, images, StudyRow.quiet_at)
                 .where(StudyRow.quiet_at.is_not(None))
                 .order_by(StudyRow.quiet_at)
                 .limit(limit)
             )
             return [
                 ArrivingStudy(
-                    study_instance_uid=uid, calling_ae=calling_ae, films=count, quiet_at=quiet_at
+                    study_instance_uid=uid, calling_ae=calling_ae, images=count, quiet_at=quiet_at
                 )
                 for uid, calling_ae, count, quiet_at in found
             ]

@@ -226,13 +226,13 @@ class Repeats(Transitions):
             NotFound: No image of this study was received.
             IllegalTransition: All were removed after their retention.
         """
-        films = select(func.count(InstanceRow.id)).where(
+        images = select(func.count(InstanceRow.id)).where(
             InstanceRow.study_instance_uid == study_uid, ~InstanceRow.conflict
         )
         with self._reading() as session:
-            if not session.scalar(films):
+            if not session.scalar(images):
                 raise NotFound(f"no image of the study {study_uid} has been received")
-            if not session.scalar(films.where(InstanceRow.removed_at.is_(None))):
+            if not session.scalar(images.where(InstanceRow.removed_at.is_(None))):
                 raise IllegalTransition(
                     "the images of this study were removed after their retention: send the study again"
                 )

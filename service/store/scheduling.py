@@ -147,8 +147,10 @@ class Scheduling(Transitions):
             for row in ask(jobs_of_studies)
             if row.model_name == models[row.study_instance_uid]
         }
-        films = {uid: (newest, eligible) for uid, newest, eligible in ask(newest_instances)}
-        return {uid: _known(studies[uid], latest.get(uid), *films.get(uid, (0, 0))) for uid in uids}
+        images = {uid: (newest, eligible) for uid, newest, eligible in ask(newest_instances)}
+        return {
+            uid: _known(studies[uid], latest.get(uid), *images.get(uid, (0, 0))) for uid in uids
+        }
 
     def _needed(self, connection: Connection, known: _Known, force: bool, actor: str) -> bool:
         latest = known.latest
@@ -162,7 +164,7 @@ class Scheduling(Transitions):
             return False
         if state in _READ and known.newest_eligible <= seen:
             sentence = "Later images of the study cannot be read; the existing draft stays valid."
-            self._event(connection, latest.id, Event.LATER_FILMS, actor, (state, state), sentence)
+            self._event(connection, latest.id, Event.LATER_IMAGES, actor, (state, state), sentence)
             return False
         return True
 

@@ -72,24 +72,24 @@ class SpoolAudit(Transitions):
                 for row in found
             ]
 
-    def set_instance_path(self, film: SpooledRow, path: Path) -> None:
+    def set_instance_path(self, image: SpooledRow, path: Path) -> None:
         """Set the path of an Instance whose file was moved."""
         with self._writing() as session:
             changed_rows(
                 session,
                 update(InstanceRow)
-                .where(InstanceRow.id == film.id, InstanceRow.removed_at.is_(None))
+                .where(InstanceRow.id == image.id, InstanceRow.removed_at.is_(None))
                 .values(path=str(path)),
             )
 
-    def give_up_instance(self, film: SpooledRow, actor: str, kind: Kind, detail: str) -> None:
+    def give_up_instance(self, image: SpooledRow, actor: str, kind: Kind, detail: str) -> None:
         """Record that the file of an acknowledged Instance is lost; sent again, it counts as new.
 
         This adds an incident, and a line in the history of each job of the study.
         """
         with self._writing() as session:
             gone = update(InstanceRow).where(
-                InstanceRow.id == film.id, InstanceRow.removed_at.is_(None)
+                InstanceRow.id == image.id, InstanceRow.removed_at.is_(None)
             )
             if not changed_rows(session, gone.values(removed_at=self.now())):
                 return  # another process has recorded it
@@ -97,11 +97,11 @@ class SpoolAudit(Transitions):
                 session,
                 IncidentKind(kind.value),
                 actor=actor,
-                subject=film.sop_instance_uid,
+                subject=image.sop_instance_uid,
                 detail=detail,
             )
             jobs = select(JobRow.id, JobRow.state).where(
-                JobRow.study_instance_uid == film.study_instance_uid
+                JobRow.study_instance_uid == image.study_instance_uid
             )
             for job_id, state in session.execute(jobs).all():
                 states = (JobState(state), JobState(state))

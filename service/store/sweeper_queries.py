@@ -318,19 +318,19 @@ def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
     unsent = jobs.join(DeliveryRow, DeliveryRow.job_id == JobRow.id).where(
         or_(DeliveryRow.state.in_(_OPEN), refused)
     )
-    films = select(InstanceRow.id).where(
+    images = select(InstanceRow.id).where(
         InstanceRow.study_instance_uid == StudyRow.study_instance_uid,
         InstanceRow.removed_at.is_(None),
     )
     # An Instance that came again after its removal counts as received at that time.
-    recent = films.where(InstanceRow.received_at > older_than)
+    recent = images.where(InstanceRow.received_at > older_than)
     return [
         StudyRow.quiet_at.is_(None),
         StudyRow.last_arrival <= older_than,
         ~still_needed.exists(),
         ~unsent.exists(),
         ~recent.exists(),
-        or_(jobs.where(JobRow.removed_at.is_(None)).exists(), films.exists()),
+        or_(jobs.where(JobRow.removed_at.is_(None)).exists(), images.exists()),
     ]
 
 

@@ -68,7 +68,7 @@ def make_app_context(
     fresh_seconds: float = FRESH_SECONDS,
 ) -> AppContext:
     """Return the shared objects of the web process; nothing is started."""
-    films = ImageCache(partial(make_renderer, settings))
+    images = ImageCache(partial(make_renderer, settings))
     return AppContext(
         settings=settings,
         store=store,
@@ -80,8 +80,8 @@ def make_app_context(
             [each.name for each in settings.destinations],
         ),
         hub=Hub(store.version, max_streams=max_streams),
-        films=films,
-        levels=LevelsStore(films.renderer, min_free_bytes=settings.receiver.min_free_bytes),
+        images=images,
+        levels=LevelsStore(images.renderer, min_free_bytes=settings.receiver.min_free_bytes),
         sessions=KnownSessions(store, settings.web),
         views=RecentViews(),
         provider=Provider(settings) if settings.oidc.issuer else None,
@@ -128,7 +128,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         here.hub.close()
-        here.films.close()
+        here.images.close()
         here.levels.close()
         following.cancel()
 
@@ -164,14 +164,14 @@ ROUTES: Final = [
     *LIVE_ROUTES,
     all_live(LIVE_ROUTES),
     guarded("/studies/{study_uid}", pages.study, roles=EVERYONE),
-    guarded("/studies/{study_uid}/films/{film_uid}.png", pages.study_film, roles=EVERYONE),
+    guarded("/studies/{study_uid}/films/{film_uid}.png", pages.study_image, roles=EVERYONE),
     *VIEWER_ROUTES,
     guarded("/jobs/again", again.again_page, roles=_ACTING, methods=("POST",)),
     guarded(
         "/destinations/{name}/test", destination_test.test_page, roles=_ACTING, methods=("POST",)
     ),
     guarded("/jobs/{job_id}", pages.job_page, roles=EVERYONE),
-    guarded("/jobs/{job_id}/film.png", pages.job_film, roles=EVERYONE),
+    guarded("/jobs/{job_id}/film.png", pages.job_image, roles=EVERYONE),
     *[
         guarded(
             f"/jobs/{{job_id}}/{word}",

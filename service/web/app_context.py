@@ -32,7 +32,7 @@ class AppContext:
     store: Store
     observer: StatusObserver
     hub: Hub
-    films: ImageCache
+    images: ImageCache
     levels: LevelsStore
     sessions: KnownSessions
     views: RecentViews

@@ -91,7 +91,7 @@ async def job_page(request: Request) -> Response:
     return _to_study(request, job)
 
 
-async def job_film(request: Request) -> Response:
+async def job_image(request: Request) -> Response:
     """Answer with the image that a job read, as PNG, with the draft's findings drawn in, if any.
 
     `?source=1` leaves them out. Those of a withdrawn draft are drawn in only for `?withdrawn=1`, below a
@@ -111,11 +111,11 @@ async def job_film(request: Request) -> Response:
     return await _png(here, picture)
 
 
-async def study_film(request: Request) -> Response:
+async def study_image(request: Request) -> Response:
     """Answer with one received image as PNG; `?size=160` makes a thumbnail."""
     here = app_context_of(request)
-    uid, film = _study_uid(request), check_uid(request.path_params["film_uid"])
-    path = await run_in_threadpool(_film_path, here, uid, film)
+    uid, image = _study_uid(request), check_uid(request.path_params["film_uid"])
+    path = await run_in_threadpool(_image_path, here, uid, image)
     await audit_view(request, uid)
     small = request.query_params.get("size") == str(THUMBNAIL_SIZE)
     picture = Picture(path=path, size=THUMBNAIL_SIZE) if small else Picture(path=path)
@@ -246,18 +246,18 @@ def _job_picture(
         return Picture(path=overlays[0].path, sha256=overlays[0].sha256, stamp=stamp)
     if not job.drafted_image:
         raise NotFound("No image has been read for this job.")
-    return Picture(path=_film_path(here, job.study_instance_uid, job.drafted_image))
+    return Picture(path=_image_path(here, job.study_instance_uid, job.drafted_image))
 
 
-def _film_path(here: AppContext, study_uid: str, film_uid: str) -> Path:
+def _image_path(here: AppContext, study_uid: str, image_uid: str) -> Path:
     for instance in here.store.instances(study_uid):
-        if instance.sop_instance_uid == film_uid and not instance.conflict:
+        if instance.sop_instance_uid == image_uid and not instance.conflict:
             return instance.path
     raise NotFound("There is no such image.")
 
 
 async def _png(here: AppContext, picture: Picture) -> Response:
     try:
-        return Response(await here.films.png(picture), media_type="image/png")
+        return Response(await here.images.png(picture), media_type="image/png")
     except DicomError as error:
         raise not_shown(error) from None

@@ -25,7 +25,7 @@ _PRESENCE_ORDER = {Presence.PRESENT: 0, Presence.UNCERTAIN: 1, Presence.ABSENT: 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Film:
+class _ImageRow:
     instance: ReceivedInstance
     url: str
     verdict: str
@@ -161,10 +161,10 @@ def study_snapshot(
                 if each.name in may
             ],
         ),
-        "film": part("film", **_film_values(job, has_overlay=OutputKind.OVERLAY in kinds)),
+        "film": part("film", **_image_values(job, has_overlay=OutputKind.OVERLAY in kinds)),
         "films": part(
             "films",
-            films=[_film(record, each) for each in record.instances],
+            films=[_image_row(record, each) for each in record.instances],
             retention_days=f"{settings.sweep.retention_days:g}",
         ),
         "draft": part("draft", job=job, draft=draft, **_finding_values(draft)),
@@ -200,32 +200,32 @@ def _actions(job: Job, settings: Settings, *, has_results: bool) -> list[_Action
     return forms
 
 
-def _film_values(job: JobWithDraft | None, *, has_overlay: bool) -> dict[str, str]:
-    empty = {"film_url": "", "other_url": "", "other_text": ""}
+def _image_values(job: JobWithDraft | None, *, has_overlay: bool) -> dict[str, str]:
+    empty = {"image_url": "", "other_url": "", "other_text": ""}
     if job is None or not job.drafted_image:
-        return {**empty, "film_text": "No image has been read for this job."}
+        return {**empty, "image_text": "No image has been read for this job."}
     url = f"../jobs/{job.id}/film.png"
     if job.draft_status is DraftStatus.WITHDRAWN:
         return {
-            "film_url": f"{url}?source=1",
-            "film_text": "The image that was read, without the findings of the withdrawn draft",
+            "image_url": f"{url}?source=1",
+            "image_text": "The image that was read, without the findings of the withdrawn draft",
             "other_url": f"{url}?withdrawn=1" if has_overlay else "",
             "other_text": "With the withdrawn findings",
         }
     if not has_overlay:
-        return {**empty, "film_url": url, "film_text": "The image that was read"}
+        return {**empty, "image_url": url, "image_text": "The image that was read"}
     return {
-        "film_url": url,
-        "film_text": "The image that was read, with the draft's findings drawn in",
+        "image_url": url,
+        "image_text": "The image that was read, with the draft's findings drawn in",
         "other_url": f"{url}?source=1",
         "other_text": "Without findings",
     }
 
 
-def _film(record: StudyRecord, instance: ReceivedInstance) -> _Film:
+def _image_row(record: StudyRecord, instance: ReceivedInstance) -> _ImageRow:
     url = f"../studies/{record.uid}/films/{instance.sop_instance_uid}.png"
     verdict, reason = _read_state(record.job, instance)
-    return _Film(instance=instance, url=url, verdict=verdict, reason=reason)
+    return _ImageRow(instance=instance, url=url, verdict=verdict, reason=reason)
 
 
 def _read_state(job: JobWithDraft | None, instance: ReceivedInstance) -> tuple[str, str]:

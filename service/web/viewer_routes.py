@@ -19,17 +19,17 @@ _LEVELS: Final = ("0", "1", "2")
 _Answer = TypeVar("_Answer", bytes, dict[str, Any])
 
 
-async def film_description(request: Request) -> Response:
+async def image_description(request: Request) -> Response:
     """Answer with the size, windows, tables, polarity and pixel spacing of an image (docs/api.md)."""
     here = app_context_of(request)
-    path = await run_in_threadpool(_film_path, here, request)
+    path = await run_in_threadpool(_image_path, here, request)
     return JSONResponse(await _shown(here.levels.description(path)))
 
 
-async def film_level(request: Request) -> Response:
+async def image_level(request: Request) -> Response:
     """Answer with one level of an image (docs/api.md)."""
     here = app_context_of(request)
-    path = await run_in_threadpool(_film_path, here, request)
+    path = await run_in_threadpool(_image_path, here, request)
     body = await _shown(here.levels.level(path, _level_number(request)))
     headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
     return Response(body, media_type="application/octet-stream", headers=headers)
@@ -42,15 +42,15 @@ def _level_number(request: Request) -> int:
     return _LEVELS.index(level)
 
 
-def _film_path(here: AppContext, request: Request) -> Path:
-    study_uid, film_uid = (request.path_params[each] for each in ("study_uid", "film_uid"))
+def _image_path(here: AppContext, request: Request) -> Path:
+    study_uid, image_uid = (request.path_params[each] for each in ("study_uid", "film_uid"))
     try:
         check_uid(study_uid, "Study Instance UID")
-        check_uid(film_uid, "SOP Instance UID")
+        check_uid(image_uid, "SOP Instance UID")
     except InvalidIdentifier:
         raise NotFound("This is not a valid UID.") from None
     for instance in here.store.instances(study_uid):
-        if instance.sop_instance_uid == film_uid and not instance.conflict:
+        if instance.sop_instance_uid == image_uid and not instance.conflict:
             return instance.path
     raise NotFound("There is no such image.")
 
@@ -62,8 +62,8 @@ async def _shown(answer: Awaitable[_Answer]) -> _Answer:
         raise not_shown(error) from None
 
 
-_FILM: Final = "/studies/{study_uid}/films/{film_uid}"
+_IMAGE: Final = "/studies/{study_uid}/films/{film_uid}"
 VIEWER_ROUTES: Final = [
-    guarded(f"{_FILM}/voi.json", film_description, roles=EVERYONE),
-    guarded(f"{_FILM}/levels/{{level}}", film_level, roles=EVERYONE),
+    guarded(f"{_IMAGE}/voi.json", image_description, roles=EVERYONE),
+    guarded(f"{_IMAGE}/levels/{{level}}", image_level, roles=EVERYONE),
 ]

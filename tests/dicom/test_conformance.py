@@ -174,7 +174,7 @@ def attributes(first, second):
 
 
 def source(element, second):
-    """Return where a value comes from: the film, always the same, or made for each object."""
+    """Return where a value comes from: the image, always the same, or made for each object."""
     if element.keyword in COPIED:
         return "image"
     if element.keyword in DESCRIBED:
@@ -196,7 +196,7 @@ def samples():
 
 def sample(number):
     """Return one object of each kind, by kind."""
-    film = film_of(number)
+    image = image_of(number)
     equipment = Equipment(
         device_uid=f"2.25.{number}",
         manufacturer=f"Maker {number}",
@@ -208,14 +208,14 @@ def sample(number):
     )
     pixels = np.full((300 + number, 240), 0.1 * number, np.float32)
     options = OutputOptions(extras=("presentation-state", "report-pdf"))
-    outputs = build(draft_of(film, number), film, pixels, equipment, options=options)
+    outputs = build(draft_of(image, number), image, pixels, equipment, options=options)
     notice = UnreadStudy(
-        study_instance_uid=film.StudyInstanceUID,
+        study_instance_uid=image.StudyInstanceUID,
         images=(
             UnreadImage(
-                sop_instance_uid=film.SOPInstanceUID,
-                sop_class_uid=film.SOPClassUID,
-                series_instance_uid=film.SeriesInstanceUID,
+                sop_instance_uid=image.SOPInstanceUID,
+                sop_class_uid=image.SOPClassUID,
+                series_instance_uid=image.SeriesInstanceUID,
                 reason="it is a lateral view",
             ),
         ),
@@ -223,18 +223,18 @@ def sample(number):
         revision=number,
         produced_at=datetime(2026, 1, number, number, tzinfo=UTC),
     )
-    outputs += build_not_analysed(notice, film, equipment, page=True)
+    outputs += build_not_analysed(notice, image, equipment, page=True)
     outputs += (
-        withdrawal_notice(withdrawal_of(film, number), film, equipment),
-        doubt_notice(doubt_of(film, number), film, equipment),
+        withdrawal_notice(withdrawal_of(image, number), image, equipment),
+        doubt_notice(doubt_of(image, number), image, equipment),
     )
     return {output.kind: output.dataset for output in outputs}
 
 
-def withdrawal_of(film, number):
-    """Return what withdraws a draft of the film."""
+def withdrawal_of(image, number):
+    """Return what withdraws a draft of the image."""
     return Withdrawal(
-        study_instance_uid=film.StudyInstanceUID,
+        study_instance_uid=image.StudyInstanceUID,
         draft=Predecessor(
             sop_instance_uid=f"2.25.5{number}",
             sop_class_uid=BASIC_TEXT_SR,
@@ -247,13 +247,13 @@ def withdrawal_of(film, number):
     )
 
 
-def doubt_of(film, number):
-    """Return what puts a draft of the film in doubt."""
+def doubt_of(image, number):
+    """Return what puts a draft of the image in doubt."""
     return Doubt(
-        study_instance_uid=film.StudyInstanceUID,
-        draft=withdrawal_of(film, number).draft,
+        study_instance_uid=image.StudyInstanceUID,
+        draft=withdrawal_of(image, number).draft,
         model=f"m{number} 1",
-        image_uid=film.SOPInstanceUID,
+        image_uid=image.SOPInstanceUID,
         copy_digest=f"{number}" * 56,
         reason=f"reason {number}",
         revision=number,
@@ -261,33 +261,33 @@ def doubt_of(film, number):
     )
 
 
-def film_of(number):
-    """Return the header of a film with an order."""
-    film = Dataset()
-    film.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
-    film.SOPInstanceUID = f"2.25.10{number}"
-    film.SeriesInstanceUID = f"2.25.20{number}"
-    film.StudyInstanceUID = f"2.25.30{number}"
-    film.Modality = "DX"
-    film.PatientID = f"P{number}"
-    film.AccessionNumber = f"A{number}"
-    film.PatientOrientation = ["L", "F"] if number == 1 else ["R", "F"]
-    film.BurnedInAnnotation = "NO" if number == 1 else "YES"
+def image_of(number):
+    """Return the header of an image with an order."""
+    image = Dataset()
+    image.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    image.SOPInstanceUID = f"2.25.10{number}"
+    image.SeriesInstanceUID = f"2.25.20{number}"
+    image.StudyInstanceUID = f"2.25.30{number}"
+    image.Modality = "DX"
+    image.PatientID = f"P{number}"
+    image.AccessionNumber = f"A{number}"
+    image.PatientOrientation = ["L", "F"] if number == 1 else ["R", "F"]
+    image.BurnedInAnnotation = "NO" if number == 1 else "YES"
     order = Dataset()
     order.RequestedProcedureID = f"{number}"
-    film.RequestAttributesSequence = Sequence([order])
-    return film
+    image.RequestAttributesSequence = Sequence([order])
+    return image
 
 
-def draft_of(film, number):
+def draft_of(image, number):
     """Return a draft with a predecessor and one located finding."""
     corners = ((10, 10), (90, 10), (90, 90), (10, 90), (10, 10))
     return DraftReport(
-        study_instance_uid=film.StudyInstanceUID,
+        study_instance_uid=image.StudyInstanceUID,
         source=SourceImage(
-            sop_instance_uid=film.SOPInstanceUID,
-            sop_class_uid=film.SOPClassUID,
-            series_instance_uid=film.SeriesInstanceUID,
+            sop_instance_uid=image.SOPInstanceUID,
+            sop_class_uid=image.SOPClassUID,
+            series_instance_uid=image.SeriesInstanceUID,
             rows=300 + number,
             columns=240,
         ),

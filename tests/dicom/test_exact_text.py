@@ -161,7 +161,7 @@ def test_any_other_patient_id_ends_the_results(tmp_path, patient_id, charset, fa
         copied_modules(read_encoded_header(content))
     assert str(fault) in str(caught.value)
     assert "12" not in str(caught.value).replace("0010,0020", "")
-    path = tmp_path / "film.dcm"
+    path = tmp_path / "image.dcm"
     path.write_bytes(content)
     with pytest.raises(InvalidDataset, match="another patient"):
         check_source(path)
@@ -206,15 +206,15 @@ def test_a_patient_id_of_another_text_vr_is_copied(vr):
 @pytest.mark.parametrize(
     "value", ["1\n2", "1\x002", "1\ufffd", chr(0xD800), "1\x96", ["1", "2"], "1" * 65]
 )
-def test_a_header_that_was_built_in_memory_is_held_to_the_same(film_header, value):
+def test_a_header_that_was_built_in_memory_is_held_to_the_same(image_header, value):
     """Where there are no bytes the text decides."""
     with pytest.raises(InvalidDataset, match="another patient"):
-        copied_modules(film_header(PatientID=value))
+        copied_modules(image_header(PatientID=value))
 
 
-def test_a_header_that_pydicom_read_still_has_its_bytes(film_header):
+def test_a_header_that_pydicom_read_still_has_its_bytes(image_header):
     """Not decoded yet, its raw value and its character set decide."""
-    header = film_header(SpecificCharacterSet="ISO_IR 192")
+    header = image_header(SpecificCharacterSet="ISO_IR 192")
     tag = Tag("PatientID")
     header[tag] = RawDataElement(tag, "LO", 6, b"M\xfc-77 ", 0, False, True)
     assert reading(header, "PatientID").fault is Inexact.UNDECODABLE
@@ -222,14 +222,14 @@ def test_a_header_that_pydicom_read_still_has_its_bytes(film_header):
     assert reading(header, "PatientID").text == "Mü-77"
 
 
-def test_an_issuer_or_other_identifier_is_copied_whole_or_not_at_all(film_header):
+def test_an_issuer_or_other_identifier_is_copied_whole_or_not_at_all(image_header):
     """Half an issuer is another issuer."""
     issuer, other, order = Dataset(), Dataset(), Dataset()
     issuer.LocalNamespaceEntityID, issuer.UniversalEntityID = "SITE\n", "1.2.3"
     issuer.UniversalEntityIDType = "ISO"
     other.PatientID, other.TypeOfPatientID, other.IssuerOfPatientID = "X1", "TEXT", "A\x1bB"
     order.RequestedProcedureID = "R\x001"
-    header = film_header(
+    header = image_header(
         IssuerOfAccessionNumberSequence=Sequence([issuer]),
         OtherPatientIDsSequence=Sequence([other]),
         RequestAttributesSequence=Sequence([order]),
@@ -289,12 +289,12 @@ def test_a_patient_id_without_an_exact_reading_says_nothing_of_the_patient():
 
 def test_a_result_with_other_identifiers_than_its_image_does_not_leave(tmp_path):
     """Whatever changed them on the way: the file and the stored bytes are compared."""
-    path = tmp_path / "film.dcm"
+    path = tmp_path / "image.dcm"
     accession = element(0x00080050, "SH", b"ACC-01")
     path.write_bytes(image(b"M\xfc-77", b"ISO_IR 100", more=(accession,)))
     result = image("Mü-77".encode(), UTF_8, more=(accession,))
     check_result(result, [path])
-    check_result(image("Mü-77".encode(), UTF_8), [tmp_path / "film.dcm"])
+    check_result(image("Mü-77".encode(), UTF_8), [tmp_path / "image.dcm"])
     for wrong in (
         image("Mü-7".encode(), UTF_8),
         image("Mü-77 x".encode(), UTF_8),
@@ -313,10 +313,10 @@ def test_a_result_with_other_identifiers_than_its_image_does_not_leave(tmp_path)
         check_result(image(b"12345"), [path])
 
 
-def test_the_gate_itself_finds_a_changed_patient_id(film_header):
+def test_the_gate_itself_finds_a_changed_patient_id(image_header):
     """The check in memory has the same rules as the one of the files."""
     source = read_encoded_header(image(b"12345\0ab"))
-    assert any("Patient ID" in reason for _, reason in filing_faults(film_header(), source))
+    assert any("Patient ID" in reason for _, reason in filing_faults(image_header(), source))
 
 
 def _filed(orthanc, content: bytes) -> str:
@@ -329,5 +329,5 @@ def _filed(orthanc, content: bytes) -> str:
 @pytest.mark.parametrize(("patient_id", "charset", "text"), EXACT)
 def test_orthanc_files_result_and_image_under_one_patient(orthanc, patient_id, charset, text):
     """What results carry is what a real archive makes of the image's bytes."""
-    film = _filed(orthanc, image(patient_id, charset))
-    assert _filed(orthanc, image(text.encode(), UTF_8)) == film
+    filed = _filed(orthanc, image(patient_id, charset))
+    assert _filed(orthanc, image(text.encode(), UTF_8)) == filed

@@ -78,7 +78,7 @@ class Site:
             },
             "web": {"port": 0},
             **overrides,
-            # Many of the films sent are real ones, and the model is the demo's.
+            # Many of the images sent are real ones, and the model is the demo's.
             "reading": {"demo_reads_patients": True, **overrides.get("reading", {})},
         }
         self.settings = load_settings(**self.overrides)
@@ -270,12 +270,12 @@ def site(site_class, orthanc, tmp_path_factory) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def own_study(tmp_path_factory) -> Callable[[Path], Path]:
-    """A function: a film -> a copy under UIDs of its own, its pixels untouched.
+    """A function: an image -> a copy under UIDs of its own, its pixels untouched.
 
-    Several of the real films are the same SOP Instance in other encodings; the service rightly keeps
+    Several of the real images are the same SOP Instance in other encodings; the service rightly keeps
     those apart, so each is sent as a study of its own.
     """
-    folder = tmp_path_factory.mktemp("films")
+    folder = tmp_path_factory.mktemp("images")
 
     def copy(path: Path) -> Path:
         from dicom.identifiers import derived_uid  # noqa: PLC0415

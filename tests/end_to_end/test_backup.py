@@ -12,8 +12,8 @@ pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
-def films(tmp_path):
-    """A function: seeds -> files by Study Instance UID, a small synthetic film each."""
+def images(tmp_path):
+    """A function: seeds -> files by Study Instance UID, a small synthetic image each."""
 
     def draw_all(*seeds):
         made = {}
@@ -30,22 +30,22 @@ def _device_uids(objects):
 
 
 def test_a_restored_site_delivers_what_waited_and_reads_on(
-    site_class, orthanc_server_class, in_orthanc, films, tmp_path, free_port
+    site_class, orthanc_server_class, in_orthanc, images, tmp_path, free_port
 ):
     """Copied while it runs and its PACS is away, it delivers the same draft from another path.
 
-    It reads a new film, names the same device, and disk and database agree.
+    It reads a new image, names the same device, and disk and database agree.
     """
     server = orthanc_server_class(tmp_path / "orthanc")
     overrides = {
         "destinations": [{"kind": "orthanc", "name": "pacs", "url": server.url}],
         "delivery": {"retry_seconds": 0.5, "retry_max_seconds": 1},
     }
-    (early, film), (late, later) = films(1, 2).items()
+    (early, image), (late, later) = images(1, 2).items()
     first = site_class(_made(tmp_path / "first"), free_port(), overrides)
     try:
         first.start()
-        assert first.store_scu(film).acknowledged
+        assert first.store_scu(image).acknowledged
         first.until(
             lambda: [job.state for job in first.jobs(early)] == [JobState.DRAFTED],
             seconds=60,
@@ -80,7 +80,7 @@ def test_a_restored_site_delivers_what_waited_and_reads_on(
             looked = second.command("spool", "verify", "--hash", "--young-minutes", "0", "--json")
             assert looked.returncode == 0, looked.stdout
             assert json.loads(looked.stdout.splitlines()[-1])["found"] == {}
-            assert dcmread(film).StudyInstanceUID == early
+            assert dcmread(image).StudyInstanceUID == early
     finally:
         second.stop()
 

@@ -29,8 +29,8 @@ def clinic(orthanc_server_class, tmp_path):
 
 
 @pytest.fixture
-def film(tmp_path):
-    """A function: a seed, and the view that the tags tell -> its study's UID and a synthetic film."""
+def image(tmp_path):
+    """A function: a seed, and the view that the tags tell -> its study's UID and a synthetic image."""
 
     def make(seed, view="PA"):
         dataset = as_dataset(draw(seed, rows=256, columns=256, view=view))
@@ -63,10 +63,10 @@ def site(site_class, orthanc, clinic, tmp_path, free_port):
         running.stop()
 
 
-def test_two_callers_two_models_two_pacs(site, orthanc, clinic, film, in_orthanc):
+def test_two_callers_two_models_two_pacs(site, orthanc, clinic, image, in_orthanc):
     """Each is read by its sender's model and lies in its sender's PACS; then the file changes."""
-    ours, first = film(401)
-    theirs, second = film(402)
+    ours, first = image(401)
+    theirs, second = image(402)
     assert site.store_scu(first).acknowledged
     assert site.store_scu(second, calling="CLINIC").acknowledged
     job, other = site.completed(ours), site.completed(theirs)
@@ -82,8 +82,8 @@ def test_two_callers_two_models_two_pacs(site, orthanc, clinic, film, in_orthanc
     # Each process looks for itself: the receiver is who decides by it.
     taken = re.compile(r"callers_reloaded .*process=receive")
     site.until(lambda: taken.search(site.log()), seconds=20, what="the new callers")
-    silent, third = film(403, view="")
-    both, fourth = film(404)
+    silent, third = image(403, view="")
+    both, fourth = image(404)
     assert site.store_scu(third, calling="CLINIC").acknowledged
     assert site.store_scu(fourth).acknowledged
     unread = site.settled(silent)

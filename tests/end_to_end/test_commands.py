@@ -37,8 +37,8 @@ def wetread(tmp_path):
 
 @pytest.fixture
 def frontal(tmp_path):
-    """A synthetic frontal film."""
-    path = tmp_path / "films" / "frontal.dcm"
+    """A synthetic frontal image."""
+    path = tmp_path / "images" / "frontal.dcm"
     path.parent.mkdir(exist_ok=True)
     write(as_dataset(draw(1, rows=512, columns=512)), path)
     return path
@@ -46,8 +46,8 @@ def frontal(tmp_path):
 
 @pytest.fixture
 def lateral(tmp_path):
-    """A synthetic lateral film of another study."""
-    path = tmp_path / "films" / "lateral.dcm"
+    """A synthetic lateral image of another study."""
+    path = tmp_path / "images" / "lateral.dcm"
     path.parent.mkdir(exist_ok=True)
     write(as_dataset(draw_lateral(2, rows=512, columns=512)), path)
     return path
@@ -97,10 +97,10 @@ def test_read_says_what_was_not_analysed(wetread, frontal, lateral, tmp_path):
 
 @pytest.fixture
 def patients(tmp_path):
-    """A frontal film that is not marked as synthetic."""
-    film = as_dataset(draw(1, rows=512, columns=512))
-    film.QualityControlSubject = "NO"
-    return write(film, tmp_path / "films" / "patient.dcm")
+    """A frontal image that is not marked as synthetic."""
+    image = as_dataset(draw(1, rows=512, columns=512))
+    image.QualityControlSubject = "NO"
+    return write(image, tmp_path / "images" / "patient.dcm")
 
 
 def test_read_reads_no_patient_with_the_demo_model(wetread, patients, tmp_path):
@@ -121,7 +121,7 @@ def test_read_reads_no_patient_with_the_demo_model(wetread, patients, tmp_path):
 @pytest.mark.parametrize(
     ("flag", "state"), [((), "NOT_ANALYSED"), (("--demo-reads-patients",), "COMPLETED")]
 )
-def test_the_demo_reads_a_patients_film_only_when_told(wetread, patients, flag, state):
+def test_the_demo_reads_a_patients_image_only_when_told(wetread, patients, flag, state):
     """Without the option its reason and the option are printed; with it every line of caveat."""
     done = wetread("demo", "--exit", *flag, patients)
     assert done.returncode == 0, done.stderr
@@ -147,7 +147,7 @@ def test_read_writes_the_options_that_the_service_would(wetread, frontal, latera
 
 def test_read_names_a_file_that_is_no_dicom(wetread, tmp_path):
     """A text file is an error with the file's name and exit status 1."""
-    (tmp_path / "notes.txt").write_text("not a film")
+    (tmp_path / "notes.txt").write_text("not an image")
     done = wetread("read", tmp_path / "notes.txt", "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "notes.txt" in done.stdout + done.stderr
@@ -209,7 +209,7 @@ def test_check_names_the_fault(site):
 @pytest.mark.orthanc
 @pytest.mark.dcmtk
 def test_check_sees_a_full_disk(site):
-    """Below the free space at which the receiver refuses films, the spool is at fault."""
+    """Below the free space at which the receiver refuses images, the spool is at fault."""
     done = subprocess.run(
         [sys.executable, "-m", "service.cli", "check", "--no-model"],
         env={**site.environment, "WETREAD_RECEIVER__MIN_FREE_BYTES": str(2**60)},

@@ -17,8 +17,8 @@ CONFIRMED, PENDING = DeliveryState.CONFIRMED, DeliveryState.PENDING
 
 
 @pytest.fixture
-def films(tmp_path):
-    """A function: seeds -> files by Study Instance UID, a small synthetic film each."""
+def images(tmp_path):
+    """A function: seeds -> files by Study Instance UID, a small synthetic image each."""
 
     def draw_all(*seeds):
         made = {}
@@ -97,13 +97,13 @@ def _states(site, study):
     return {each.destination: each.state for each in site.store.deliveries(site.jobs(study)[0].id)}
 
 
-def _send_all(site, films):
-    for path in films.values():
+def _send_all(site, images):
+    for path in images.values():
         assert site.store_scu(path).acknowledged
 
 
 def test_four_kinds_at_once_and_one_away(
-    run_site, orthanc_server_class, storescp, in_orthanc, films, tmp_path
+    run_site, orthanc_server_class, storescp, in_orthanc, images, tmp_path
 ):
     """The job shows which destination is missing; the others are confirmed; it completes by itself."""
     servers = {}
@@ -129,7 +129,7 @@ def test_four_kinds_at_once_and_one_away(
             },
         )
         servers["stow"].kill()
-        sent = films(201, 202, 203)
+        sent = images(201, 202, 203)
         _send_all(site, sent)
         there = dict.fromkeys(("rest", "folder", "archive", "dimse"), CONFIRMED)
         for study in sent:
@@ -160,7 +160,7 @@ def test_four_kinds_at_once_and_one_away(
             server.stop()
 
 
-def test_a_pacs_that_never_answers_holds_nobody_back(run_site, silent_pacs, films, tmp_path):
+def test_a_pacs_that_never_answers_holds_nobody_back(run_site, silent_pacs, images, tmp_path):
     """Two take connections and are silent: readings go on and the folder has all drafts meanwhile."""
     silent = {
         "kind": "dimse",
@@ -178,7 +178,7 @@ def test_a_pacs_that_never_answers_holds_nobody_back(run_site, silent_pacs, film
     )
     begun = time.monotonic()
     # More studies than the delivery worker has hands.
-    sent = films(*range(210, 222))
+    sent = images(*range(210, 222))
     _send_all(site, sent)
     for study in sent:
         site.until(
@@ -193,7 +193,7 @@ def test_a_pacs_that_never_answers_holds_nobody_back(run_site, silent_pacs, film
     assert time.monotonic() - begun < 30, "somebody waited for the silent PACS"
 
 
-def test_a_destination_that_refuses_fails_the_job_and_says_so(run_site, storescp, films, tmp_path):
+def test_a_destination_that_refuses_fails_the_job_and_says_so(run_site, storescp, images, tmp_path):
     """A PACS that rejects our association for good: FAILED with its name; the folder has the draft."""
     port, _ = storescp("--refuse")
     site = run_site(
@@ -206,7 +206,7 @@ def test_a_destination_that_refuses_fails_the_job_and_says_so(run_site, storescp
         },
         {"kind": "folder", "name": "folder", "path": str(tmp_path / "out")},
     )
-    (study,) = sent = films(230)
+    (study,) = sent = images(230)
     _send_all(site, sent)
     job = site.settled(study)
     assert job.state is JobState.FAILED

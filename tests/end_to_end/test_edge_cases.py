@@ -252,7 +252,7 @@ def _peak_mib(pid: int) -> float:
     return int(found[1]) / 1024 if found else 0
 
 
-def _a_good_film_is_drafted(site, folder: Path, seed: int) -> None:
+def _a_good_image_is_drafted(site, folder: Path, seed: int) -> None:
     dataset = as_dataset(draw(seed, rows=256, columns=256))
     write(dataset, folder / f"{seed}.dcm")
     assert site.store_scu(folder / f"{seed}.dcm").acknowledged
@@ -273,11 +273,11 @@ def test_each_edge_case_is_answered_and_the_service_goes_on(odd_site, edge_cases
         for case, status in answers.items()
         if status == 0
     }
-    for film, job in jobs.items():
-        assert job.state in (JobState.COMPLETED, JobState.NOT_ANALYSED), f"{film} {job.reason}"
-        assert job.state is JobState.COMPLETED or job.reason, film
-        assert (job.attempts, job.last_error) == (1, ""), film
-    _a_good_film_is_drafted(odd_site, tmp_path, 900 + FOLDERS.index(name))
+    for image, job in jobs.items():
+        assert job.state in (JobState.COMPLETED, JobState.NOT_ANALYSED), f"{image} {job.reason}"
+        assert job.state is JobState.COMPLETED or job.reason, image
+        assert (job.attempts, job.last_error) == (1, ""), image
+    _a_good_image_is_drafted(odd_site, tmp_path, 900 + FOLDERS.index(name))
     assert {part: odd_site.pids(part) for part in before} == before
     assert max(_peak_mib(pid) for pid in before["receive"]) < RECEIVER_MIB
     assert max(_peak_mib(pid) for pid in before["worker-reading"]) < READER_MIB
@@ -287,7 +287,7 @@ def test_each_edge_case_is_answered_and_the_service_goes_on(odd_site, edge_cases
 
 
 def _end(status: int, job: Job | None) -> str | int:
-    """Return the reason why a film was not read, "COMPLETED", or the status of a refusal."""
+    """Return the reason why an image was not read, "COMPLETED", or the status of a refusal."""
     return status if job is None else job.reason_code or str(job.state)
 
 

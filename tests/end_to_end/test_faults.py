@@ -32,7 +32,7 @@ PATIENTS = {"1.1": ("A",), "1.2": ("B",)}
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("orthanc_server_class", "dcmtk")
-def test_no_acknowledged_film_is_lost_doubled_or_filed_under_another_patient():
+def test_no_acknowledged_image_is_lost_doubled_or_filed_under_another_patient():
     """Whatever breaks meanwhile: one draft a study and revision in the PACS, and no manual step."""
     load = ["--senders", "2", "--pause", "3", "--seed", "4"]
     faults = ["--faults", str(KINDS), "--every", "0.7", "--scale", "0.1"]
@@ -70,9 +70,9 @@ def site_of_two(fault_injection):
     """Two studies that were acknowledged, and what should lie in the PACS of them."""
     load, stored = fault_injection("load"), fault_injection("stored")
 
-    def film(uid, view="PA"):
+    def image(uid, view="PA"):
         path = Path(f"{uid}.dcm")
-        return load.Film(path=path, sop_instance_uid=uid, view=view, picture=0, acknowledged=1)
+        return load.Image(path=path, sop_instance_uid=uid, view=view, picture=0, acknowledged=1)
 
     def draft(study, revision, about):
         return stored.Draft(
@@ -81,13 +81,15 @@ def site_of_two(fault_injection):
             patient=PATIENTS[study],
             sha256="",
             revision=revision,
-            film=about,
+            image=about,
             findings=("The lungs are clear.",),
         )
 
-    first = load.SentStudy(study_instance_uid="1.1", patient=PATIENTS["1.1"], films=[film("1.1.1")])
-    films = [film("1.2.1", "AP"), film("1.2.2")]
-    later = load.SentStudy(study_instance_uid="1.2", patient=PATIENTS["1.2"], films=films)
+    first = load.SentStudy(
+        study_instance_uid="1.1", patient=PATIENTS["1.1"], images=[image("1.1.1")]
+    )
+    images = [image("1.2.1", "AP"), image("1.2.2")]
+    later = load.SentStudy(study_instance_uid="1.2", patient=PATIENTS["1.2"], images=images)
     drafts = [draft("1.1", 1, "1.1.1"), draft("1.2", 1, "1.2.1"), draft("1.2", 2, "1.2.2")]
     page = stored.Stored(
         study_instance_uid="1.1", sop_instance_uid="1.1.8", patient=PATIENTS["1.1"], sha256=""
@@ -102,7 +104,7 @@ def judged(fault_injection, site_of_two):
 
 
 def test_the_account_has_nothing_against_what_is_as_it_should_be(judged, site_of_two):
-    """One draft for each revision, under its patient, the last about the film to be read."""
+    """One draft for each revision, under its patient, the last about the image to be read."""
     assert judged(site_of_two[1]) == []
 
 
@@ -111,15 +113,15 @@ def test_the_account_has_nothing_against_what_is_as_it_should_be(judged, site_of
     [
         (0, {"patient": ("B",)}, "under another patient"),
         (3, {"patient": ("B",)}, "under another patient"),
-        (0, {"film": "1.2.2"}, "about a film of another study"),
+        (0, {"image": "1.2.2"}, "about an image of another study"),
         (0, {"study_instance_uid": "1.3"}, "of a study that nobody sent"),
-        (1, {"findings": ("There is an effusion.",), "film": "1.2.2"}, "2 different texts"),
+        (1, {"findings": ("There is an effusion.",), "image": "1.2.2"}, "2 different texts"),
         (1, {"revision": 2}, "2 drafts of revision 2"),
-        (2, {"film": "1.2.1"}, "not about the film to be read"),
+        (2, {"image": "1.2.1"}, "not about the image to be read"),
     ],
 )
 def test_the_account_names_each_thing_that_is_wrong(judged, site_of_two, which, harm, fault):
-    """An object of another patient, study, film, text or revision does not pass."""
+    """An object of another patient, study, image, text or revision does not pass."""
     stored = list(site_of_two[1])
     stored[which] = dataclasses.replace(stored[which], **harm)
     assert any(fault in each for each in judged(stored))

@@ -46,7 +46,7 @@ NO_RESULT = {
 NAMES = (*SAME_PATIENT, *NO_RESULT)
 
 
-def film(name: str, **raw: bytes) -> bytes:
+def image(name: str, **raw: bytes) -> bytes:
     """Return the data set of a phantom of its own study with these bytes as values of `raw`."""
     dataset = as_dataset(draw(71, rows=256, columns=256), seed=71)
     del dataset.file_meta
@@ -97,7 +97,7 @@ def send(port: int, data_set: bytes, sop: str, sop_class: str = DX) -> int:
 
 
 def uid(name: str, keyword: str) -> str:
-    """Return a UID of the film of this name."""
+    """Return a UID of the image of this name."""
     return derived_uid("test-identity", name, keyword)
 
 
@@ -117,7 +117,7 @@ def patients_of(orthanc, study: str) -> dict[str, str]:
 def test_results_are_with_the_patient_of_their_image(site, orthanc, name):
     """Image and results end under one patient of a real archive."""
     patient_id, charset = SAME_PATIENT[name]
-    data_set = film(name, PatientID=patient_id, SpecificCharacterSet=charset)
+    data_set = image(name, PatientID=patient_id, SpecificCharacterSet=charset)
     sop = uid(name, "SOPInstanceUID")
     requests.post(f"{orthanc.url}/instances", data=as_file(data_set, sop), timeout=30)
     assert send(site.port, data_set, sop) == 0x0000
@@ -131,7 +131,7 @@ def test_results_are_with_the_patient_of_their_image(site, orthanc, name):
 def test_an_image_whose_patient_id_has_no_exact_copy_gets_no_result(site, orthanc, name):
     """The image is stored; its job fails once, for good, with what to do; the archive gets nothing."""
     patient_id, charset = NO_RESULT[name]
-    data_set = film(name, PatientID=patient_id, SpecificCharacterSet=charset)
+    data_set = image(name, PatientID=patient_id, SpecificCharacterSet=charset)
     sop = uid(name, "SOPInstanceUID")
     requests.post(f"{orthanc.url}/instances", data=as_file(data_set, sop), timeout=30)
     assert send(site.port, data_set, sop) == 0x0000
@@ -150,7 +150,7 @@ def test_a_study_with_leading_zeros_in_its_uids_is_read_and_delivered(site, orth
         "SeriesInstanceUID": b"1.3.12.2.1107.5.3.007.20240101.02\0",
         "SOPInstanceUID": b"1.3.12.2.1107.5.3.007.20240101.03\0",
     }
-    data_set = film("zeros", **uids)
+    data_set = image("zeros", **uids)
     study, _, sop = (value.decode().strip("\0") for value in uids.values())
     requests.post(f"{orthanc.url}/instances", data=as_file(data_set, sop), timeout=30)
     assert send(site.port, data_set, sop) == 0x0000
@@ -165,7 +165,7 @@ def test_a_study_with_leading_zeros_in_its_uids_is_read_and_delivered(site, orth
 def test_an_identifier_behind_a_nul_in_a_uid_is_cut_there(site, orthanc):
     """Results are in the study under which the archive has the image."""
     study = uid("nul-uid", "StudyInstanceUID").encode()
-    data_set = film("nul-uid", StudyInstanceUID=study + b"\0ab" + b"\0" * (len(study) % 2 == 0))
+    data_set = image("nul-uid", StudyInstanceUID=study + b"\0ab" + b"\0" * (len(study) % 2 == 0))
     sop = uid("nul-uid", "SOPInstanceUID")
     requests.post(f"{orthanc.url}/instances", data=as_file(data_set, sop), timeout=30)
     assert send(site.port, data_set, sop) == 0x0000
@@ -186,7 +186,7 @@ def test_an_identifier_behind_a_nul_in_a_uid_is_cut_there(site, orthanc):
 def test_an_unreadable_value_is_stored_and_ends_as_not_analysed(site, keyword, value):
     """A modality is never refused for it, and the reason names the attribute."""
     name = f"unreadable-{keyword}-{value!r}"
-    data_set = film(name, **{keyword: value + b"\0" * (len(value) % 2)})
+    data_set = image(name, **{keyword: value + b"\0" * (len(value) % 2)})
     assert send(site.port, data_set, uid(name, "SOPInstanceUID")) == 0x0000
     job = site.settled(uid(name, "StudyInstanceUID"))
     assert (job.state, job.reason_code) == (JobState.NOT_ANALYSED, "UNREADABLE")

@@ -18,8 +18,8 @@ SEED = 20261122
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
-    """Fifty small studies of one film each: file by Study Instance UID."""
+def images(tmp_path_factory):
+    """Fifty small studies of one image each: file by Study Instance UID."""
     folder = tmp_path_factory.mktemp("fifty")
     made = {}
     for seed in range(1000, 1000 + STUDIES):
@@ -30,16 +30,16 @@ def films(tmp_path_factory):
 
 
 class _Modality(threading.Thread):
-    """Sends each study until it is acknowledged, as a modality does that must not lose a film."""
+    """Sends each study until it is acknowledged, as a modality does that must not lose an image."""
 
-    def __init__(self, site, films):
+    def __init__(self, site, images):
         super().__init__()
-        self.site, self.films = site, films
+        self.site, self.images = site, images
         self.acknowledged = set()
         self.refused = 0
 
     def run(self):
-        for study, path in self.films.items():
+        for study, path in self.images.items():
             deadline = time.monotonic() + 120
             while not self.site.store_scu(path).acknowledged:
                 self.refused += 1
@@ -59,8 +59,8 @@ def _torment(modality, parts, kill):
         kill(part)
 
 
-def _everything_arrived(site, films, in_pacs):
-    for study in films:
+def _everything_arrived(site, images, in_pacs):
+    for study in images:
         site.completed(study)
         classes = [str(found.SOPClassUID) for found in in_pacs(study).values()]
         assert classes.count(BASIC_TEXT_SR) == 1, study
@@ -69,7 +69,7 @@ def _everything_arrived(site, films, in_pacs):
 
 
 def test_every_acknowledged_study_arrives_once_on_sqlite(
-    site_class, orthanc, films, in_pacs, tmp_path, free_port
+    site_class, orthanc, images, in_pacs, tmp_path, free_port
 ):
     """Receiver, workers, sweeper, Redis and web are killed in turn; fifty drafts arrive, no more."""
     overrides = {
@@ -79,15 +79,15 @@ def test_every_acknowledged_study_arrives_once_on_sqlite(
         "sweep": {"republish_seconds": 3},
     }
     site = site_class(tmp_path, free_port(), overrides)
-    modality = _Modality(site, films)
+    modality = _Modality(site, images)
     try:
         site.start()
         modality.start()
         parts = ["worker-reading", "receive", "redis", "worker-delivery", "sweep", "web", "receive"]
         _torment(modality, parts, site.kill)
         modality.join()
-        assert modality.acknowledged == set(films)
-        _everything_arrived(site, films, in_pacs)
+        assert modality.acknowledged == set(images)
+        _everything_arrived(site, images, in_pacs)
     finally:
         modality.join()
         site.stop()
@@ -99,7 +99,7 @@ def test_every_acknowledged_study_arrives_once_on_postgresql(
     orthanc_server_class,
     postgres_server_class,
     postgres_folder,
-    films,
+    images,
     in_orthanc,
     tmp_path,
     free_port,
@@ -118,7 +118,7 @@ def test_every_acknowledged_study_arrives_once_on_postgresql(
         "sweep": {"republish_seconds": 3},
     }
     site = site_class(tmp_path, free_port(), overrides)
-    modality = _Modality(site, films)
+    modality = _Modality(site, images)
 
     def kill(part):
         server = {"database": database, "pacs": pacs}.get(part)
@@ -134,8 +134,8 @@ def test_every_acknowledged_study_arrives_once_on_postgresql(
         modality.start()
         _torment(modality, ["database", "worker-reading", "pacs", "redis", "database"], kill)
         modality.join()
-        assert modality.acknowledged == set(films)
-        _everything_arrived(site, films, functools.partial(in_orthanc, pacs))
+        assert modality.acknowledged == set(images)
+        _everything_arrived(site, images, functools.partial(in_orthanc, pacs))
     finally:
         modality.join()
         site.stop()

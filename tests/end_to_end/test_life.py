@@ -1,4 +1,4 @@
-"""What happens to studies over time: later films, repeats, urgency, a PACS that is away."""
+"""What happens to studies over time: later images, repeats, urgency, a PACS that is away."""
 
 import time
 
@@ -12,13 +12,13 @@ from service.jobs import JobState
 pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk]
 
 
-# One person: films of two people in one study are never read.
+# One person: images of two people in one study are never read.
 _PATIENT = Demographics.made_up(100, age=50, sex="F")
 
 
 @pytest.fixture
-def film(tmp_path):
-    """Draw a film: seed -> file. The same study seed puts films into one study."""
+def image(tmp_path):
+    """Draw an image: seed -> file. The same study seed puts images into one study."""
 
     def make(seed, *, study=None, lateral=False, findings=()):
         phantom = (
@@ -44,9 +44,9 @@ def _drafts(results):
     ]
 
 
-def test_the_same_film_again_changes_nothing(site, film, in_pacs):
+def test_the_same_image_again_changes_nothing(site, image, in_pacs):
     """A repeated C-STORE of the same bytes is acknowledged and makes no second job."""
-    path, study = film(101)
+    path, study = image(101)
     site.store_scu(path)
     site.completed(study)
     before = sorted(in_pacs(study))
@@ -56,9 +56,9 @@ def test_the_same_film_again_changes_nothing(site, film, in_pacs):
     assert sorted(in_pacs(study)) == before
 
 
-def test_the_same_uid_with_other_bytes_is_kept_apart_and_reported(site, film):
-    """A second film under a used SOP Instance UID is stored, reported and never read."""
-    path, study = film(102)
+def test_the_same_uid_with_other_bytes_is_kept_apart_and_reported(site, image):
+    """A second image under a used SOP Instance UID is stored, reported and never read."""
+    path, study = image(102)
     site.store_scu(path)
     job = site.completed(study)
     other = dcmread(path)
@@ -77,9 +77,9 @@ def test_the_same_uid_with_other_bytes_is_kept_apart_and_reported(site, film):
     assert [one.id for one in site.jobs(study)] == [job.id]
 
 
-def test_a_film_whose_patient_was_corrected_puts_its_draft_in_doubt(site, film, in_pacs):
+def test_an_image_whose_patient_was_corrected_puts_its_draft_in_doubt(site, image, in_pacs):
     """The same SOP Instance UID with another Patient ID: job, queue and PACS say that it is in doubt."""
-    path, study = film(111)
+    path, study = image(111)
     site.store_scu(path)
     job = site.completed(study)
     other = dcmread(path)
@@ -103,12 +103,12 @@ def test_a_film_whose_patient_was_corrected_puts_its_draft_in_doubt(site, film, 
     assert len(notices()) == 1
 
 
-def test_a_later_frontal_film_supersedes_the_draft(site, film, in_pacs):
-    """A second frontal film leads to revision 2, whose SR names the first as its predecessor."""
-    path, study = film(103)
+def test_a_later_frontal_image_supersedes_the_draft(site, image, in_pacs):
+    """A second frontal image leads to revision 2, whose SR names the first as its predecessor."""
+    path, study = image(103)
     site.store_scu(path)
     first = site.completed(study)
-    better, _ = film(
+    better, _ = image(
         104,
         study=study,
         findings=(PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.LEFT),),
@@ -123,31 +123,31 @@ def test_a_later_frontal_film_supersedes_the_draft(site, film, in_pacs):
         assert len(named) == 1
         assert site.store.job(first.id).superseded_by == second.id
     else:
-        # The documented rule may prefer the first film: then its draft stands and says so.
+        # The documented rule may prefer the first image: then its draft stands and says so.
         assert second.state is JobState.CANCELED
         assert second.reason_code == "NO_CHANGE"
 
 
-def test_a_lateral_alone_is_not_read_and_a_frontal_that_follows_is(site, film):
+def test_a_lateral_alone_is_not_read_and_a_frontal_that_follows_is(site, image):
     """Only a lateral: NOT_ANALYSED after the quiet time; the frontal then makes a draft."""
-    lateral, study = film(105, lateral=True)
+    lateral, study = image(105, lateral=True)
     begun = time.monotonic()
     site.store_scu(lateral)
     job = site.settled(study)
     assert job.state is JobState.NOT_ANALYSED
     assert time.monotonic() - begun >= 1.9  # the quiet time: a frontal might have followed
-    frontal, _ = film(106, study=study)
+    frontal, _ = image(106, study=study)
     site.store_scu(frontal)
     assert site.settled(study, revision=2).state is JobState.COMPLETED
 
 
-def test_a_film_of_another_patient_in_the_study_stops_it(site, film, in_pacs):
+def test_an_image_of_another_patient_in_the_study_stops_it(site, image, in_pacs):
     """Two patients under one Study Instance UID: nothing more is drafted, nobody's draft superseded."""
-    path, study = film(108)
+    path, study = image(108)
     site.store_scu(path)
     first = site.completed(study)
     before = sorted(in_pacs(study))
-    stranger, _ = film(109, study=study)
+    stranger, _ = image(109, study=study)
     other = dcmread(stranger)
     other.PatientID, other.PatientName = "SOMEBODY-ELSE", "ELSE^SOMEBODY"
     other.save_as(stranger)
@@ -158,9 +158,9 @@ def test_a_film_of_another_patient_in_the_study_stops_it(site, film, in_pacs):
     assert site.store.job(first.id).state is JobState.COMPLETED
 
 
-def test_an_unknown_modality_is_refused(site, film):
+def test_an_unknown_modality_is_refused(site, image):
     """A calling AE title that is not configured gets no association."""
-    path, study = film(107)
+    path, study = image(107)
     sent = site.store_scu(path, calling="STRANGER")
     assert not sent.acknowledged
     assert "Calling AE Title Not Recognized" in sent.output
@@ -168,7 +168,7 @@ def test_an_unknown_modality_is_refused(site, film):
 
 
 def test_drafts_wait_for_a_pacs_that_is_away(
-    site_class, orthanc_server_class, tmp_path, film, free_port
+    site_class, orthanc_server_class, tmp_path, image, free_port
 ):
     """Orthanc is stopped while studies arrive; when it is back every draft gets there by itself."""
     (tmp_path / "site").mkdir()
@@ -182,26 +182,26 @@ def test_drafts_wait_for_a_pacs_that_is_away(
     try:
         site.start()
         pacs.kill()
-        films = [film(seed) for seed in (110, 111, 112)]
-        for path, _ in films:
+        images = [image(seed) for seed in (110, 111, 112)]
+        for path, _ in images:
             assert site.store_scu(path).acknowledged
-        for _, study in films:
+        for _, study in images:
             site.until(
                 lambda study=study: [job.state for job in site.jobs(study)] == [JobState.DRAFTED],
                 seconds=60,
                 what="the draft",
             )
-        waiting = site.store.deliveries(site.jobs(films[0][1])[0].id)[0]
+        waiting = site.store.deliveries(site.jobs(images[0][1])[0].id)[0]
         assert "pacs" in waiting.last_error
         pacs.start()
-        for _, study in films:
+        for _, study in images:
             site.completed(study)
     finally:
         site.stop()
         pacs.stop()
 
 
-def test_urgent_studies_overtake(site_class, tmp_path, film, free_port):
+def test_urgent_studies_overtake(site_class, tmp_path, image, free_port):
     """Of studies that wait together, those of an urgent caller are read first."""
     overrides = {
         "receiver": {
@@ -220,8 +220,8 @@ def test_urgent_studies_overtake(site_class, tmp_path, film, free_port):
     site = site_class(tmp_path, port, overrides)
     try:
         site.start()
-        routine = [film(seed) for seed in range(120, 126)]
-        urgent = film(130)
+        routine = [image(seed) for seed in range(120, 126)]
+        urgent = image(130)
         for path, _ in routine:
             site.store_scu(path, calling="WARD")
         site.store_scu(urgent[0], calling="ED")

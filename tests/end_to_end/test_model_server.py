@@ -1,4 +1,4 @@
-"""A site whose model is behind a server: films become SRs, also after the server was away."""
+"""A site whose model is behind a server: images become SRs, also after the server was away."""
 
 import json
 import threading
@@ -41,18 +41,18 @@ def served_site(site_class, scripted_server, free_port, tmp_path):
         site.stop()
 
 
-def test_films_are_read_by_the_server(served_site, tmp_path):
+def test_images_are_read_by_the_server(served_site, tmp_path):
     """One at once; one waits without losing an attempt until the server answers again."""
     site, server, away, pacs = served_site
-    films = {}
+    images = {}
     for seed in (71, 72):
         dataset = as_dataset(draw(seed, rows=256, columns=256))
-        films[str(dataset.StudyInstanceUID)] = write(dataset, tmp_path / f"{seed}.dcm")
-    first, second = films
-    assert site.store_scu(films[first]).acknowledged
+        images[str(dataset.StudyInstanceUID)] = write(dataset, tmp_path / f"{seed}.dcm")
+    first, second = images
+    assert site.store_scu(images[first]).acknowledged
     assert site.completed(first).draft.model.version == "1"
     away.set()
-    assert site.store_scu(films[second]).acknowledged
+    assert site.store_scu(images[second]).acknowledged
     site.until(
         lambda: [job for job in site.jobs(second) if job.reason_code == "MODEL_SERVER_AWAY"],
         seconds=60,
@@ -65,7 +65,7 @@ def test_films_are_read_by_the_server(served_site, tmp_path):
         "Cardiomegaly with a right pleural effusion.",
     )
     results = [dcmread(path) for path in pacs.rglob("*.dcm")]
-    for study in films:
+    for study in images:
         own = [each for each in results if each.StudyInstanceUID == study]
         assert any(each.Modality == "SR" and "Cardiomegaly" in str(each) for each in own)
     for raw in server.requests:

@@ -73,11 +73,11 @@ def test_each_architecture_reads_through_the_service_to_valid_objects(site, in_p
     shown = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.RIGHT, extent=0.6)
     sent = {}
     for seed, name in enumerate(["own", *names], start=501):
-        film = as_dataset(draw(seed, rows=256, columns=256, findings=(shown,)))
-        path = write(film, tmp_path / f"{name}.dcm")
+        image = as_dataset(draw(seed, rows=256, columns=256, findings=(shown,)))
+        path = write(image, tmp_path / f"{name}.dcm")
         calling = "MODALITY" if name == "own" else name.upper()
         assert running.store_scu(path, calling=calling).acknowledged
-        sent[name] = str(film.StudyInstanceUID)
+        sent[name] = str(image.StudyInstanceUID)
     for name, study in sent.items():
         job = running.settled(study, seconds=200)
         assert (job.state.value, job.model_name) == ("COMPLETED", name), running.log()[-4000:]

@@ -41,7 +41,7 @@ def test_keys_lead_from_login_to_a_verified_report_in_the_pacs(
             dicom_name="Röntgen^Wilhelm",
         )
         dataset = as_dataset(draw(4711, rows=512, columns=512))
-        assert site.store_scu(write(dataset, tmp_path / "film.dcm")).acknowledged
+        assert site.store_scu(write(dataset, tmp_path / "image.dcm")).acknowledged
         job = site.completed(str(dataset.StudyInstanceUID))
         url = json.loads((site.settings.run_dir / "web.json").read_text())["url"]
         who = open_browser(f"{url.rstrip('/')}/")

@@ -1,4 +1,4 @@
-"""Films that a modality stored in Orthanc all end with one job, whatever was down meanwhile."""
+"""Images that a modality stored in Orthanc all end with one job, whatever was down meanwhile."""
 
 import json
 import os
@@ -30,8 +30,8 @@ def _example(language: str) -> str:
 
 
 @pytest.fixture
-def films(tmp_path):
-    """A function: seeds -> files by Study Instance UID, a small synthetic film each."""
+def images(tmp_path):
+    """A function: seeds -> files by Study Instance UID, a small synthetic image each."""
 
     def draw_all(*seeds):
         made = {}
@@ -83,7 +83,7 @@ def _overrides(server, port, **reconcile):
 
 
 def _send(server, paths):
-    """Store films in Orthanc as a modality does, again until Orthanc has them."""
+    """Store images in Orthanc as a modality does, again until Orthanc has them."""
     for path in paths:
         command = ["storescu", "-R", "-aet", "CR", "-aec", server.ae_title, "127.0.0.1"]
         while subprocess.run(
@@ -102,14 +102,14 @@ def _kill_all(site):
         site._store = None
 
 
-def test_every_film_of_orthanc_ends_with_one_job(router, site_class, films, tmp_path):
-    """Wetread is away, then killed, and Orthanc is killed, while films come: one job for each study.
+def test_every_image_of_orthanc_ends_with_one_job(router, site_class, images, tmp_path):
+    """Wetread is away, then killed, and Orthanc is killed, while images come: one job for each study.
 
-    None is lost, none is read twice, and no result of ours is taken for a film that did not come.
+    None is lost, none is read twice, and no result of ours is taken for an image that did not come.
     """
     server, port = router
     (tmp_path / "site").mkdir()
-    wanted = films(*range(1, 25))
+    wanted = images(*range(1, 25))
     paths = list(wanted.values())
     site = site_class(tmp_path / "site", port, _overrides(server, port))
     try:
@@ -149,11 +149,11 @@ def test_every_film_of_orthanc_ends_with_one_job(router, site_class, films, tmp_
         site.stop()
 
 
-def test_the_command_lists_and_fetches_by_c_move(router, site_class, films, tmp_path):
+def test_the_command_lists_and_fetches_by_c_move(router, site_class, images, tmp_path):
     """What Orthanc held before Wetread knew it is listed, then sent to the receiver by C-MOVE."""
     server, port = router
     (tmp_path / "site").mkdir()
-    wanted = films(31, 32)
+    wanted = images(31, 32)
     server.stop()
     (server.folder / "to-wetread.lua").write_text("")  # it forwards nothing
     server.start()
@@ -174,19 +174,19 @@ def test_the_command_lists_and_fetches_by_c_move(router, site_class, films, tmp_
         assert fetched.returncode == 0, fetched.stdout + fetched.stderr
         for study in wanted:
             site.until(lambda study=study: site.jobs(study), seconds=60, what="its job")
-            (film,) = site.store.instances(study)
-            assert film.calling_ae == server.ae_title
+            (image,) = site.store.instances(study)
+            assert image.calling_ae == server.ae_title
     finally:
         site.stop()
 
 
 def test_our_results_are_not_missing_even_where_all_classes_are_compared(
-    router, site_class, films, tmp_path
+    router, site_class, images, tmp_path
 ):
     """With SR and SC accepted and compared, what we made ourselves is no lack."""
     server, port = router
     (tmp_path / "site").mkdir()
-    (study,) = wanted = films(41)
+    (study,) = wanted = images(41)
     overrides = _overrides(server, port, modalities=["CR", "DX", "OT", "SR"], fetch=False)
     overrides["receiver"]["storage_classes"] = [SECONDARY_CAPTURE, BASIC_TEXT_SR, COMPREHENSIVE_SR]
     site = site_class(tmp_path / "site", port, overrides)

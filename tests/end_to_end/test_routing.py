@@ -41,8 +41,8 @@ def router(orthanc_server_class, tmp_path, free_port):
         yield server, port
 
 
-def test_orthanc_forwards_films_and_never_the_results(router, site_class, in_orthanc, tmp_path):
-    """A film that a modality stores in Orthanc comes back as a draft; the draft is not sent again."""
+def test_orthanc_forwards_images_and_never_the_results(router, site_class, in_orthanc, tmp_path):
+    """An image that a modality stores in Orthanc comes back as a draft; the draft is not sent again."""
     server, port = router
     overrides = {
         "receiver": {
@@ -55,16 +55,16 @@ def test_orthanc_forwards_films_and_never_the_results(router, site_class, in_ort
     }
     (tmp_path / "site").mkdir()
     dataset = as_dataset(draw(300, rows=256, columns=256))
-    film = write(dataset, tmp_path / "film.dcm")
+    image = write(dataset, tmp_path / "image.dcm")
     study = str(dataset.StudyInstanceUID)
     site = site_class(tmp_path / "site", port, overrides)
     try:
         site.start()
         command = ["storescu", "-R", "-aet", "CR", "-aec", server.ae_title, "127.0.0.1"]
-        subprocess.run([*command, str(server.dicom_port), str(film)], check=True)
+        subprocess.run([*command, str(server.dicom_port), str(image)], check=True)
         site.completed(study)
         there = in_orthanc(server, study)
-        assert str(dcmread(film).SOPInstanceUID) in there
+        assert str(dcmread(image).SOPInstanceUID) in there
         assert {"SR", "OT"} <= {str(each.Modality) for each in there.values()}
         assert len(site.store.instances(study)) == 1
         (job,) = site.jobs()

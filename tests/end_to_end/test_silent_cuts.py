@@ -57,20 +57,20 @@ def send(receiver, dcmtk, tmp_path):
     """A function that sends a new image; returns the answer's words, seconds, and study."""
 
     def one(seed):
-        film = as_dataset(draw(seed, rows=320, columns=288))
+        image = as_dataset(draw(seed, rows=320, columns=288))
         path = tmp_path / f"{seed}.dcm"
-        write(film, path)
+        write(image, path)
         begun = time.monotonic()
         address = ("-aet", "MODALITY", "-aec", "WETREAD", "127.0.0.1", receiver[0])
         done = dcmtk("storescu", "-v", "-R", "-xe", *address, path)
         output = done.stdout + done.stderr
-        return output, time.monotonic() - begun, str(film.StudyInstanceUID)
+        return output, time.monotonic() - begun, str(image.StudyInstanceUID)
 
     return one
 
 
 @pytest.mark.dcmtk
-def test_a_silent_database_has_films_refused_in_time_and_taken_soon_after(receiver, send):
+def test_a_silent_database_has_images_refused_in_time_and_taken_soon_after(receiver, send):
     """0xA700 within 10 s, at once for what follows; after healing Success; what was said is true."""
     _, proxy, store = receiver
     acknowledged = []
@@ -95,7 +95,7 @@ def test_a_silent_database_has_films_refused_in_time_and_taken_soon_after(receiv
 
 @pytest.mark.dcmtk
 def test_only_the_open_connections_to_the_database_go_silent(receiver, send):
-    """As after a failover: within seconds films are taken again by new connections."""
+    """As after a failover: within seconds images are taken again by new connections."""
     _, proxy, store = receiver
     send(1)
     proxy.cut()

@@ -68,18 +68,18 @@ def site(site_class, orthanc, tmp_path, free_port):
 
 
 def test_a_study_that_orthanc_sends_by_stow_comes_back_as_a_draft(site, orthanc, in_pacs, tmp_path):
-    """The film is the same to the byte, the job begins at once, SR and pictures are in the PACS."""
+    """The image is the same to the byte, the job begins at once, SR and pictures are in the PACS."""
     dataset = as_dataset(draw(310, rows=512, columns=512))
-    film = write(dataset, tmp_path / "film.dcm")
+    image = write(dataset, tmp_path / "image.dcm")
     study = str(dataset.StudyInstanceUID)
-    identifier = ask(orthanc, "/instances", film.read_bytes())["ID"]
+    identifier = ask(orthanc, "/instances", image.read_bytes())["ID"]
     ask(
         orthanc, "/dicom-web/servers/wetread/stow", {"Resources": [identifier], "Synchronous": True}
     )
     job = site.completed(study)
     (received,) = site.store.instances(study)
     assert received.calling_ae == "MODALITY"
-    assert dcmread(received.path).PixelData == dcmread(film).PixelData
+    assert dcmread(received.path).PixelData == dcmread(image).PixelData
     assert site.store.events(job.id)[0].actor == "intake"
     there = in_pacs(study)
     assert {"SR", "OT"} <= {str(each.Modality) for each in there.values()}

@@ -52,14 +52,14 @@ def test_a_study_with_results_is_sent_by_one_call(router, site_class, tmp_path):
         "destinations": [{"kind": "orthanc", "name": "pacs", "url": server.url}],
     }
     dataset = as_dataset(draw(301, rows=256, columns=256))
-    film = write(dataset, tmp_path / "film.dcm")
+    image = write(dataset, tmp_path / "image.dcm")
     uid = str(dataset.StudyInstanceUID)
     (tmp_path / "site").mkdir()
     site = site_class(tmp_path / "site", port, overrides)
     try:
         site.start()
         command = ["storescu", "-aet", "CR", "-aec", server.ae_title, "127.0.0.1"]
-        subprocess.run([*command, str(server.dicom_port), str(film)], check=True)
+        subprocess.run([*command, str(server.dicom_port), str(image)], check=True)
         query = json.dumps({"Level": "Study", "Query": {"StudyInstanceUID": uid}})
         (study,) = post(f"{server.url}/tools/find", query)
         assert post(f"{server.url}/modalities/wetread/store", study)["InstancesCount"] == 1

@@ -48,7 +48,7 @@ TOLERANCE = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A study in the archive: its film as it is to be shown, its truths, its annotated film."""
+    """A study in the archive: its image as it is to be shown, its truths, its annotated image."""
 
     study_uid: str
     pixels: np.ndarray
@@ -77,19 +77,19 @@ def finding_of(truth):
     )
 
 
-def drafted(phantom, film):
+def drafted(phantom, image):
     """Return a draft about a phantom."""
     rows, columns = phantom.pixels.shape
     source = SourceImage(
-        sop_instance_uid=film.SOPInstanceUID,
-        sop_class_uid=film.SOPClassUID,
-        series_instance_uid=film.SeriesInstanceUID,
+        sop_instance_uid=image.SOPInstanceUID,
+        sop_class_uid=image.SOPClassUID,
+        series_instance_uid=image.SeriesInstanceUID,
         rows=rows,
         columns=columns,
     )
     found = tuple(finding_of(truth) for truth in phantom.truths)
     return DraftReport(
-        study_instance_uid=film.StudyInstanceUID,
+        study_instance_uid=image.StudyInstanceUID,
         source=source,
         revision=1,
         produced_at=datetime(2026, 3, 4, 9, 15, 30, tzinfo=UTC),
@@ -100,43 +100,43 @@ def drafted(phantom, film):
     )
 
 
-def unread(film):
-    """Return the notice that a film of the study was not read."""
+def unread(image):
+    """Return the notice that an image of the study was not read."""
     lateral = UnreadImage(
-        sop_instance_uid=film.SOPInstanceUID,
-        sop_class_uid=film.SOPClassUID,
-        series_instance_uid=film.SeriesInstanceUID,
+        sop_instance_uid=image.SOPInstanceUID,
+        sop_class_uid=image.SOPClassUID,
+        series_instance_uid=image.SeriesInstanceUID,
         reason="it is a lateral view",
     )
     return UnreadStudy(
-        study_instance_uid=film.StudyInstanceUID,
+        study_instance_uid=image.StudyInstanceUID,
         images=(lateral,),
-        reason="No film of the study is a frontal chest radiograph",
+        reason="No image of the study is a frontal chest radiograph",
         revision=1,
         produced_at=datetime(2026, 3, 4, 9, 15, 30, tzinfo=UTC),
     )
 
 
-def store(archive, phantom, film, *, notice=False, read=None):
-    """Send a film and its results to the archive; return what is to be seen of them.
+def store(archive, phantom, image, *, notice=False, read=None):
+    """Send an image and its results to the archive; return what is to be seen of them.
 
     Args:
         archive: Where to.
-        phantom: What is on the film.
-        film: As an object.
-        notice: Whether another film was not read.
+        phantom: What is on the image.
+        image: As an object.
+        notice: Whether another image was not read.
         read: Draft and objects of a model, where it is not one that is always right.
     """
     shown = (phantom.pixels / (2**phantom.bits_stored - 1)).astype(np.float32)
-    outputs = read.outputs if read else build(drafted(phantom, film), film, shown, EQUIPMENT)
+    outputs = read.outputs if read else build(drafted(phantom, image), image, shown, EQUIPMENT)
     if notice:
-        outputs += build_not_analysed(unread(film), film, EQUIPMENT)
+        outputs += build_not_analysed(unread(image), image, EQUIPMENT)
     buffer = BytesIO()
-    dcmwrite(buffer, film, enforce_file_format=True)
+    dcmwrite(buffer, image, enforce_file_format=True)
     for data in [buffer.getvalue(), *map(encode, outputs)]:
         httpx.post(f"{archive.url}/instances", content=data).raise_for_status()
     return Shown(
-        study_uid=film.StudyInstanceUID,
+        study_uid=image.StudyInstanceUID,
         pixels=shown,
         boxes=[box_of(truth.mask) for truth in phantom.truths],
         overlay=outputs[2].dataset.pixel_array,
@@ -145,7 +145,7 @@ def store(archive, phantom, film, *, notice=False, read=None):
 
 @pytest.fixture(scope="module")
 def ill(orthanc):
-    """A film with two findings."""
+    """An image with two findings."""
     found = (
         PhantomFinding(observation=Observation.CARDIOMEGALY),
         PhantomFinding(observation=Observation.CONSOLIDATION, side=Side.RIGHT),
@@ -163,7 +163,7 @@ def model_read(tmp_path_factory):
     )
     phantom = draw(10, rows=1000, columns=900, findings=found)
     folder = tmp_path_factory.mktemp("read")
-    instance = describe(write(as_dataset(phantom), folder / "film.dcm"))
+    instance = describe(write(as_dataset(phantom), folder / "image.dcm"))
     study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
     settings = Settings(data_dir=folder, reading=Reading(model="demo"))
     reader = Reader.from_settings(settings)
@@ -173,10 +173,10 @@ def model_read(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def healthy(orthanc):
-    """A wide negative film without any finding, and a notice that something was not read."""
+    """A wide negative image without any finding, and a notice that something was not read."""
     phantom = draw(8, rows=600, columns=900)
-    film = as_dataset(phantom, photometric="MONOCHROME1")
-    return store(orthanc, phantom, film, notice=True)
+    image = as_dataset(phantom, photometric="MONOCHROME1")
+    return store(orthanc, phantom, image, notice=True)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def open_study(chromium, viewer_url):
 
 
 def open_page(browser, url, series):
-    """Open a study and wait until all its series are listed and the first film is on the screen."""
+    """Open a study and wait until all its series are listed and the first image is on the screen."""
     browser.open(url)
     browser.until(f"return document.querySelectorAll('{THUMBNAILS}').length == {series}")
     browser.until(f"return {PANE}?.innerText.includes('1/1')")
@@ -250,7 +250,7 @@ def fitted(size, canvas):
 
 
 def outlines_on(browser, picture):
-    """Return left, top, right and bottom of each outline on the open film, and a screenshot."""
+    """Return left, top, right and bottom of each outline on the open image, and a screenshot."""
     find = (
         f"[...{PANE}.querySelectorAll('svg.svg-layer polyline')].map(e => e.getAttribute('points'))"
     )
@@ -270,7 +270,7 @@ def outlines_on(browser, picture):
 
 
 def assert_drawn(drawn, study, boxes, canvas):
-    """Each box of the film is on the screen, to the tolerance, and nothing else is."""
+    """Each box of the image is on the screen, to the tolerance, and nothing else is."""
     left, top, scale = fitted(study.pixels.shape, (0, 0, *canvas[2:]))
     assert len(drawn) == len(boxes)
     for x0, y0, x1, y1 in boxes:
@@ -316,7 +316,7 @@ def test_boxes_lie_on_the_findings(open_study, ill):
     text_in(browser, "Certainty of Finding: 90.00 %")
     canvas = canvas_of(browser)
     assert_drawn(drawn, ill, ill.boxes, canvas)
-    # The film itself lies where that calculation says that it does.
+    # The image itself lies where that calculation says that it does.
     assert likeness(screen, ill.pixels, canvas, (0.75, 1.0)) > 0.95
     assert_alive(browser)
 
@@ -347,8 +347,8 @@ def test_the_models_own_regions_lie_on_the_findings(open_study, orthanc, model_r
     assert_alive(browser)
 
 
-def test_the_annotated_film_is_legible(open_study, ill):
-    """The annotated film fills the viewport undistorted, its words in the size that was drawn."""
+def test_the_annotated_image_is_legible(open_study, ill):
+    """The annotated image fills the viewport undistorted, its words in the size that was drawn."""
     browser = open_study(ill, 4)
     open_series(browser, "AI images")
     text_in(browser, "AI images - NOT FOR DIAGNOSIS")
@@ -364,7 +364,7 @@ def test_the_annotated_film_is_legible(open_study, ill):
 
 
 def test_a_study_without_any_finding_opens(open_study, healthy):
-    """Findings without any region of their own crash no viewer; the film is shown as it should be."""
+    """Findings without any region of their own crash no viewer; the image is shown as it should be."""
     browser = open_study(healthy, 5)
     open_series(browser, "Chest PA")
     text_in(browser, "Chest PA")
@@ -384,7 +384,7 @@ def test_the_notice_of_a_study_that_was_not_read_is_readable(open_study, healthy
     open_series(browser, "AI: NOT ANALYZED")
     text = text_in(browser, "NOT ANALYZED - NO AI RESULT.")
     browser.screenshot(SEEN / "not-analysed.png")
-    assert "No film of the study is a frontal chest radiograph." in text
+    assert "No image of the study is a frontal chest radiograph." in text
     assert "This is not a normal report." in text
     assert_alive(browser)
 
@@ -406,9 +406,9 @@ def test_boxes_are_drawn_at_once_with_the_configuration_for_it(chromium, drawing
 def test_the_crash_that_these_tests_look_for_is_seen(chromium, viewer_url, orthanc):
     """A measurement group without a region, which the gate refuses, does crash the viewer."""
     phantom = draw(9, rows=320, columns=288)
-    film = as_dataset(phantom)
+    image = as_dataset(phantom)
     shown = np.zeros((320, 288), np.float32)
-    findings = build(drafted(phantom, film), film, shown, EQUIPMENT)[1]
+    findings = build(drafted(phantom, image), image, shown, EQUIPMENT)[1]
     group = next(
         item
         for item in findings.dataset.ContentSequence
@@ -416,10 +416,10 @@ def test_the_crash_that_these_tests_look_for_is_seen(chromium, viewer_url, ortha
     ).ContentSequence[0]
     group.ContentSequence = [i for i in group.ContentSequence if i.ValueType != "SCOORD"]
     buffer = BytesIO()
-    dcmwrite(buffer, film, enforce_file_format=True)
+    dcmwrite(buffer, image, enforce_file_format=True)
     for data in (buffer.getvalue(), encode(replace(findings))):
         httpx.post(f"{orthanc.url}/instances", content=data).raise_for_status()
-    open_page(chromium, f"{viewer_url}/viewer?StudyInstanceUIDs={film.StudyInstanceUID}", 2)
+    open_page(chromium, f"{viewer_url}/viewer?StudyInstanceUIDs={image.StudyInstanceUID}", 2)
     open_series(chromium, "AI findings")
     chromium.until("return document.body.innerText.includes('Something went wrong')")
     assert [line for line in chromium.console() if "Error Boundary" in line]

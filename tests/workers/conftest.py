@@ -67,16 +67,16 @@ def model(tiny_folder: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def film() -> NDArray[np.float32]:
-    """A film of noise, float32 [90, 70] in 0..1."""
+def image() -> NDArray[np.float32]:
+    """An image of noise, float32 [90, 70] in 0..1."""
     return np.random.default_rng(0).random((90, 70), dtype=np.float32)
 
 
 class Drafts:
-    """Makes films, drafts and small results, and the jobs that hold them."""
+    """Makes images, drafts and small results, and the jobs that hold them."""
 
-    def film(self, study, number=1, path=Path("/spool/film")):
-        """Return a film of the study that lies at `path`."""
+    def image(self, study, number=1, path=Path("/spool/image")):
+        """Return an image of the study that lies at `path`."""
         return Instance(
             sop_instance_uid=f"{study}.1.{number}",
             sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
@@ -96,14 +96,14 @@ class Drafts:
         as_file(header).save_as(path, enforce_file_format=True)
         return path
 
-    def draft(self, film, produced_at, revision=1, predecessor=None):
-        """Return a draft that says that the film is clear."""
+    def draft(self, image, produced_at, revision=1, predecessor=None):
+        """Return a draft that says that the image is clear."""
         return DraftReport(
-            study_instance_uid=film.study_instance_uid,
+            study_instance_uid=image.study_instance_uid,
             source=SourceImage(
-                sop_instance_uid=film.sop_instance_uid,
-                sop_class_uid=film.sop_class_uid,
-                series_instance_uid=film.series_instance_uid,
+                sop_instance_uid=image.sop_instance_uid,
+                sop_class_uid=image.sop_class_uid,
+                series_instance_uid=image.series_instance_uid,
                 rows=1,
                 columns=1,
             ),
@@ -123,23 +123,23 @@ class Drafts:
         report.SeriesInstanceUID = derived_uid(study, "series", key)
         return as_file(report)
 
-    def arrived(self, store, film, destinations=None):
-        """Let a film arrive and its study be scheduled; return the new job or None."""
-        store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
-        study = film.study_instance_uid
+    def arrived(self, store, image, destinations=None):
+        """Let an image arrive and its study be scheduled; return the new job or None."""
+        store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
+        study = image.study_instance_uid
         wanted = Wanted(
             study_instance_uid=study, model="demo", version="1", destinations=destinations
         )
         return next(iter(store.schedule_all([wanted], actor="t", reason="Released.")), None)
 
     def claimed(self, store, study, owner="reader"):
-        """Return a job of a film of its own that `owner` reads."""
-        return store.claim_reading(self.arrived(store, self.film(study)).id, owner, 60)
+        """Return a job of an image of its own that `owner` reads."""
+        return store.claim_reading(self.arrived(store, self.image(study)).id, owner, 60)
 
     def drafted(self, store, outbox, study, names, kinds=("draft-report",)):
         """Return a DRAFTED job whose objects wait in the outbox for the destinations `names`."""
         job = self.claimed(store, study)
-        draft = self.draft(self.film(study), job.produced_at)
+        draft = self.draft(self.image(study), job.produced_at)
         objects = [self.result(outbox, job, kind) for kind in kinds]
         return store.draft(job.id, job.fence, draft, objects, names)
 
@@ -165,7 +165,7 @@ class Drafts:
 
 @pytest.fixture(scope="session")
 def drafts() -> Drafts:
-    """Makes films, drafts and the jobs that hold them."""
+    """Makes images, drafts and the jobs that hold them."""
     return Drafts()
 
 

@@ -44,7 +44,7 @@ class Site:
         return process
 
     def claimed(self, number, owner):
-        """Return a job of a film of its own that `owner` reads."""
+        """Return a job of an image of its own that `owner` reads."""
         return self.drafts.claimed(self.store, f"1.2.{number}", owner)
 
     def drafted(self, number):

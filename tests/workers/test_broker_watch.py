@@ -151,17 +151,17 @@ def test_a_worker_whose_queue_is_never_answered_ends_to_be_replaced(site, eventu
     settings, store, proxy, worker, log = site
     proxy.silent_after = b"BRPOP"
     eventually(lambda: "worker_ready" in log.read_text(), seconds=60, what="the worker")
-    film = Instance(
+    image = Instance(
         sop_instance_uid="1.2.3.1",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
         series_instance_uid="1.2.3.2",
         study_instance_uid="1.2.3",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        path=settings.spool_dir / "film.dcm",
+        path=settings.spool_dir / "image.dcm",
         digest="a" * 64,
         size=1,
     )
-    store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
+    store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
     job = store.schedule("1.2.3", model="tiny", version="1", actor="t", reason="Released.")
     queue = Queue(settings)
     deadline = time.monotonic() + 120

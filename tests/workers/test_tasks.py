@@ -32,7 +32,7 @@ STUDY = "1.2.3"
 
 
 class ScriptedReader:
-    """Reads the first film, or does what the script says; remembers what it was asked."""
+    """Reads the first image, or does what the script says; remembers what it was asked."""
 
     def __init__(self, drafts):
         self.drafts = drafts
@@ -54,12 +54,12 @@ class ScriptedReader:
             return step
         if callable(step):
             step(cancelled)
-        film = study.instances[step if isinstance(step, int) else 0]
-        if film.sop_instance_uid in already_read:
-            return Unchanged(code="NO_CHANGE", sentence="The same film.", not_read=())
-        others = [each for each in study.instances if each is not film]
+        image = study.instances[step if isinstance(step, int) else 0]
+        if image.sop_instance_uid in already_read:
+            return Unchanged(code="NO_CHANGE", sentence="The same image.", not_read=())
+        others = [each for each in study.instances if each is not image]
         draft = dataclasses.replace(
-            self.drafts.draft(film, produced_at, revision, predecessor),
+            self.drafts.draft(image, produced_at, revision, predecessor),
             not_read=tuple(
                 NotRead(sop_instance_uid=each.sop_instance_uid, reason="Another is read.")
                 for each in others
@@ -79,7 +79,7 @@ class Bench:
     def __init__(self, store, folder, drafts, **sections):
         self.drafts = drafts
         self.store = store
-        self.film = drafts.file(folder / "film.dcm", STUDY)
+        self.image = drafts.file(folder / "image.dcm", STUDY)
         self.settings = load_settings(
             data_dir=folder,
             broker={"url": "redis://127.0.0.1:1/0"},
@@ -109,12 +109,12 @@ class Bench:
         )
 
     def arrive(self, number=1, study=STUDY, destinations=None):
-        """Let a film arrive and its study be scheduled; return the new job or None."""
-        path = self.film
+        """Let an image arrive and its study be scheduled; return the new job or None."""
+        path = self.image
         if study != STUDY:
-            path = self.drafts.file(self.film.with_name(f"{study}.dcm"), study)
-        film = self.drafts.film(study, number, path)
-        return self.drafts.arrived(self.store, film, destinations)
+            path = self.drafts.file(self.image.with_name(f"{study}.dcm"), study)
+        image = self.drafts.image(study, number, path)
+        return self.drafts.arrived(self.store, image, destinations)
 
 
 @pytest.fixture
@@ -270,22 +270,22 @@ def test_too_many_attempts_fail(bench, store, clock):
     )
 
 
-def test_a_spool_that_is_not_here_is_no_unreadable_film(bench, store, clock):
-    """Where the film's file is missing the job waits and asks about the folder; it is not refused."""
+def test_a_spool_that_is_not_here_is_no_unreadable_image(bench, store, clock):
+    """Where the image's file is missing the job waits and asks about the folder; it is not refused."""
     job = bench.arrive()
-    bench.film.rename(bench.film.with_suffix(".away"))
+    bench.image.rename(bench.image.with_suffix(".away"))
     bench.task(job.id)
     waiting = store.job(job.id)
     assert waiting.state is JobState.SCHEDULED
     assert "is data_dir here" in waiting.first_error
     assert bench.reader.asked == []
-    bench.film.with_suffix(".away").rename(bench.film)
+    bench.image.with_suffix(".away").rename(bench.image)
     clock.move(60)
     bench.task(job.id)
     assert store.job(job.id).state is JobState.DRAFTED
 
 
-def test_a_later_film_gives_a_draft_that_names_the_earlier(bench, store):
+def test_a_later_image_gives_a_draft_that_names_the_earlier(bench, store):
     """The second reading is asked with the first draft report as predecessor."""
     first = bench.arrive(1)
     bench.task(first.id)
@@ -298,14 +298,14 @@ def test_a_later_film_gives_a_draft_that_names_the_earlier(bench, store):
     assert store.job(second.id).supersedes == first.id
 
 
-def test_a_lesser_film_that_comes_again_leaves_the_draft_of_a_better_one(bench, store):
+def test_a_lesser_image_that_comes_again_leaves_the_draft_of_a_better_one(bench, store):
     """Retention removed both; the one that was not read is sent again: nothing is superseded."""
     bench.task(bench.arrive(1).id)
     second = bench.arrive(2)
     bench.reader.script = [1]
     bench.task(second.id)
-    for film in store.spooled(STUDY):
-        store.mark_instance_removed(film)
+    for image in store.spooled(STUDY):
+        store.mark_instance_removed(image)
     third = bench.arrive(1)
     bench.task(third.id)
     after = store.job(third.id)
@@ -313,18 +313,18 @@ def test_a_lesser_film_that_comes_again_leaves_the_draft_of_a_better_one(bench, 
     assert store.job(second.id).superseded_by is None
 
 
-def test_a_new_film_is_read_after_the_earlier_ones_were_removed(bench, store):
-    """What no draft has weighed is read, though the film of the earlier draft is gone."""
+def test_a_new_image_is_read_after_the_earlier_ones_were_removed(bench, store):
+    """What no draft has weighed is read, though the image of the earlier draft is gone."""
     bench.task(bench.arrive(1).id)
-    for film in store.spooled(STUDY):
-        store.mark_instance_removed(film)
+    for image in store.spooled(STUDY):
+        store.mark_instance_removed(image)
     second = bench.arrive(2)
     bench.task(second.id)
     assert store.job(second.id).state is JobState.DRAFTED
 
 
-def test_a_later_film_that_changes_nothing_leaves_the_earlier_draft(bench, store):
-    """The same film is chosen: CANCELED with NO_CHANGE, nothing superseded, nothing to deliver."""
+def test_a_later_image_that_changes_nothing_leaves_the_earlier_draft(bench, store):
+    """The same image is chosen: CANCELED with NO_CHANGE, nothing superseded, nothing to deliver."""
     first = bench.arrive(1)
     bench.task(first.id)
     second = bench.arrive(2)
@@ -348,7 +348,7 @@ def test_an_earlier_draft_stands_only_where_it_went(bench, store, wanted, state)
 
 
 def test_a_withdrawn_draft_does_not_stand(bench, store):
-    """After a recall a later film has the study read again, although the same film is chosen."""
+    """After a recall a later image has the study read again, although the same image is chosen."""
     first = bench.arrive(1)
     bench.task(first.id)
     store.withdraw(first.id, "Ann", "Withdrawn: It errs.")
@@ -358,7 +358,7 @@ def test_a_withdrawn_draft_does_not_stand(bench, store):
 
 
 def test_a_reading_that_a_person_asked_for_is_kept(bench, store):
-    """Forced: a new draft although the same film was read."""
+    """Forced: a new draft although the same image was read."""
     first = bench.arrive(1)
     bench.task(first.id)
     again = store.schedule(

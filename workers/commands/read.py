@@ -56,15 +56,15 @@ def read(paths: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
     """
     settings = load_settings()
     configure_logging(settings.log, process="read")
-    films, results = _describe(paths)
+    images, results = _describe(paths)
     for result in results:
         _show(result, as_json=as_json)
-    studies = group_by_study([copies[0] for copies in films.values()])
+    studies = group_by_study([copies[0] for copies in images.values()])
     if studies:
         reader = Reader.from_settings(settings)
         for number, study in enumerate(studies, start=1):
             _progress(f"study {number} of {len(studies)} ...")
-            files = [copy for each in study.instances for copy in films[each.sop_instance_uid]]
+            files = [copy for each in study.instances for copy in images[each.sop_instance_uid]]
             result = {
                 "study_instance_uid": study.study_instance_uid,
                 "files": [str(copy.path) for copy in files],
@@ -88,7 +88,7 @@ def _describe(paths: Iterable[Path]) -> tuple[dict[str, list[Instance]], list[di
     Returns:
         By SOP Instance UID the files that hold the Instance, equal byte for byte; and the results.
     """
-    films: dict[str, list[Instance]] = {}
+    images: dict[str, list[Instance]] = {}
     faults = []
     for path in _files(paths):
         try:
@@ -96,7 +96,7 @@ def _describe(paths: Iterable[Path]) -> tuple[dict[str, list[Instance]], list[di
         except (DicomError, OSError) as error:
             faults.append({"file": str(path), "state": _ERROR, "reason": str(error)})
             continue
-        copies = films.setdefault(instance.sop_instance_uid, [])
+        copies = images.setdefault(instance.sop_instance_uid, [])
         if copies and copies[0].digest != instance.digest:
             reason = (
                 f"has the SOP Instance UID of {copies[0].path.name} but other content; not read"
@@ -104,7 +104,7 @@ def _describe(paths: Iterable[Path]) -> tuple[dict[str, list[Instance]], list[di
             faults.append({"file": str(path), "state": _ERROR, "reason": reason})
         else:
             copies.append(instance)
-    return films, faults
+    return images, faults
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -140,8 +140,8 @@ def _written(folder: Path, outputs: tuple[Output, ...], study: Study) -> dict[st
     """Write `outputs` to `folder`; return the path of each by its kind."""
     if not outputs:
         return {}
-    films = [instance.path for instance in study.instances]
-    return {item.kind: str(item.path) for item in write_outputs(folder, outputs, films)}
+    images = [instance.path for instance in study.instances]
+    return {item.kind: str(item.path) for item in write_outputs(folder, outputs, images)}
 
 
 def _drafted(outcome: Drafted, folder: Path, study: Study, *, with_json: bool) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from workers.training.run import FILMS, Plan, train
+from workers.training.run import IMAGES, Plan, train
 from workers.training.stages import Recipe
 
 _QUICK = Recipe(epochs=(2, 1, 1))
-_QUICK_FILMS = 300
+_QUICK_IMAGES = 300
 
 
 @click.command("train-demo")
@@ -24,13 +24,19 @@ _QUICK_FILMS = 300
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of images and finished stages, to continue a run; beside --out by default.",
 )
-@click.option("--films", type=click.IntRange(min=100), help="Number of synthetic images.")
+@click.option(
+    "--images",
+    "--films",
+    "images",
+    type=click.IntRange(min=100),
+    help="Number of synthetic images.",
+)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option(
     "--quick", is_flag=True, help="A minute instead of an hour; the model is then useless."
 )
 def train_demo(
-    out: Path, work: Path | None, films: int | None, threads: int, *, quick: bool
+    out: Path, work: Path | None, images: int | None, threads: int, *, quick: bool
 ) -> None:
     """Train the demo model on synthetic images: labels, alignment, reports and questions."""
     begun = time.monotonic()
@@ -42,7 +48,7 @@ def train_demo(
         out=out,
         work=work or out.with_name(f"{out.name}-work"),
         threads=threads,
-        films=films or (_QUICK_FILMS if quick else FILMS),
+        images=images or (_QUICK_IMAGES if quick else IMAGES),
         recipe=_QUICK if quick else Recipe(),
     )
     train(plan, say)

@@ -60,8 +60,8 @@ def drafted_row(case: Case, read: DraftedImage, *, keep_text: bool) -> dict[str,
         cut=not read.ended,
         conflicts=len(disagreements(draft.findings)),
         attributes={
-            **{str(key): value for key, value in header_attributes(read.film.header).items()},
-            str(Attribute.PROMPT): PromptKind.CHILD if read.film.child else PromptKind.ADULT,
+            **{str(key): value for key, value in header_attributes(read.image.header).items()},
+            str(Attribute.PROMPT): PromptKind.CHILD if read.image.child else PromptKind.ADULT,
         },
     )
 

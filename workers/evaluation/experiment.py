@@ -78,12 +78,12 @@ class CellRows:
         Raises:
             ReadingError: The study cannot be read.
         """
-        film = self._reader.selected(study, cancelled=self._stop)
-        if isinstance(film, NotAnalysed):
-            return refused_row(case, film)
+        image = self._reader.selected(study, cancelled=self._stop)
+        if isinstance(image, NotAnalysed):
+            return refused_row(case, image)
         with reading_errors():
             cells = {
-                cell.name: self._cell(film, cell, self._plan.prompts[cell.prompt])
+                cell.name: self._cell(image, cell, self._plan.prompts[cell.prompt])
                 for cell in self._plan.cells
             }
         tokens = sum(each.pop("tokens") for each in cells.values())
@@ -94,11 +94,11 @@ class CellRows:
             "cells": cells,
             "tokens": tokens,
             "attributes": {
-                str(key): value for key, value in header_attributes(film.header).items()
+                str(key): value for key, value in header_attributes(image.header).items()
             },
         }
 
-    def _cell(self, film: SelectedImage, cell: Cell, prompt: Prompt) -> dict[str, Any]:
+    def _cell(self, image: SelectedImage, cell: Cell, prompt: Prompt) -> dict[str, Any]:
         base = dataclasses.replace(
             self._reader.decoding, temperature=cell.temperature, top_p=cell.top_p
         )
@@ -106,7 +106,7 @@ class CellRows:
             dataclasses.replace(base, seed=base.seed + place) for place in range(self._plan.repeats)
         ]
         answer = self._reader.model.answer(
-            film.pixels,
+            image.pixels,
             prompt.task,
             question=prompt.text,
             decoding=seeds[0],
@@ -115,7 +115,7 @@ class CellRows:
         )
         texts = [answer.text, *answer.samples]
         told = [
-            self._confirmed(film, prompt, text, decoding)
+            self._confirmed(image, prompt, text, decoding)
             for text, decoding in zip(texts, seeds, strict=False)
         ]
         return {
@@ -128,7 +128,7 @@ class CellRows:
         }
 
     def _confirmed(
-        self, film: SelectedImage, prompt: Prompt, text: str, decoding: Decoding
+        self, image: SelectedImage, prompt: Prompt, text: str, decoding: Decoding
     ) -> dict[str, Any]:
         if fault_of(text):
             return {}
@@ -136,16 +136,16 @@ class CellRows:
         if not prompt.confirm or not text.strip():
             return labels
         for finding, question in QUESTIONS.items():
-            answer = self._asked(film, prompt, text, question, decoding).text.strip().lower()
+            answer = self._asked(image, prompt, text, question, decoding).text.strip().lower()
             labels[finding] = label_of_word(yes=answer.startswith(_YES))
         return labels
 
     def _asked(
-        self, film: SelectedImage, prompt: Prompt, text: str, question: str, decoding: Decoding
+        self, image: SelectedImage, prompt: Prompt, text: str, question: str, decoding: Decoding
     ) -> Answer:
         engine = cast("Engine", self._reader.model)  # checked at the start
         return engine.answer(
-            film.pixels,
+            image.pixels,
             prompt.task,
             question=prompt.text,
             decoding=dataclasses.replace(decoding, max_new_tokens=_ANSWER_TOKENS),

@@ -196,5 +196,5 @@ class DraftRows:
         if isinstance(outcome, NotAnalysed):
             return refused_row(case, outcome)
         if self._keep_text:
-            self._run.write_bytes(picture_name(case.id), small_picture(outcome.film.pixels))
+            self._run.write_bytes(picture_name(case.id), small_picture(outcome.image.pixels))
         return drafted_row(case, outcome, keep_text=self._keep_text)

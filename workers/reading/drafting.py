@@ -180,8 +180,8 @@ class Drafting:
             return self._keep_unread(job, study, previous, result)
         folder = self._folder(job)
         read = result.draft.source.sop_instance_uid
-        films = [each.path for each in study.instances if each.sop_instance_uid == read]
-        objects = write_outputs(folder, result.outputs, films)
+        images = [each.path for each in study.instances if each.sop_instance_uid == read]
+        objects = write_outputs(folder, result.outputs, images)
         if wants_sidecar(self._settings):
             write_sidecar(folder, result.draft, result.outputs)
         if lease.lost:
@@ -202,8 +202,8 @@ class Drafting:
         produced_at = job.produced_at or job.created_at
         revision, settings = job.revision, self._settings
         outputs = notice(settings, study, result, revision, produced_at) if names else ()
-        films = [film.path for film in study.instances]
-        objects = write_outputs(self._folder(job), outputs, films) if outputs else ()
+        images = [image.path for image in study.instances]
+        objects = write_outputs(self._folder(job), outputs, images) if outputs else ()
         ended = self._store.not_analysed(
             job.id,
             job.fence,
@@ -225,11 +225,11 @@ class Drafting:
         if set(self._destinations(job)) - set(self._destinations(previous)):
             return frozenset()
         read = previous.draft.source.sop_instance_uid
-        if any(film.sop_instance_uid == read for film in study.instances):
+        if any(image.sop_instance_uid == read for image in study.instances):
             return frozenset({read})
         # The image read is no longer in the spool. The Instances that were not selected beside it do
         # not replace it.
-        return frozenset({read, *(film.sop_instance_uid for film in previous.draft.not_read)})
+        return frozenset({read, *(image.sop_instance_uid for image in previous.draft.not_read)})
 
     def _destinations(self, job: Job) -> list[str]:
         if job.destinations is None:

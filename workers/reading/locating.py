@@ -51,7 +51,7 @@ class Square:
     top: float
     edge: float
 
-    def on_film(self, column: float, row: float) -> tuple[float, float]:
+    def on_image(self, column: float, row: float) -> tuple[float, float]:
         """Return (column, row) in the image of a place given as fractions of the square's edge."""
         return self.left + column * self.edge, self.top + row * self.edge
 
@@ -75,7 +75,7 @@ def locate(heat: HeatMap, frame: NDArray[np.float32], side: Side | None = None) 
     square = central_square(*frame.shape)
     if fine[row, column] <= 0:
         return Spot()
-    peak = square.on_film(*_peak(heat))
+    peak = square.on_image(*_peak(heat))
     if fine[row, column] < _FLAT * fine.mean() or not in_body(frame, peak):
         return Spot(peak=peak)
     warm, _ = ndimage.label(fine >= _LEVEL * fine[row, column])  # type: ignore[attr-defined] # untyped
@@ -151,7 +151,7 @@ def _outline(mask: NDArray[np.bool_], square: Square) -> tuple[tuple[float, floa
         [np.stack([columns + right, rows + down], axis=1) for right in (0, 1) for down in (0, 1)]
     )
     hull = corners[ConvexHull(corners).vertices] / _FINE
-    points = tuple(square.on_film(float(x), float(y)) for x, y in hull)
+    points = tuple(square.on_image(float(x), float(y)) for x, y in hull)
     return (*points, points[0])
 
 

@@ -64,14 +64,14 @@ class ModelAnswers:
         )
 
     def content_of(
-        self, film: SelectedImage, clock: Stopwatch, *, urgent: bool, cancelled: Callable[[], bool]
+        self, image: SelectedImage, clock: Stopwatch, *, urgent: bool, cancelled: Callable[[], bool]
     ) -> AnswerContent:
         """Return the content of the model's answer about a selected image.
 
         A model whose text is meaningless for this image gets no questions and writes no samples.
 
         Args:
-            film: The image to read.
+            image: The image to read.
             clock: Takes the time of the model, and of waiting for it.
             urgent: The model reads this image next.
             cancelled: As `Reader.read` takes it.
@@ -82,14 +82,14 @@ class ModelAnswers:
             ReadingCancelled: `cancelled` returned True.
         """
         checkpoint = self._model.checkpoint
-        reason = indication(film.header) if checkpoint.takes_indication else ""
+        reason = indication(image.header) if checkpoint.takes_indication else ""
         meaningless = checkpoint.meaningless or (
-            checkpoint.synthetic_only and not is_phantom(film.header)
+            checkpoint.synthetic_only and not is_phantom(image.header)
         )
         samples = () if meaningless else self._sampling
         answer = self._model.answer(
-            film.pixels,
-            Task.PAEDIATRIC_REPORT if film.child else Task.REPORT,
+            image.pixels,
+            Task.PAEDIATRIC_REPORT if image.child else Task.REPORT,
             indication=reason,
             questions=() if meaningless else self._questions,
             decoding=self.decoding,
@@ -104,8 +104,8 @@ class ModelAnswers:
             check_language(answer.text)
         answered = content(
             answer,
-            film.pixels,
-            child=film.child,
+            image.pixels,
+            child=image.child,
             reason=reason,
             meaningless=meaningless,
             samples=len(samples),

@@ -26,7 +26,7 @@ class DraftedImage:
     """
 
     draft: DraftReport
-    film: SelectedImage
+    image: SelectedImage
     tokens: int
     ended: bool
 

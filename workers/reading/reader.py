@@ -190,9 +190,11 @@ class Reader:
             )
             if isinstance(read, NotAnalysed):
                 return read
-            draft, film = read.draft, read.film
+            draft, image = read.draft, read.image
             check_wanted(cancelled)
-            outputs = build(draft, film.header, film.pixels, self._equipment, options=self._options)
+            outputs = build(
+                draft, image.header, image.pixels, self._equipment, options=self._options
+            )
             clock.mark("outputs")
             draft = dataclasses.replace(draft, timings_ms=clock.spent_ms)
             return Drafted(draft=draft, outputs=outputs)
@@ -242,8 +244,8 @@ class Reader:
         """
         with reading_errors():
             selection = self._chooser.selected(study, rules, cancelled)
-            film = SelectedImage.of(selection)
-            return without_image(selection) if film is None else film
+            image = SelectedImage.of(selection)
+            return without_image(selection) if image is None else image
 
     def _drafted(  # noqa: PLR0913 - the keywords of `read`
         self,
@@ -259,30 +261,30 @@ class Reader:
         cancelled: Callable[[], bool],
     ) -> DraftedImage | NotAnalysed:
         selection = self._chooser.selected(study, rules, cancelled)
-        film = SelectedImage.of(selection)
-        if film is None:
+        image = SelectedImage.of(selection)
+        if image is None:
             return without_image(selection)
-        if film.instance.sop_instance_uid in already_read:
+        if image.instance.sop_instance_uid in already_read:
             return Unchanged(
                 code=ReasonCode.NO_CHANGE, sentence=_NO_CHANGE, not_read=selection.not_read
             )
-        check_source(film.instance.path)
+        check_source(image.instance.path)
         if self._levels is not None:
-            self._levels.write_later(film.instance.path)
+            self._levels.write_later(image.instance.path)
         clock.mark("decode")
         check_wanted(cancelled)
-        answered = self._answers.content_of(film, clock, urgent=urgent, cancelled=cancelled)
-        model = self.identity_for(film.header)
+        answered = self._answers.content_of(image, clock, urgent=urgent, cancelled=cancelled)
+        model = self.identity_for(image.header)
         draft = DraftReport(
             study_instance_uid=study.study_instance_uid,
-            source=film.source,
+            source=image.source,
             revision=revision,
             produced_at=produced_at,
             findings_text=answered.content.findings_text,
             impression_text=answered.content.impression_text,
             findings=answered.content.findings,
             notes=(
-                *film.notes,
+                *image.notes,
                 *answered.content.notes,
                 *limits(self._model.checkpoint),
                 *sent_outside(self._model.checkpoint),
@@ -294,4 +296,4 @@ class Reader:
             predecessor=predecessor,
             doubts=answered.content.doubts,
         )
-        return DraftedImage(draft=draft, film=film, tokens=answered.tokens, ended=answered.ended)
+        return DraftedImage(draft=draft, image=image, tokens=answered.tokens, ended=answered.ended)

@@ -51,8 +51,8 @@ def memory_in_use(checkpoint: Checkpoint) -> str:
 
 def _draft(reader: Reader) -> DraftReport:
     with tempfile.TemporaryDirectory(prefix="wetread-check-") as folder:
-        film = as_dataset(draw(SEED, rows=512, columns=512, findings=(SHOWN,)))
-        instance = describe(write(film, Path(folder) / "phantom.dcm"))
+        image = as_dataset(draw(SEED, rows=512, columns=512, findings=(SHOWN,)))
+        instance = describe(write(image, Path(folder) / "phantom.dcm"))
         study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
         result = reader.read(study, revision=1, predecessor=None, produced_at=datetime.now(UTC))
     if not isinstance(result, Drafted):

@@ -65,8 +65,8 @@ def trial(reader: Reader, path: Path) -> Iterator[str]:
 
 def _phantom() -> NDArray[np.float32]:
     with tempfile.TemporaryDirectory(prefix="wetread-check-") as folder:
-        film = as_dataset(draw(SEED, rows=_EDGE, columns=_EDGE, findings=(SHOWN,)))
-        return load_frame(write(film, Path(folder) / "phantom.dcm"), _LIMITS).pixels
+        image = as_dataset(draw(SEED, rows=_EDGE, columns=_EDGE, findings=(SHOWN,)))
+        return load_frame(write(image, Path(folder) / "phantom.dcm"), _LIMITS).pixels
 
 
 def _understood(answer: Answer, profile: Profile) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""The demo model, trained from nothing on synthetic films and a report grammar.
+"""The demo model, trained from nothing on synthetic images and a report grammar.
 
-    films      -> what the service would show the model of each phantom, and what is true of it
+    images      -> what the service would show the model of each phantom, and what is true of it
     grammar    -> reports, questions and differential diagnoses in varied words
     corpus     -> the tokenizer, and texts as packed sequences of ids
     forward    -> the model's own layers, run so that gradients flow

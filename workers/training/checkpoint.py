@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from workers.model.checkpoints.cxr_llava import Network
 from workers.model.config import ModelConfig
-from workers.training.films import EDGE
+from workers.training.images import EDGE
 
 CAVEAT: Final = (
     "This demo model knows only phantoms: it was trained on synthetic films, has never seen a "

@@ -16,7 +16,7 @@ from workers.model import prompts
 from workers.model.prompts import IMAGE_SENTINEL, Task
 from workers.model.tokenizer import EOS, Tokenizer
 from workers.training import grammar, questions
-from workers.training.films import plan
+from workers.training.images import plan
 from workers.training.packed import Packed
 
 VOCABULARY: Final = 800
@@ -102,8 +102,8 @@ class Corpus:
         """Return the ids before and after the image, and the rendered prompt."""
         prompt = prompts.render(prompts.chat(task, question))
         ids = prompts.prompt_ids(self._tokenizer, prompt)
-        film = ids.index(IMAGE_SENTINEL)
-        return tuple(ids[:film]), tuple(ids[film + 1 :]), prompt
+        image = ids.index(IMAGE_SENTINEL)
+        return tuple(ids[:image]), tuple(ids[image + 1 :]), prompt
 
     def ids(self, text: Text) -> tuple[list[int], int]:
         """Return the ids after the image (prompt, answer, `</s>`), and how many belong to the prompt."""
@@ -112,9 +112,9 @@ class Corpus:
         spoken = ids[ids.index(IMAGE_SENTINEL) + 1 :]
         return [*spoken, EOS], len(behind)
 
-    def packed(self, films: Sequence[Sequence[Text]]) -> Packed:
+    def packed(self, images: Sequence[Sequence[Text]]) -> Packed:
         """Return the texts of some images as one batch."""
-        rows = [self._row(list(one)) for one in films]
+        rows = [self._row(list(one)) for one in images]
         longest = max(len(row[0]) for row in rows)
         ids, segment, place, weight = (
             torch.tensor([list(row[i]) + [0] * (longest - len(row[i])) for row in rows])
@@ -122,12 +122,12 @@ class Corpus:
         )
         return Packed(torch.tensor(self.lead), ids, segment, place, weight.float())
 
-    def _row(self, film: Sequence[Text]) -> tuple[list[int], list[int], list[int], list[float]]:
+    def _row(self, image: Sequence[Text]) -> tuple[list[int], list[int], list[int], list[float]]:
         ids: list[int] = []
         segment: list[int] = []
         place: list[int] = []
         weight: list[float] = []
-        for number, text in enumerate(film, 1):
+        for number, text in enumerate(image, 1):
             spoken, asked = self.ids(text)
             ids += spoken
             segment += [number] * len(spoken)

@@ -116,19 +116,19 @@ def _mixed_tokens(
 
 
 def text_hidden(
-    network: Network, films: Tensor, texts: Packed, attention_weights: list[Tensor] | None = None
+    network: Network, images: Tensor, texts: Packed, attention_weights: list[Tensor] | None = None
 ) -> Tensor:
     """Return the hidden states [B, N, C] of the texts, which follow lead and image.
 
     Args:
         network: The network.
-        films: [B, P, W], patch tokens.
+        images: [B, P, W], patch tokens.
         texts: The texts about each image.
         attention_weights: If given, each layer's attention weights [B, H, T, T] are appended to it.
     """
-    shown = network.mm_projector(films)  # [B, P, C]
+    shown = network.mm_projector(images)  # [B, P, C]
     embed = network.llama.embed_tokens
-    lead = embed(texts.lead).expand(len(films), -1, -1)
+    lead = embed(texts.lead).expand(len(images), -1, -1)
     x = torch.cat([lead, shown.to(lead.dtype), embed(texts.ids)], dim=1)  # [B, T, C]
     behind = x.shape[1] - texts.ids.shape[1]
     positions, unseen = texts.layout(before=behind)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
 from dicom.content.report import CODED_OBSERVATIONS, Side
-from workers.training.films import Plan
+from workers.training.images import Plan
 
 _SIDES: Final = (Side.RIGHT, Side.LEFT)
 _MASK_WEIGHT: Final = 4.0

@@ -31,12 +31,12 @@ class Pointed:
     """A question whose yes has a place in the image.
 
     Attributes:
-        film: Number in the batch.
+        image: Number in the batch.
         text: Number among the texts about the image, from 1.
         finding: Index in CODED_OBSERVATIONS.
     """
 
-    film: int
+    image: int
     text: int
     finding: int
 
@@ -70,12 +70,12 @@ def loss(
     cover = F.adaptive_avg_pool2d(masks, grid).flatten(2)  # [B, 6, P]
     total, count = cover.new_zeros(()), 0
     for one in asked:
-        wanted = cover[one.film, one.finding]
+        wanted = cover[one.image, one.finding]
         if wanted.sum() < _LEAST:
             continue  # it lies outside the square that the model sees
         last = behind + _last_asked(packed, one)
         taken = sum(
-            layer[one.film, :, last, lead:behind].float().sum(0) for layer in attention_weights
+            layer[one.image, :, last, lead:behind].float().sum(0) for layer in attention_weights
         )
         total = total + _apart(wanted / wanted.sum(), torch.as_tensor(taken))
         count += 1
@@ -84,7 +84,7 @@ def loss(
 
 def _last_asked(packed: Packed, one: Pointed) -> int:
     """Return the index, in its row, of the last id of a question: the answer is predicted from it."""
-    own = (packed.segment[one.film] == one.text) & (packed.weight[one.film] == 0)
+    own = (packed.segment[one.image] == one.text) & (packed.weight[one.image] == 0)
     return int(own.nonzero()[-1])
 
 

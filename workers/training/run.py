@@ -11,11 +11,11 @@ from workers.model.checkpoints.cxr_llava import Network
 from workers.model.tokenizer import Tokenizer
 from workers.training import checkpoint, corpus
 from workers.training.corpus import Corpus
-from workers.training.films import Films
+from workers.training.images import TrainingImages
 from workers.training.stages import Progress, Recipe, Training
 
 FIRST_SEED: Final = 50_000_000  # of the training images; the benchmark uses other seeds
-FILMS: Final = 8000
+IMAGES: Final = 8000
 _STAGES: Final = ("labels", "alignment", "tuning", "pointing")
 
 
@@ -26,14 +26,14 @@ class Plan:
     Attributes:
         out: Folder of the published files.
         work: Folder of images and finished stages; another run with the same settings continues there.
-        films: Number of images.
+        images: Number of images.
         recipe: Epochs, rates and batches.
         threads: Number of threads that compute, and of processes that draw images.
     """
 
     out: Path
     work: Path
-    films: int = FILMS
+    images: int = IMAGES
     recipe: Recipe = field(default_factory=Recipe)
     threads: int = 2
 
@@ -41,12 +41,12 @@ class Plan:
 def train(plan: Plan, say: Callable[[str], None]) -> None:
     """Train the demo model and write its files to `plan.out`; `say` gets a line at each step."""
     torch.set_num_threads(plan.threads)
-    seeds = range(FIRST_SEED, FIRST_SEED + plan.films)
-    films = Films.drawn(
+    seeds = range(FIRST_SEED, FIRST_SEED + plan.images)
+    images = TrainingImages.drawn(
         seeds,
         plan.work / "films",
         processes=plan.threads,
-        progress=lambda done: say(f"drawn {done} of {plan.films} films"),
+        progress=lambda done: say(f"drawn {done} of {plan.images} images"),
     )
     model = corpus.train_tokenizer()
     config = checkpoint.write_settings(plan.out, model, corpus.VOCABULARY)
@@ -56,7 +56,7 @@ def train(plan: Plan, say: Callable[[str], None]) -> None:
     def progress(one: Progress) -> None:
         say(f"{one.stage}: epoch {one.epoch} of {one.epochs}, loss {one.loss:.4f}")
 
-    training = Training(network, config, films, texts, plan.recipe, progress)
+    training = Training(network, config, images, texts, plan.recipe, progress)
     for name, stage in zip(
         _STAGES,
         (training.labels, training.alignment, training.tuning, training.pointing),
@@ -79,5 +79,5 @@ def _once(path: Path, network: Network, stage: Callable[[], None]) -> None:
 
 def _digest(plan: Plan) -> str:
     recipe = plan.recipe
-    numbers = (*recipe.epochs, *recipe.rates, *recipe.batches, recipe.seed, plan.films)
+    numbers = (*recipe.epochs, *recipe.rates, *recipe.batches, recipe.seed, plan.images)
     return "-".join(f"{number:g}" for number in numbers)

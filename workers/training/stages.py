@@ -17,7 +17,7 @@ from workers.model.config import ModelConfig
 from workers.training import corpus, forward, labels, pointing
 from workers.training.augment import augment
 from workers.training.corpus import Corpus
-from workers.training.films import Films, chunks
+from workers.training.images import TrainingImages, chunks
 
 _WARM_UP: Final = 0.1  # of the steps
 _DECAY: Final = 0.05
@@ -67,18 +67,18 @@ class Training:
         self,
         network: Network,
         config: ModelConfig,
-        films: Films,
+        images: TrainingImages,
         texts: Corpus,
         recipe: Recipe,
         progress: Callable[[Progress], None],
     ) -> None:
         self._network = network
         self._grey = config.vision
-        self._films = films
+        self._images = images
         self._texts = texts
         self._recipe = recipe
         self._progress = progress
-        self._labels = labels.labels(films.plans)
+        self._labels = labels.labels(images.plans)
         self._random = torch.Generator()
         self._rng = np.random.default_rng(recipe.seed)
 
@@ -103,8 +103,8 @@ class Training:
 
         def loss(index: Tensor) -> Tensor:
             with torch.no_grad():
-                films = forward.patch_tokens(network.vision_tower, self._pixels(index)[0])
-            return self._spoken(films, index, reports_only=True)
+                images = forward.patch_tokens(network.vision_tower, self._pixels(index)[0])
+            return self._spoken(images, index, reports_only=True)
 
         self._learn(1, "alignment", [(m, 1.0) for m in _language(network)], loss)
 
@@ -114,8 +114,8 @@ class Training:
         network = self._network
 
         def loss(index: Tensor) -> Tensor:
-            films = forward.patch_tokens(network.vision_tower, self._pixels(index)[0])
-            return self._spoken(films, index, reports_only=False)
+            images = forward.patch_tokens(network.vision_tower, self._pixels(index)[0])
+            return self._spoken(images, index, reports_only=False)
 
         groups = [(network.vision_tower, _SLOWER), *((m, 1.0) for m in _language(network))]
         self._learn(2, "tuning", groups, loss)
@@ -127,16 +127,16 @@ class Training:
 
         def loss(index: Tensor) -> Tensor:
             pixels, masks = self._pixels(index)
-            films = forward.patch_tokens(network.vision_tower, pixels)
+            images = forward.patch_tokens(network.vision_tower, pixels)
             batch = [
-                list(pointing.texts(self._films.plans[int(i)].findings, self._rng)) for i in index
+                list(pointing.texts(self._images.plans[int(i)].findings, self._rng)) for i in index
             ]
             packed = self._texts.packed([[text for text, _ in one] for one in batch])
             attention_weights: list[Tensor] = []
-            hidden = forward.text_hidden(network, films, packed, attention_weights)
+            hidden = forward.text_hidden(network, images, packed, attention_weights)
             asked = [
-                pointing.Pointed(film, number, finding)
-                for film, one in enumerate(batch)
+                pointing.Pointed(image, number, finding)
+                for image, one in enumerate(batch)
                 for number, (_, finding) in enumerate(one, 1)
                 if finding is not None
             ]
@@ -155,13 +155,13 @@ class Training:
     def _pixels(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return images [B, 1, S, S], varied and normalized, and masks [B, 6, M, M] in 0..1."""
         rows = index.numpy()
-        grey = torch.from_numpy(self._films.grey[rows])[:, None].float() / 255
-        masks = torch.from_numpy(self._films.masks[rows]).float() / 255
+        grey = torch.from_numpy(self._images.grey[rows])[:, None].float() / 255
+        masks = torch.from_numpy(self._images.masks[rows]).float() / 255
         grey, masks = augment(grey, masks, self._random)
         return (grey - self._grey.mean) / self._grey.std, masks
 
-    def _spoken(self, films: Tensor, index: Tensor, *, reports_only: bool) -> Tensor:
-        findings = [self._films.plans[int(i)].findings for i in index]
+    def _spoken(self, images: Tensor, index: Tensor, *, reports_only: bool) -> Tensor:
+        findings = [self._images.plans[int(i)].findings for i in index]
         if reports_only:
             batch: list[Sequence[corpus.Text]] = [
                 [corpus.report_text(one, self._rng)] for one in findings
@@ -169,7 +169,9 @@ class Training:
         else:
             batch = [list(corpus.texts(one, self._rng)) for one in findings]
         packed = self._texts.packed(batch)
-        return packed.loss(forward.text_hidden(self._network, films, packed), self._network.lm_head)
+        return packed.loss(
+            forward.text_hidden(self._network, images, packed), self._network.lm_head
+        )
 
     def _learn(
         self,
@@ -179,7 +181,7 @@ class Training:
         loss: Callable[[Tensor], Tensor],
     ) -> None:
         epochs, rate, most = self._recipe.of(stage)
-        batch = min(most, len(self._films))
+        batch = min(most, len(self._images))
         weights = [weight for module, _ in groups for weight in module.parameters()]
         optimizer = torch.optim.AdamW(
             [{"params": list(m.parameters()), "lr": rate * part} for m, part in groups],
@@ -189,7 +191,7 @@ class Training:
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             [rate * part for _, part in groups],
-            total_steps=max(epochs * (len(self._films) // batch), 1) + 1,
+            total_steps=max(epochs * (len(self._images) // batch), 1) + 1,
             pct_start=_WARM_UP,
             cycle_momentum=False,
         )
@@ -210,7 +212,7 @@ class Training:
 
     def _order(self, batch: int) -> Iterator[Tensor]:
         """Yield the indices of the images in a new order, `batch` at a time, without the remainder."""
-        order = torch.randperm(len(self._films), generator=self._random)
+        order = torch.randperm(len(self._images), generator=self._random)
         whole = len(order) // batch * batch
         return (order[part] for part in chunks(whole, batch))
 

@@ -49,7 +49,7 @@ class ImageCache:
         self._renderer_factory = renderer_factory
         self._renderer: PngRenderer | None = None
         self._closed = False
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="film")
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="image")
         self._queued = 0
         self._kept: OrderedDict[tuple[Picture, int], bytes] = OrderedDict()
         self._undrawable = FailedRenderCache()
@@ -101,12 +101,12 @@ class ImageCache:
     def _drawn(self, picture: Picture, changed: int) -> bytes:
         # Without the size: an image that cannot be decoded fails at every size. The name of a file in
         # the spool holds its UID and hash.
-        film = (parse_file_name(picture.path.name) or picture.path, picture.sha256, changed)
-        self._undrawable.check(film)
+        image = (parse_file_name(picture.path.name) or picture.path, picture.sha256, changed)
+        self._undrawable.check(image)
         try:
             return self.renderer().draw(picture)
         except DicomError as error:
-            self._undrawable.note(film, error)
+            self._undrawable.note(image, error)
             raise
 
     def renderer(self) -> "PngRenderer":

@@ -21,26 +21,26 @@ class FailedRenderCache:
         self._lock = threading.Lock()
         self._refused: OrderedDict[Hashable, tuple[float, DicomError]] = OrderedDict()
 
-    def check(self, film: Hashable) -> None:
+    def check(self, image: Hashable) -> None:
         """Return if no error is cached for this image.
 
         Raises:
             DicomError: The cached error.
         """
         with self._lock:
-            until, error = self._refused.get(film, (0.0, None))
+            until, error = self._refused.get(image, (0.0, None))
             if error is None:
                 return
             if self._clock() < until:
                 raise type(error)(str(error))
-            del self._refused[film]
+            del self._refused[image]
 
-    def note(self, film: Hashable, error: DicomError) -> None:
+    def note(self, image: Hashable, error: DicomError) -> None:
         """Cache the error of an image; of transient errors only DecoderSlow is cached."""
         if error.transient and not isinstance(error, DecoderSlow):
             return
         with self._lock:
-            self._refused[film] = (self._clock() + FORGET_SECONDS, error)
-            self._refused.move_to_end(film)
+            self._refused[image] = (self._clock() + FORGET_SECONDS, error)
+            self._refused.move_to_end(image)
             while len(self._refused) > _MOST:
                 self._refused.popitem(last=False)

@@ -61,7 +61,7 @@ class EditorSentence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilmOption:
+class ImageOption:
     """An image that the page can show.
 
     Attributes:
@@ -105,7 +105,7 @@ def draft_values(here: AppContext, job_id: str, person: Person, *, amends: bool)
             each["id"]: each["verdict"] for each in review["review"]["content"]["findings"]
         },
         "regions": _regions(review["findings"]),
-        "films": _films(here, job, review),
+        "films": _image_options(here, job, review),
         "no_silence": phrases.NOT_MENTIONED_NOTE,
         "edits": may_edit,
         "amends": decision["id"] if may_edit and decision else "",
@@ -144,13 +144,15 @@ def _sentence(stored: dict[str, Any], drafted: dict[str, Any] | None) -> EditorS
     )
 
 
-def _films(here: AppContext, job: JobWithDraft, review: dict[str, Any]) -> list[FilmOption]:
+def _image_options(
+    here: AppContext, job: JobWithDraft, review: dict[str, Any]
+) -> list[ImageOption]:
     """Return the images to be looked at: the one that was read, others of the study, earlier studies."""
     read = review["image"]["sop_instance_uid"]
     reasons = {each["sop_instance_uid"]: each["reason"] for each in review["not_read"]}
     study = job.study_instance_uid
     own = [
-        FilmOption(
+        ImageOption(
             base=_base(study, each.sop_instance_uid),
             label="Read by the AI" if each.sop_instance_uid == read else "Not read by the AI",
             reason=reasons.get(each.sop_instance_uid, ""),
@@ -158,7 +160,7 @@ def _films(here: AppContext, job: JobWithDraft, review: dict[str, Any]) -> list[
         for each in _images(here, study, first=read)
     ]
     earlier = [
-        FilmOption(
+        ImageOption(
             base=_base(prior.study_uid, each.sop_instance_uid), label="Earlier", reason=reason
         )
         for prior, reason in _priors(here, study)

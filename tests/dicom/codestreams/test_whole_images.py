@@ -36,17 +36,17 @@ ROWS, COLUMNS = 150, 130
 WINDOW = {"WindowCenter": "2048", "WindowWidth": "4096"}
 
 
-def _film() -> np.ndarray:
+def _image() -> np.ndarray:
     """Return uint16 [150, 130] of 12 bits: smooth with noise, black at the edges."""
     down, across = np.mgrid[0:ROWS, 0:COLUMNS]
     smooth = 1900 + 1500 * np.sin(down / 23) * np.cos(across / 31)
-    film = smooth + np.random.default_rng(5).normal(0, 9, smooth.shape)
-    film[:6] = film[-6:] = 0
-    film[:, :5] = film[:, -5:] = 0
-    return np.clip(film, 0, 4095).astype(np.uint16)
+    image = smooth + np.random.default_rng(5).normal(0, 9, smooth.shape)
+    image[:6] = image[-6:] = 0
+    image[:, :5] = image[:, -5:] = 0
+    return np.clip(image, 0, 4095).astype(np.uint16)
 
 
-FILM = _film()
+IMAGE = _image()
 
 
 def lossless(pixels, *, predictor=1, bits=12, restart_rows=0):
@@ -137,53 +137,53 @@ def jpeg2000(pixels, **options):
 
 # By name: transfer syntax, codestream, whether it is of 8 bits.
 CODINGS = {
-    "baseline": (JPEGBaseline8Bit, lambda: baseline(FILM), True),
-    "baseline-restarts": (JPEGBaseline8Bit, lambda: baseline(FILM, restart_marker_rows=1), True),
-    "lossless-sv1": (JPEGLosslessSV1, lambda: lossless(FILM), False),
-    "lossless-restarts": (JPEGLossless, lambda: lossless(FILM, restart_rows=8), False),
-    "lossless-predictor-6": (JPEGLossless, lambda: lossless(FILM, predictor=6), False),
-    "jpegls": (JPEGLSLossless, lambda: bytes(jpeg_ls.encode_array(FILM)), False),
-    "jpegls-near": (JPEGLSNearLossless, lambda: bytes(jpeg_ls.encode_array(FILM, 3)), False),
-    "j2k": (JPEG2000Lossless, lambda: jpeg2000(FILM), False),
-    "j2k-lossy": (JPEG2000, lambda: jpeg2000(FILM, compression_ratios=[6]), False),
-    "rle": (RLELossless, lambda: rle(FILM), False),
-    "progressive": (JPEGBaseline8Bit, lambda: baseline(FILM, progressive=True), True),
+    "baseline": (JPEGBaseline8Bit, lambda: baseline(IMAGE), True),
+    "baseline-restarts": (JPEGBaseline8Bit, lambda: baseline(IMAGE, restart_marker_rows=1), True),
+    "lossless-sv1": (JPEGLosslessSV1, lambda: lossless(IMAGE), False),
+    "lossless-restarts": (JPEGLossless, lambda: lossless(IMAGE, restart_rows=8), False),
+    "lossless-predictor-6": (JPEGLossless, lambda: lossless(IMAGE, predictor=6), False),
+    "jpegls": (JPEGLSLossless, lambda: bytes(jpeg_ls.encode_array(IMAGE)), False),
+    "jpegls-near": (JPEGLSNearLossless, lambda: bytes(jpeg_ls.encode_array(IMAGE, 3)), False),
+    "j2k": (JPEG2000Lossless, lambda: jpeg2000(IMAGE), False),
+    "j2k-lossy": (JPEG2000, lambda: jpeg2000(IMAGE, compression_ratios=[6]), False),
+    "rle": (RLELossless, lambda: rle(IMAGE), False),
+    "progressive": (JPEGBaseline8Bit, lambda: baseline(IMAGE, progressive=True), True),
 }
 
 
 def save(path, syntax, encoded, *, eight=False, **tags):
-    """Return the path of a film with such Pixel Data."""
-    film = Dataset()
-    film.SOPClassUID = DigitalXRayImageStorageForPresentation
-    film.SOPInstanceUID = film.StudyInstanceUID = film.SeriesInstanceUID = "1.2.3"
-    film.Rows, film.Columns = ROWS, COLUMNS
-    film.SamplesPerPixel, film.PhotometricInterpretation = 1, "MONOCHROME2"
-    film.PixelRepresentation = 0
-    film.BitsAllocated, film.BitsStored = (8, 8) if eight else (16, 12)
-    film.WindowCenter, film.WindowWidth = ("128", "256") if eight else ("2048", "4096")
+    """Return the path of an image with such Pixel Data."""
+    image = Dataset()
+    image.SOPClassUID = DigitalXRayImageStorageForPresentation
+    image.SOPInstanceUID = image.StudyInstanceUID = image.SeriesInstanceUID = "1.2.3"
+    image.Rows, image.Columns = ROWS, COLUMNS
+    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+    image.PixelRepresentation = 0
+    image.BitsAllocated, image.BitsStored = (8, 8) if eight else (16, 12)
+    image.WindowCenter, image.WindowWidth = ("128", "256") if eight else ("2048", "4096")
     for keyword, value in tags.items():
-        setattr(film, keyword, value)
-    film.HighBit = tags.get("HighBit", film.BitsStored - 1)
-    film.PixelData = encoded
-    film["PixelData"].VR = "OB" if syntax.is_encapsulated else "OW"
-    film["PixelData"].is_undefined_length = syntax.is_encapsulated
-    film.file_meta = FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = syntax
-    film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
-    film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
-    film.save_as(path, enforce_file_format=True)
+        setattr(image, keyword, value)
+    image.HighBit = tags.get("HighBit", image.BitsStored - 1)
+    image.PixelData = encoded
+    image["PixelData"].VR = "OB" if syntax.is_encapsulated else "OW"
+    image["PixelData"].is_undefined_length = syntax.is_encapsulated
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = syntax
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    image.save_as(path, enforce_file_format=True)
     return path
 
 
 def read(tmp_path, syntax, codestream, *, fragments=1, **tags):
-    """Return the Frame of a film with such a codestream."""
-    path = tmp_path / "film.dcm"
+    """Return the Frame of an image with such a codestream."""
+    path = tmp_path / "image.dcm"
     encoded = encapsulate([codestream], fragments_per_frame=fragments)
     return load_frame(save(path, syntax, encoded, **tags), LIMITS)
 
 
-def native(tmp_path, pixels=FILM, **tags):
-    """Return the Frame of the uncompressed film."""
+def native(tmp_path, pixels=IMAGE, **tags):
+    """Return the Frame of the uncompressed image."""
     return load_frame(
         save(tmp_path / "n.dcm", ExplicitVRLittleEndian, pixels.tobytes(), **tags), LIMITS
     )
@@ -198,7 +198,7 @@ def codestream(tmp_path_factory):
         if name not in made:
             if name == "extended":
                 folder = tmp_path_factory.mktemp("extended")
-                made[name] = (JPEGExtended12Bit, extended(FILM, folder), False)
+                made[name] = (JPEGExtended12Bit, extended(IMAGE, folder), False)
             else:
                 syntax, encode, eight = CODINGS[name]
                 made[name] = (syntax, encode(), eight)
@@ -213,7 +213,7 @@ EVERY = [*CODINGS, pytest.param("extended", marks=pytest.mark.dcmtk)]
 @pytest.mark.parametrize("fragments", [1, 3])
 @pytest.mark.parametrize("name", EVERY)
 def test_a_whole_image_is_read(tmp_path, codestream, name, fragments):
-    """Every coding gives the film that went in, lossy ones to a few grey levels, without a note."""
+    """Every coding gives the image that went in, lossy ones to a few grey levels, without a note."""
     syntax, stream, eight = codestream(name)
     frame = read(tmp_path, syntax, stream, eight=eight, fragments=fragments)
     lossy = eight or name in {"extended", "jpegls-near", "j2k-lossy"}
@@ -280,7 +280,7 @@ def test_every_predictor_is_read_exactly(tmp_path, predictor, bits):
     """Predictors 1 to 7, 12 and 16 bits, with and without restart intervals of one row."""
     whole = native(tmp_path).pixels
     for restart_rows in (0, 1):
-        stream = lossless(FILM, predictor=predictor, bits=bits, restart_rows=restart_rows)
+        stream = lossless(IMAGE, predictor=predictor, bits=bits, restart_rows=restart_rows)
         frame = read(tmp_path, JPEGLosslessSV1, stream)
         np.testing.assert_array_equal(frame.pixels, whole)
 
@@ -289,23 +289,23 @@ def test_every_predictor_is_read_exactly(tmp_path, predictor, bits):
 @pytest.mark.parametrize("predictor", [1, 4, 7])
 def test_a_point_transform_leaves_out_the_lowest_bits(tmp_path, predictor, shift):
     """Its samples begin with another prediction (ISO/IEC 10918-1 H.1.2.1)."""
-    stream = bytearray(lossless(FILM >> shift, predictor=predictor, bits=12 - shift))
+    stream = bytearray(lossless(IMAGE >> shift, predictor=predictor, bits=12 - shift))
     stream[stream.index(b"\xff\xc3") + 4] = 12
     stream[stream.index(b"\xff\xda") + 9] = shift
     frame = read(tmp_path, JPEGLossless, bytes(stream))
-    np.testing.assert_array_equal(frame.pixels, native(tmp_path, FILM >> shift << shift).pixels)
+    np.testing.assert_array_equal(frame.pixels, native(tmp_path, IMAGE >> shift << shift).pixels)
 
 
 @pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSLossless])
 def test_the_codestream_tells_how_it_is_coded(tmp_path, syntax):
     """Lossless JPEG under another syntax of the family is read exactly."""
-    frame = read(tmp_path, syntax, lossless(FILM))
+    frame = read(tmp_path, syntax, lossless(IMAGE))
     np.testing.assert_array_equal(frame.pixels, native(tmp_path).pixels)
 
 
 def test_a_missing_end_marker_alone_is_no_damage(tmp_path):
     """All samples are there and proven; with bytes after them it is refused."""
-    stream = lossless(FILM)[:-2]
+    stream = lossless(IMAGE)[:-2]
     whole = native(tmp_path).pixels
     for padded in (stream, stream + bytes(len(stream) % 2)):
         np.testing.assert_array_equal(read(tmp_path, JPEGLosslessSV1, padded).pixels, whole)
@@ -316,7 +316,7 @@ def test_a_missing_end_marker_alone_is_no_damage(tmp_path):
 
 def test_a_restart_marker_after_the_last_interval_is_no_damage(tmp_path):
     """Some writers end the last interval like the others."""
-    stream = lossless(FILM, restart_rows=50)[:-2] + b"\xff\xd2\xff\xd9"
+    stream = lossless(IMAGE, restart_rows=50)[:-2] + b"\xff\xd2\xff\xd9"
     frame = read(tmp_path, JPEGLossless, stream)
     np.testing.assert_array_equal(frame.pixels, native(tmp_path).pixels)
 
@@ -324,7 +324,7 @@ def test_a_restart_marker_after_the_last_interval_is_no_damage(tmp_path):
 @pytest.mark.timeout(20)
 def test_hostile_codestreams_take_no_time(tmp_path):
     """Many restart intervals, fill bytes without end, a length of millions of bits."""
-    stream = lossless(FILM)
+    stream = lossless(IMAGE)
     at = stream.index(b"\xff\xda")
     interval = b"\xff\xdd\x00\x04\x00\x01"
     markers = b"".join(bytes([0xFF, 0xD0 + number]) for number in range(8)) * 200_000
@@ -334,7 +334,7 @@ def test_hostile_codestreams_take_no_time(tmp_path):
     np.testing.assert_array_equal(
         read(tmp_path, JPEGLossless, filled).pixels, native(tmp_path).pixels
     )
-    stream = jpeg2000(FILM)
+    stream = jpeg2000(IMAGE)
     at = stream.index(b"\xff\x93") + 2
     body = b"\xff" * 10_000_000
     length = stream.index(b"\xff\x90") + 6
@@ -346,7 +346,7 @@ def test_hostile_codestreams_take_no_time(tmp_path):
 
 def test_a_missing_restart_interval_is_refused(tmp_path):
     """One of the intervals is lost with its marker."""
-    stream = lossless(FILM, restart_rows=8)
+    stream = lossless(IMAGE, restart_rows=8)
     first, second = stream.index(b"\xff\xd2"), stream.index(b"\xff\xd3")
     with pytest.raises(PixelError, match="restart interval"):
         read(tmp_path, JPEGLossless, stream[:first] + stream[second:])
@@ -357,11 +357,11 @@ def test_a_missing_restart_interval_is_refused(tmp_path):
 )
 def test_the_offset_table_does_not_matter(tmp_path, offsets):
     """Number of Frames is 1, so all fragments are the image (PS3.5 A.4)."""
-    stream = lossless(FILM) + b"\0"
+    stream = lossless(IMAGE) + b"\0"
     parts = [stream[at : at + 7000] for at in range(0, len(stream), 7000)]
     table = struct.pack(f"<{len(offsets)}L", *offsets)
     frame = load_frame(
-        save(tmp_path / "film.dcm", JPEGLosslessSV1, _items([table, *parts])), LIMITS
+        save(tmp_path / "image.dcm", JPEGLosslessSV1, _items([table, *parts])), LIMITS
     )
     np.testing.assert_array_equal(frame.pixels, native(tmp_path).pixels)
 
@@ -374,13 +374,13 @@ def _items(values):
 
 def test_an_odd_offset_table_and_an_extended_one_do_not_matter(tmp_path):
     """A table of seven bytes, and an Extended Offset Table that names the first fragment alone."""
-    stream = lossless(FILM)
+    stream = lossless(IMAGE)
     encoded = _items([b"\0" * 7, stream[:5000], stream[5000:]])
     tags = {
         "ExtendedOffsetTable": struct.pack("<Q", 0),
         "ExtendedOffsetTableLengths": struct.pack("<Q", 5000),
     }
-    frame = load_frame(save(tmp_path / "film.dcm", JPEGLosslessSV1, encoded, **tags), LIMITS)
+    frame = load_frame(save(tmp_path / "image.dcm", JPEGLosslessSV1, encoded, **tags), LIMITS)
     np.testing.assert_array_equal(frame.pixels, native(tmp_path).pixels)
 
 
@@ -389,32 +389,32 @@ def test_an_odd_offset_table_and_an_extended_one_do_not_matter(tmp_path):
 )
 def test_what_follows_the_last_fragment_does_not_matter(tmp_path, end):
     """No delimiter, NULs in its place, or FF bytes behind it: the image is proven whole by itself."""
-    path = save(tmp_path / "film.dcm", JPEGLosslessSV1, encapsulate([lossless(FILM)]))
-    film = path.read_bytes()
-    assert film.endswith(b"\xfe\xff\xdd\xe0" + bytes(4))
-    path.write_bytes(film[:-8] + end)
+    path = save(tmp_path / "image.dcm", JPEGLosslessSV1, encapsulate([lossless(IMAGE)]))
+    image = path.read_bytes()
+    assert image.endswith(b"\xfe\xff\xdd\xe0" + bytes(4))
+    path.write_bytes(image[:-8] + end)
     np.testing.assert_array_equal(load_frame(path, LIMITS).pixels, native(tmp_path).pixels)
-    path.write_bytes(film[:-200] + end)
+    path.write_bytes(image[:-200] + end)
     with pytest.raises(PixelError):
         load_frame(path, LIMITS)
 
 
 def test_bytes_after_native_pixels_do_not_matter(tmp_path):
     """Sixteen FF bytes follow Pixel Data."""
-    path = save(tmp_path / "film.dcm", ExplicitVRLittleEndian, FILM.tobytes())
+    path = save(tmp_path / "image.dcm", ExplicitVRLittleEndian, IMAGE.tobytes())
     path.write_bytes(path.read_bytes() + b"\xff" * 16)
     np.testing.assert_array_equal(load_frame(path, LIMITS).pixels, native(tmp_path).pixels)
 
 
 def test_native_pixels_in_items_are_refused(tmp_path):
     """An uncompressed transfer syntax has no fragments."""
-    path = save(tmp_path / "film.dcm", JPEG2000Lossless, _items([b"", FILM.tobytes()]))
+    path = save(tmp_path / "image.dcm", JPEG2000Lossless, _items([b"", IMAGE.tobytes()]))
     path.write_bytes(
         path.read_bytes().replace(JPEG2000Lossless.encode(), b"1.2.840.10008.1.2.1\0\0\0")
     )
     with pytest.raises(PixelError, match="uncompressed"):
         load_frame(path, LIMITS)
-    items = _items([b"", FILM.tobytes()])
+    items = _items([b"", IMAGE.tobytes()])
     with pytest.raises(PixelError, match="uncompressed"):
         load_frame(save(path, ExplicitVRLittleEndian, items), LIMITS)
 
@@ -422,7 +422,7 @@ def test_native_pixels_in_items_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ["lossless-sv1", "jpegls", "j2k", "rle"])
 def test_left_justified_pixels_are_shown_right(tmp_path, name):
     """High Bit 15 and Bits Stored 12 in every coding."""
-    left = (FILM << 4).astype(np.uint16)
+    left = (IMAGE << 4).astype(np.uint16)
     encode = {
         "lossless-sv1": lambda: lossless(left, bits=16),
         "jpegls": lambda: bytes(jpeg_ls.encode_array(left)),
@@ -436,7 +436,7 @@ def test_left_justified_pixels_are_shown_right(tmp_path, name):
 @pytest.mark.parametrize("name", ["native", "lossless-sv1", "jpegls", "j2k", "rle"])
 def test_overlays_in_unused_bits_do_not_show(tmp_path, name):
     """Bit 12, declared as an overlay, is left out without a note; undeclared, with one."""
-    drawn = FILM.copy()
+    drawn = IMAGE.copy()
     drawn[40:80:3, 30:90] |= 0x1000
     encode = {
         "native": drawn.tobytes,
@@ -455,23 +455,23 @@ def test_overlays_in_unused_bits_do_not_show(tmp_path, name):
 
 def _with_overlay(tmp_path, name, encoded, **tags):
     if name == "native":
-        path = save(tmp_path / "film.dcm", ExplicitVRLittleEndian, encoded)
+        path = save(tmp_path / "image.dcm", ExplicitVRLittleEndian, encoded)
     else:
-        path = save(tmp_path / "film.dcm", CODINGS[name][0], encapsulate([encoded]))
+        path = save(tmp_path / "image.dcm", CODINGS[name][0], encapsulate([encoded]))
     if tags:
-        film = dcmread(path)
-        film.add_new(0x60000100, "US", 16)
-        film.add_new(0x60000102, "US", tags["OverlayBitPosition"])
-        film.save_as(path)
+        image = dcmread(path)
+        image.add_new(0x60000100, "US", 16)
+        image.add_new(0x60000102, "US", tags["OverlayBitPosition"])
+        image.save_as(path)
     return load_frame(path, LIMITS)
 
 
 @pytest.mark.parametrize("name", ["baseline", "lossless", "jpegls", "j2k"])
 def test_eight_bits_in_sixteen_allocated_are_read(tmp_path, name):
     """Bits Allocated is 16, Bits Stored 8, and the codestream has samples of 8 bits."""
-    eight = (FILM >> 4).astype(np.uint8)
+    eight = (IMAGE >> 4).astype(np.uint8)
     syntax, stream = {
-        "baseline": (JPEGBaseline8Bit, lambda: baseline(FILM)),
+        "baseline": (JPEGBaseline8Bit, lambda: baseline(IMAGE)),
         "lossless": (JPEGLosslessSV1, lambda: lossless(eight, bits=8)),
         "jpegls": (JPEGLSLossless, lambda: bytes(jpeg_ls.encode_array(eight))),
         "j2k": (
@@ -487,7 +487,7 @@ def test_eight_bits_in_sixteen_allocated_are_read(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["native", "lossless-sv1", "j2k", "jpegls"])
 def test_values_above_bits_stored_are_kept_and_said(tmp_path, name):
-    """A film of 12 bits that declares 10 is shown by its values, with a note."""
+    """An image of 12 bits that declares 10 is shown by its values, with a note."""
     tags = {"BitsStored": 10}
     if name == "native":
         frame = native(tmp_path, **tags)
@@ -500,7 +500,7 @@ def test_values_above_bits_stored_are_kept_and_said(tmp_path, name):
 
 def test_signed_values_have_no_note(tmp_path):
     """The bits above High Bit of a negative value are its sign."""
-    signed = (FILM.astype(np.int16) - 2048).astype(np.int16)
+    signed = (IMAGE.astype(np.int16) - 2048).astype(np.int16)
     tags = {"PixelRepresentation": 1, "WindowCenter": "0"}
     frame = native(tmp_path, signed, **tags)
     np.testing.assert_array_equal(frame.pixels, native(tmp_path).pixels)
@@ -509,7 +509,7 @@ def test_signed_values_have_no_note(tmp_path):
 
 def test_signed_values_in_big_endian(tmp_path):
     """The sign is where the byte order of the file says."""
-    signed = (FILM.astype(np.int16) - 2048).astype(">i2")
+    signed = (IMAGE.astype(np.int16) - 2048).astype(">i2")
     tags = {"PixelRepresentation": 1, "WindowCenter": "0"}
     path = save(tmp_path / "big.dcm", ExplicitVRBigEndian, signed.tobytes(), **tags)
     np.testing.assert_array_equal(load_frame(path, LIMITS).pixels, native(tmp_path).pixels)
@@ -518,7 +518,7 @@ def test_signed_values_in_big_endian(tmp_path):
 @pytest.mark.parametrize("bits", [12, 16])
 def test_pixels_in_the_lowest_bits_are_read_there(tmp_path, bits):
     """High Bit 15 with Bits Stored 12 is right only where the lowest bits are unused."""
-    syntax, encode = JPEGLosslessSV1, lambda: lossless(FILM, bits=bits)
+    syntax, encode = JPEGLosslessSV1, lambda: lossless(IMAGE, bits=bits)
     tags = {"HighBit": 15}
     frame = native(tmp_path, **tags)
     np.testing.assert_array_equal(frame.pixels, native(tmp_path).pixels)
@@ -530,7 +530,7 @@ def test_pixels_in_the_lowest_bits_are_read_there(tmp_path, bits):
 @pytest.mark.parametrize("predictor", range(1, 8))
 def test_blocks_in_the_wrong_order_are_refused_or_change_little(tmp_path, predictor):
     """Of lossless images of 16 bits with two blocks swapped none is read that is another picture."""
-    stream = lossless(FILM, predictor=predictor, bits=16)
+    stream = lossless(IMAGE, predictor=predictor, bits=16)
     whole = read(tmp_path, JPEGLossless, stream).pixels
     refused = 0
     size = len(stream) // 3
@@ -560,12 +560,12 @@ def test_an_image_filled_up_with_other_bytes_is_refused(tmp_path, codestream, na
 def test_a_signed_codestream_of_unsigned_pixels(tmp_path):
     """Shifted down by half of the range, or the same bits: both are shown right."""
     whole = native(tmp_path).pixels
-    shifted = (FILM.astype(np.int16) - 2048).astype(np.int16)
+    shifted = (IMAGE.astype(np.int16) - 2048).astype(np.int16)
     stream = bytes(encode_jpeg2000(shifted, bits_stored=12, photometric_interpretation=2))
     frame = read(tmp_path, JPEG2000Lossless, stream)
     np.testing.assert_array_equal(frame.pixels, whole)
     assert "Pixel Representation" in frame.warnings[0]
-    same = np.where(FILM > 2047, FILM.astype(np.int32) - 4096, FILM).astype(np.int16)
+    same = np.where(IMAGE > 2047, IMAGE.astype(np.int32) - 4096, IMAGE).astype(np.int16)
     stream = bytes(encode_jpeg2000(same, bits_stored=12, photometric_interpretation=2))
     frame = read(tmp_path, JPEG2000Lossless, stream)
     np.testing.assert_array_equal(frame.pixels, whole)
@@ -574,8 +574,8 @@ def test_a_signed_codestream_of_unsigned_pixels(tmp_path):
 
 @pytest.mark.parametrize("share", [0.5, 0.65, 0.8, 0.93])
 def test_a_tail_of_zeros_in_native_pixels_is_said(tmp_path, share):
-    """A film whose rest was filled up with zeros is read with a note."""
-    filled = FILM.copy()
+    """An image whose rest was filled up with zeros is read with a note."""
+    filled = IMAGE.copy()
     filled.reshape(-1)[int(share * filled.size) :] = 0
     assert "all zero" in native(tmp_path, filled).warnings[0]
 
@@ -583,39 +583,39 @@ def test_a_tail_of_zeros_in_native_pixels_is_said(tmp_path, share):
 @pytest.mark.parametrize("filling", [b"\xff", b"\xcd", b"\x55"])
 def test_a_tail_of_another_value_is_said(tmp_path, filling):
     """Not only zeros fill up what is missing."""
-    kept = FILM.tobytes()[: FILM.nbytes // 2]
+    kept = IMAGE.tobytes()[: IMAGE.nbytes // 2]
     path = save(
-        tmp_path / "n.dcm", ExplicitVRLittleEndian, kept + filling * (FILM.nbytes - len(kept))
+        tmp_path / "n.dcm", ExplicitVRLittleEndian, kept + filling * (IMAGE.nbytes - len(kept))
     )
     assert "a part of the image is missing" in " ".join(load_frame(path, LIMITS).warnings)
 
 
 def test_a_hole_in_native_pixels_is_said(tmp_path):
     """A lost block that was filled with zeros is no collimation."""
-    holed = FILM.copy()
-    holed.reshape(-1)[FILM.size // 2 : FILM.size * 2 // 3] = 0
+    holed = IMAGE.copy()
+    holed.reshape(-1)[IMAGE.size // 2 : IMAGE.size * 2 // 3] = 0
     assert "rows within the image" in native(tmp_path, holed).warnings[0]
 
 
 def test_rows_beyond_those_declared_are_said(tmp_path):
     """A second frame or a wrong Rows shows a part only; padding needs no note."""
-    assert "rows more" in native(tmp_path, np.vstack([FILM, FILM])).warnings[0]
-    assert native(tmp_path, np.vstack([FILM, np.zeros_like(FILM)])).warnings == ()
+    assert "rows more" in native(tmp_path, np.vstack([IMAGE, IMAGE])).warnings[0]
+    assert native(tmp_path, np.vstack([IMAGE, np.zeros_like(IMAGE)])).warnings == ()
 
 
 def test_collimation_is_no_tail(tmp_path):
-    """A film with black margins on all sides has no note."""
-    collimated = np.zeros_like(FILM)
-    collimated[30:-30, 20:-20] = FILM[30:-30, 20:-20]
+    """An image with black margins on all sides has no note."""
+    collimated = np.zeros_like(IMAGE)
+    collimated[30:-30, 20:-20] = IMAGE[30:-30, 20:-20]
     assert native(tmp_path, collimated).warnings == ()
 
 
 def test_garbage_behind_the_photometric_interpretation_does_not_matter(tmp_path):
     """The value ends at the NUL."""
-    path = save(tmp_path / "film.dcm", ExplicitVRLittleEndian, FILM.tobytes())
-    film = path.read_bytes()
-    changed = film.replace(b"CS\x0c\0MONOCHROME2 ", b"CS\x0e\0MONOCHROME2\0\x10 ")
-    assert changed != film
+    path = save(tmp_path / "image.dcm", ExplicitVRLittleEndian, IMAGE.tobytes())
+    image = path.read_bytes()
+    changed = image.replace(b"CS\x0c\0MONOCHROME2 ", b"CS\x0e\0MONOCHROME2\0\x10 ")
+    assert changed != image
     path.write_bytes(changed)
     np.testing.assert_array_equal(load_frame(path, LIMITS).pixels, native(tmp_path).pixels)
 
@@ -623,8 +623,8 @@ def test_garbage_behind_the_photometric_interpretation_does_not_matter(tmp_path)
 @pytest.mark.parametrize("planes", [0, 1])
 @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
 def test_a_color_image_of_grey_pixels_is_read(tmp_path, photometric, planes):
-    """Three equal samples, or neutral chroma, are the grey film; one coloured pixel is refused."""
-    eight = (FILM >> 4).astype(np.uint8)
+    """Three equal samples, or neutral chroma, are the grey image; one coloured pixel is refused."""
+    eight = (IMAGE >> 4).astype(np.uint8)
     chroma = np.full_like(eight, 128) if photometric == "YBR_FULL" else eight
     samples = np.stack([eight, chroma, chroma], axis=0 if planes else -1)
     tags = {
@@ -632,7 +632,7 @@ def test_a_color_image_of_grey_pixels_is_read(tmp_path, photometric, planes):
         "SamplesPerPixel": 3,
         "PlanarConfiguration": planes,
     }
-    path = tmp_path / "film.dcm"
+    path = tmp_path / "image.dcm"
     save(path, ExplicitVRLittleEndian, samples.tobytes(), eight=True, **tags)
     grey = save(tmp_path / "grey.dcm", ExplicitVRLittleEndian, eight.tobytes(), eight=True)
     frame = load_frame(path, LIMITS)
@@ -649,7 +649,7 @@ def test_a_color_image_of_grey_pixels_is_read(tmp_path, photometric, planes):
 @pytest.mark.parametrize("tile", [None, (64, 100)])
 def test_every_order_of_jpeg_2000_packets_is_followed(tmp_path, progression, tile):
     """Layers, precincts, tiles and small code-blocks: whole it is read, with a hole it is refused."""
-    eight = (FILM >> 4).astype(np.uint8)
+    eight = (IMAGE >> 4).astype(np.uint8)
     out = io.BytesIO()
     options = {"tile_size": tile} if tile else {}
     Image.fromarray(eight).save(
@@ -694,21 +694,21 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_films_of_real_oddities_are_read_exactly(shared_data, name):
+def test_images_of_real_oddities_are_read_exactly(shared_data, name):
     """Offset tables, unused bits and bytes behind, as modalities and archives wrote them."""
     folder = shared_data / "trials" / "modality"
-    film, reference = folder / f"{name}.dcm", folder / "ref256.dcm"
-    if not film.exists():
-        pytest.skip("the film is not here")
+    image, reference = folder / f"{name}.dcm", folder / "ref256.dcm"
+    if not image.exists():
+        pytest.skip("the image is not here")
     exact = load_frame(reference, LIMITS).pixels
-    np.testing.assert_array_equal(load_frame(film, LIMITS).pixels, exact)
+    np.testing.assert_array_equal(load_frame(image, LIMITS).pixels, exact)
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_films_of_real_damage_are_refused(shared_data, name):
+def test_images_of_real_damage_are_refused(shared_data, name):
     """The sentence names what was found."""
-    film = shared_data / "trials" / "modality" / f"{name}.dcm"
-    if not film.exists():
-        pytest.skip("the film is not here")
+    image = shared_data / "trials" / "modality" / f"{name}.dcm"
+    if not image.exists():
+        pytest.skip("the image is not here")
     with pytest.raises(PixelError, match=DAMAGED[name]):
-        load_frame(film, LIMITS)
+        load_frame(image, LIMITS)

@@ -66,9 +66,9 @@ def test_presence_values_are_those_of_cid_240():
     assert Presence.NOT_MENTIONED not in codes.PRESENCE_CODES
 
 
-def test_documents_hold_reviewed_codes_only(film_header, make_draft, equipment):
+def test_documents_hold_reviewed_codes_only(image_header, make_draft, equipment):
     """Every code anywhere in both documents is a row of the table, meaning included."""
-    header = film_header()
+    header = image_header()
     draft = make_draft(header)
     seen = set()
     for document in (

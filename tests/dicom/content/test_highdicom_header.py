@@ -43,13 +43,13 @@ from dicom.results.outputs import OutputOptions, build
 from dicom.phantom import as_dataset, draw
 from dicom.content.sr_document import load_tables
 
-film = as_dataset(draw(1, rows=256, columns=256))
+image = as_dataset(draw(1, rows=256, columns=256))
 load_tables()
 opened = []
 sys.addaudithook(lambda name, args: opened.append(str(args[0])) if name == "open" else None)
 options = OutputOptions(comprehensive_3d=True, extras=("presentation-state",))
-film.Rows, film.Columns = 2500, 2048
-build(draft_of(film), film, np.zeros((2500, 2048), np.float32), EQUIPMENT, options=options)
+image.Rows, image.Columns = 2500, 2048
+build(draft_of(image), image, np.zeros((2500, 2048), np.float32), EQUIPMENT, options=options)
 print([path for path in opened if "highdicom/_standard" in path])
 """
 
@@ -85,46 +85,46 @@ def objects(make_draft, equipment, shown_pixels):
     return make
 
 
-def test_no_object_holds_the_time_of_this_computer(objects, film_header):
+def test_no_object_holds_the_time_of_this_computer(objects, image_header):
     """Every date is the study's or the draft's; highdicom writes today's in six places."""
     today = f"{date.today():%Y%m%d}"  # noqa: DTZ011 - as highdicom asks
-    for kind, dataset in objects(film_header()).items():
+    for kind, dataset in objects(image_header()).items():
         dates = [str(each.value) for each in dataset.iterall() if each.VR in ("DA", "DT")]
         assert dates, kind
         assert not [value for value in dates if value.startswith(today)], kind
 
 
-def test_nothing_names_highdicom_or_its_version(objects, film_header):
+def test_nothing_names_highdicom_or_its_version(objects, image_header):
     """A new release of the library changes no byte: the equipment is this installation alone."""
-    for kind, dataset in objects(film_header()).items():
+    for kind, dataset in objects(image_header()).items():
         values = [str(each.value) for each in dataset.iterall() if each.VR != "SQ"]
         assert not [value for value in values if "highdicom" in value.lower()], kind
         assert len(dataset.ContributingEquipmentSequence) == 1, kind
 
 
-def test_a_patients_name_stays_out_of_warnings_and_logs(objects, film_header, caplog):
+def test_a_patients_name_stays_out_of_warnings_and_logs(objects, image_header, caplog):
     """Highdicom warns of a name without a caret, and quotes it."""
     caplog.set_level("DEBUG")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        made = objects(film_header(PatientName="MUSTERMANN"))
+        made = objects(image_header(PatientName="MUSTERMANN"))
     assert {str(dataset.PatientName) for dataset in made.values()} == {"MUSTERMANN"}
     assert "MUSTERMANN" not in caplog.text + " ".join(str(each.message) for each in caught)
 
 
 @pytest.mark.parametrize("sop_class", READ_CLASSES.values(), ids=READ_CLASSES)
-def test_each_sop_class_that_is_read_gets_its_objects(objects, film_header, sop_class):
+def test_each_sop_class_that_is_read_gets_its_objects(objects, image_header, sop_class):
     """Highdicom takes a class that may hold many frames for an enhanced image; ours has none of that."""
-    made = objects(film_header(SOPClassUID=sop_class))
+    made = objects(image_header(SOPClassUID=sop_class))
     assert len(made) == 9
     state = made["presentation-state"]
     referenced = state.ReferencedSeriesSequence[0].ReferencedImageSequence[0]
     assert referenced.ReferencedSOPClassUID == sop_class
 
 
-def test_a_notice_about_a_private_class_refers_to_it(objects, film_header):
+def test_a_notice_about_a_private_class_refers_to_it(objects, image_header):
     """Highdicom knows the classes of the Standard only; an unread image may be of any."""
-    evidence = objects(film_header())["not-analysed"].CurrentRequestedProcedureEvidenceSequence
+    evidence = objects(image_header())["not-analysed"].CurrentRequestedProcedureEvidenceSequence
     (image,) = evidence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert (image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID) == ("1.2.3.4", "2.25.7")
 

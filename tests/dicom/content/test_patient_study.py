@@ -1,4 +1,4 @@
-"""Patient and study attributes: copied as they are, valid whatever the film holds."""
+"""Patient and study attributes: copied as they are, valid whatever the image holds."""
 
 from io import BytesIO
 
@@ -25,10 +25,10 @@ def as_sent(header, **raw):
     return read
 
 
-def test_values_are_copied_verbatim(film_header):
+def test_values_are_copied_verbatim(image_header):
     """Names, identifiers and dates come through unchanged, with issuer and other identifiers."""
     copy = copied_modules(
-        film_header(
+        image_header(
             PatientName="Müller^Jörg^Karl^Dr.^jr.",
             IssuerOfPatientID="KLINIKUM",
             OtherPatientIDs=["A1", "B2"],
@@ -58,13 +58,13 @@ def test_values_are_copied_verbatim(film_header):
         ("NO SUCH SET", b"Plain^Name", "Plain^Name"),
     ],
 )
-def test_names_are_decoded_from_the_films_character_set(film_header, charset, name, expected):
-    """Whatever set the film declares, or fails to, the name comes out as Unicode text."""
-    header = as_sent(film_header(), SpecificCharacterSet=("CS", charset.encode()))
+def test_names_are_decoded_from_the_images_character_set(image_header, charset, name, expected):
+    """Whatever set the image declares, or fails to, the name comes out as Unicode text."""
+    header = as_sent(image_header(), SpecificCharacterSet=("CS", charset.encode()))
     header = as_sent(header, PatientName=("PN", name))
     header.set_original_encoding(False, True, charset.split("\\") if charset else None)
     buffer = BytesIO()
-    raw = as_sent(film_header())
+    raw = as_sent(image_header())
     raw.SpecificCharacterSet = charset.split("\\") if charset else None
     dcmwrite(buffer, raw, implicit_vr=False, little_endian=True)
     sent = buffer.getvalue().replace(
@@ -75,10 +75,10 @@ def test_names_are_decoded_from_the_films_character_set(film_header, charset, na
     assert str(copy.PatientName) == expected
 
 
-def test_bytes_that_are_no_text_do_not_stop_the_result(film_header):
+def test_bytes_that_are_no_text_do_not_stop_the_result(image_header):
     """Bytes against the declared character set become replacement characters, valid UTF-8."""
     buffer = BytesIO()
-    header = film_header(SpecificCharacterSet="ISO_IR 192", StudyDescription="Thorax")
+    header = image_header(SpecificCharacterSet="ISO_IR 192", StudyDescription="Thorax")
     dcmwrite(buffer, header, implicit_vr=False, little_endian=True)
     sent = buffer.getvalue().replace(b"Thorax", b"Th\xff\xfeax")
     copy = copied_modules(dcmread(BytesIO(sent), force=True))
@@ -87,7 +87,7 @@ def test_bytes_that_are_no_text_do_not_stop_the_result(film_header):
 
 
 def test_absent_attributes_are_empty_and_none_is_invented():
-    """A film with a Study Instance UID and nothing else gives type 2 attributes, all empty."""
+    """An image with a Study Instance UID and nothing else gives type 2 attributes, all empty."""
     header = Dataset()
     header.StudyInstanceUID = "1.2.3"
     copy = copied_modules(header)
@@ -96,7 +96,7 @@ def test_absent_attributes_are_empty_and_none_is_invented():
     assert all(not element.value for element in copy)
 
 
-def test_a_film_without_study_is_refused():
+def test_an_image_without_study_is_refused():
     """The Study Instance UID is needed, and the error says so."""
     with pytest.raises(MissingAttribute, match="Study Instance UID"):
         copied_modules(Dataset())
@@ -106,17 +106,17 @@ def test_a_film_without_study_is_refused():
         copied_modules(header)
 
 
-def test_a_patient_id_that_cannot_be_written_is_refused_without_naming_it(film_header):
+def test_a_patient_id_that_cannot_be_written_is_refused_without_naming_it(image_header):
     """A shortened Patient ID would be somebody else's: an error, which does not repeat it."""
     for value in ("P" * 65, ["A", "B"]):
         with pytest.raises(InvalidDataset, match="another patient") as caught:
-            copied_modules(film_header(PatientID=value))
+            copied_modules(image_header(PatientID=value))
         assert "PPP" not in str(caught.value)
 
 
-def test_identifiers_too_long_are_left_out_and_descriptions_are_cut(film_header):
+def test_identifiers_too_long_are_left_out_and_descriptions_are_cut(image_header):
     """An accession number is never cut into another one; a description ends at its 64 characters."""
-    header = film_header(
+    header = image_header(
         AccessionNumber="A" * 20, StudyID="S" * 17, StudyDescription="d" * 70, PatientName="N" * 90
     )
     copy = copied_modules(header)
@@ -140,9 +140,11 @@ def test_identifiers_too_long_are_left_out_and_descriptions_are_cut(film_header)
         ("PatientSex", "CS", b"F ", "F"),
     ],
 )
-def test_dates_times_and_codes_are_written_when_valid(film_header, keyword, vr, value, expected):
+def test_dates_times_and_codes_are_written_when_valid(image_header, keyword, vr, value, expected):
     """Old formats are understood, invalid values left empty."""
-    assert copied_modules(as_sent(film_header(), **{keyword: (vr, value)})).get(keyword) == expected
+    assert (
+        copied_modules(as_sent(image_header(), **{keyword: (vr, value)})).get(keyword) == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,22 +158,22 @@ def test_dates_times_and_codes_are_written_when_valid(film_header, keyword, vr, 
         ("PatientIdentityRemoved", "CS", b"YES "),
     ],
 )
-def test_optional_attributes_are_left_out_when_invalid(film_header, keyword, vr, value):
+def test_optional_attributes_are_left_out_when_invalid(image_header, keyword, vr, value):
     """A type 3 attribute with a malformed value, or without its companion, is not repeated."""
-    assert keyword not in copied_modules(as_sent(film_header(), **{keyword: (vr, value)}))
+    assert keyword not in copied_modules(as_sent(image_header(), **{keyword: (vr, value)}))
 
 
-def test_sequences_are_copied_when_their_items_are_whole(film_header):
+def test_sequences_are_copied_when_their_items_are_whole(image_header):
     """Other Patient IDs keep whole items; one without its type is left out."""
     whole, broken = Dataset(), Dataset()
     whole.PatientID, whole.TypeOfPatientID = "X1", "TEXT"
     broken.PatientID = "X2"
-    copy = copied_modules(film_header(OtherPatientIDsSequence=Sequence([whole, broken])))
+    copy = copied_modules(image_header(OtherPatientIDsSequence=Sequence([whole, broken])))
     assert [item.PatientID for item in copy.OtherPatientIDsSequence] == ["X1"]
 
 
-def test_nesting_and_number_of_items_are_bounded(film_header):
-    """A film with a thousand items, or items within items, cannot make a result of its size."""
+def test_nesting_and_number_of_items_are_bounded(image_header):
+    """An image with a thousand items, or items within items, cannot make a result of its size."""
     item = Dataset()
     item.PatientID, item.TypeOfPatientID = "X", "TEXT"
     nested = Dataset()
@@ -181,7 +183,7 @@ def test_nesting_and_number_of_items_are_bounded(film_header):
         outer.PatientID, outer.TypeOfPatientID = "X", "TEXT"
         outer.OtherPatientIDsSequence = Sequence([nested])
         nested = outer
-    header = film_header(OtherPatientIDsSequence=Sequence([nested, *[item] * 1000]))
+    header = image_header(OtherPatientIDsSequence=Sequence([nested, *[item] * 1000]))
     copy = value_of(header, "OtherPatientIDsSequence")
     assert len(copy) <= 32
     depth, inner = 0, copy

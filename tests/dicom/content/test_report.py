@@ -12,9 +12,9 @@ from dicom.results.report_page import page_image
 
 
 @pytest.fixture
-def sampled(film_header, make_draft):
+def sampled(image_header, make_draft):
     """A draft whose every finding was compared with eight samples."""
-    draft = make_draft(film_header())
+    draft = make_draft(image_header())
     agreement = Agreement(same=3, samples=8)
     findings = (dataclasses.replace(one, agreement=agreement) for one in draft.findings)
     return dataclasses.replace(draft, findings=tuple(findings))
@@ -27,9 +27,9 @@ def test_agreement_comes_back_from_json(sampled):
     assert DraftReport.from_json(json.loads(text)) == sampled
 
 
-def test_a_draft_without_agreement_is_written_as_before(film_header, make_draft):
+def test_a_draft_without_agreement_is_written_as_before(image_header, make_draft):
     """The field is left out where there is none, so that drafts of before there was one load."""
-    draft = make_draft(film_header())
+    draft = make_draft(image_header())
     assert "agreement" not in json.dumps(draft.to_json())
     assert DraftReport.from_json(draft.to_json()) == draft
 
@@ -42,9 +42,9 @@ def test_agreement_is_told_as_a_count():
     assert (phrases.agreement(told), told.agreement.share) == ("3 of 8", 0.375)
 
 
-def test_the_report_page_has_a_column_for_agreement(film_header, sampled, make_draft, equipment):
+def test_the_report_page_has_a_column_for_agreement(image_header, sampled, make_draft, equipment):
     """It stands at the right of the table; nothing above or below the table changes."""
-    header = film_header()
+    header = image_header()
     drafts = (make_draft(header), sampled)
     plain, compared = (np.asarray(page_image(each, header, header, equipment)) for each in drafts)
     rows, columns = np.nonzero(plain != compared)

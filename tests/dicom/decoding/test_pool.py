@@ -1,4 +1,4 @@
-"""Decoding in processes of its own: the same pictures, and crashes that cost one film."""
+"""Decoding in processes of its own: the same pictures, and crashes that cost one image."""
 
 import contextlib
 import subprocess
@@ -29,7 +29,7 @@ from dicom.study import Study
 LIMITS = PixelLimits(max_pixels=2**24, max_bytes=2**26)
 RULES = Rules(minimum_age_years=18, read_children=True)
 
-# The real program with a decoder that does what a film's file name says.
+# The real program with a decoder that does what an image's file name says.
 PROGRAM = """
 import ctypes
 import os
@@ -99,7 +99,7 @@ def program(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def damaged(program):
-    """Decoders that do what a film's name says."""
+    """Decoders that do what an image's name says."""
     with Decoders(at_once=2, seconds=30, max_pixels=2**20, program=program) as running:
         yield running
 
@@ -112,21 +112,21 @@ def decoders():
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    """A synthetic frontal film as a file."""
-    path = tmp_path_factory.mktemp("films") / "film.dcm"
+def image(tmp_path_factory):
+    """A synthetic frontal image as a file."""
+    path = tmp_path_factory.mktemp("images") / "image.dcm"
     return write(as_dataset(draw(3, rows=420, columns=400)), path)
 
 
-def as_film(film, name):
-    """A copy of the film under another name."""
-    path = film.with_name(f"{name}.dcm")
-    path.write_bytes(film.read_bytes())
+def as_image(image, name):
+    """A copy of the image under another name."""
+    path = image.with_name(f"{name}.dcm")
+    path.write_bytes(image.read_bytes())
     return path
 
 
 def outcome(way, path):
-    """What a way of looking says of a film: its pixels, warnings and verdict, or the error."""
+    """What a way of looking says of an image: its pixels, warnings and verdict, or the error."""
     try:
         looked = way(path, LIMITS)
     except DicomError as error:
@@ -134,17 +134,17 @@ def outcome(way, path):
     return looked.frame.pixels.tobytes(), looked.frame.warnings, looked.verdict
 
 
-def test_a_film_is_seen_as_in_this_process(decoders, film):
+def test_an_image_is_seen_as_in_this_process(decoders, image):
     """Pixels, warnings and verdict are equal, and the pixels cannot be written to."""
-    assert outcome(decoders.examine, film) == outcome(examine, film)
-    pixels = decoders.examine(film, LIMITS).frame.pixels
+    assert outcome(decoders.examine, image) == outcome(examine, image)
+    pixels = decoders.examine(image, LIMITS).frame.pixels
     assert pixels.shape == (420, 400)
     with pytest.raises(ValueError, match="read-only"):
         pixels[0, 0] = 1
 
 
-def test_every_damaged_film_ends_as_in_this_process(decoders, shared_data):
-    """All hostile and all real films: the same pictures and the same refusals."""
+def test_every_damaged_image_ends_as_in_this_process(decoders, shared_data):
+    """All hostile and all real images: the same pictures and the same refusals."""
     paths = [path for path in sorted((shared_data / "edge-cases").rglob("*")) if path.is_file()]
     assert len(paths) > 100
     for path in paths:
@@ -170,48 +170,48 @@ def test_a_missing_file_is_the_file_systems_error(decoders, tmp_path):
         ("fault", "exit status 1"),
     ],
 )
-def test_a_crash_costs_its_own_film(damaged, film, deed, expected):
-    """It is tried twice and then refused by name; another film is decoded meanwhile."""
+def test_a_crash_costs_its_own_image(damaged, image, deed, expected):
+    """It is tried twice and then refused by name; another image is decoded meanwhile."""
     with ThreadPoolExecutor(2) as callers:
-        bad = callers.submit(damaged.examine, as_film(film, deed), LIMITS)
-        good = callers.submit(damaged.examine, film, LIMITS)
+        bad = callers.submit(damaged.examine, as_image(image, deed), LIMITS)
+        good = callers.submit(damaged.examine, image, LIMITS)
         with pytest.raises(DecoderDied, match=f"2 times .{expected}") as caught:
             bad.result(30)
         assert good.result(30).verdict.reason is None
     assert "DOE" not in str(caught.value)
-    assert damaged.examine(film, LIMITS).verdict.reason is None
+    assert damaged.examine(image, LIMITS).verdict.reason is None
 
 
 @pytest.mark.parametrize("deed", ["sleep", "loop"])
-def test_a_decoder_that_does_not_end_is_ended(program, film, deed):
+def test_a_decoder_that_does_not_end_is_ended(program, image, deed):
     """One that hangs in native code and one that computes for ever: it may be the machine's fault."""
     with (
         Decoders(at_once=1, seconds=1, max_pixels=2**20, program=program) as hasty,
         pytest.raises(OutOfResources, match="longer than 1 s"),
     ):
-        hasty.examine(as_film(film, deed), LIMITS)
+        hasty.examine(as_image(image, deed), LIMITS)
 
 
-def test_a_decoder_that_is_killed_may_be_tried_later(damaged, film):
-    """The kernel kills when memory ends, whoever's fault that is; the next film is decoded."""
+def test_a_decoder_that_is_killed_may_be_tried_later(damaged, image):
+    """The kernel kills when memory ends, whoever's fault that is; the next image is decoded."""
     with pytest.raises(OutOfResources, match="killed"):
-        damaged.examine(as_film(film, "stop"), LIMITS)
-    assert damaged.examine(film, LIMITS).verdict.reason is None
+        damaged.examine(as_image(image, "stop"), LIMITS)
+    assert damaged.examine(image, LIMITS).verdict.reason is None
 
 
-def test_a_bomb_ends_at_the_limit(damaged, film):
+def test_a_bomb_ends_at_the_limit(damaged, image):
     """Memory is refused by the kernel long before the machine's is gone."""
     with pytest.raises(LimitExceeded, match="memory"):
-        damaged.examine(as_film(film, "eat"), LIMITS)
+        damaged.examine(as_image(image, "eat"), LIMITS)
 
 
-def test_the_other_films_of_a_study_are_read(damaged, film, tmp_path):
-    """A film that ends the decoder is refused with these words, and the next one is chosen."""
-    later = dcmread(film)
+def test_the_other_images_of_a_study_are_read(damaged, image, tmp_path):
+    """An image that ends the decoder is refused with these words, and the next one is chosen."""
+    later = dcmread(image)
     later.SOPInstanceUID = later.file_meta.MediaStorageSOPInstanceUID = "2.25.4"
     later.ViewPosition = "AP"
     later.save_as(other := tmp_path / "other.dcm")
-    paths = (as_film(film, "segfault"), other)
+    paths = (as_image(image, "segfault"), other)
     instances = tuple(describe(path) for path in paths)
     study = Study(study_instance_uid=instances[0].study_instance_uid, instances=instances)
     selection = choose(study, RULES, LIMITS, damaged.examine)
@@ -226,16 +226,16 @@ def test_the_other_films_of_a_study_are_read(damaged, film, tmp_path):
     assert alone.reason is Reason.UNREADABLE
 
 
-def test_who_waits_until_they_are_ready_has_a_child_waiting(film):
-    """Afterwards a film finds a child that has only to take it up."""
+def test_who_waits_until_they_are_ready_has_a_child_waiting(image):
+    """Afterwards an image finds a child that has only to take it up."""
     with Decoders(at_once=1, seconds=30, max_pixels=LIMITS.max_pixels) as running:
         running.wait_until_ready()
         assert children_of(running._parent._process.pid)
-        assert running.examine(film, LIMITS).verdict.reason is None
+        assert running.examine(image, LIMITS).verdict.reason is None
 
 
 def test_deaths_that_nobody_asks_for_do_not_stop_the_parent():
-    """Of films that were ended for being slow nobody reads how; the parent goes on to bear children."""
+    """Of images that were ended for being slow nobody reads how; the parent goes on to bear children."""
     program = """
 import os, socket
 from dicom.decoding.child import _await_child
@@ -262,8 +262,8 @@ def test_decoders_that_cannot_start_say_so():
         running.wait_until_ready()
 
 
-def test_a_child_goes_on_after_a_good_film_and_ends_after_a_bad_one(film, tmp_path):
-    """Nobody knows what a film that is refused has done to the process that looked at it."""
+def test_a_child_goes_on_after_a_good_image_and_ends_after_a_bad_one(image, tmp_path):
+    """Nobody knows what an image that is refused has done to the process that looked at it."""
     nothing = tmp_path / "nothing.dcm"
     nothing.write_bytes(b"nothing")
     with Decoders(at_once=1, seconds=30, max_pixels=LIMITS.max_pixels) as running:
@@ -278,7 +278,7 @@ def test_a_child_goes_on_after_a_good_film_and_ends_after_a_bad_one(film, tmp_pa
         while (first := settled()) is None:
             pass
         for _ in range(3):
-            running.examine(film, LIMITS)
+            running.examine(image, LIMITS)
         assert set(children_of(parent)) == first
         with pytest.raises(DicomError):
             running.examine(nothing, LIMITS)
@@ -288,47 +288,47 @@ def test_a_child_goes_on_after_a_good_film_and_ends_after_a_bad_one(film, tmp_pa
             time.sleep(0.02)
 
 
-def test_more_callers_than_children_wait(decoders, film):
+def test_more_callers_than_children_wait(decoders, image):
     """Eight callers of two children all get their picture, some by asking again."""
 
     def insist(_):
         while True:
             with contextlib.suppress(DecodersBusy):
-                return decoders.examine(film, LIMITS)
+                return decoders.examine(image, LIMITS)
 
     with ThreadPoolExecutor(8) as callers:
         looked = list(callers.map(insist, range(16)))
     assert all(np.array_equal(each.frame.pixels, looked[0].frame.pixels) for each in looked)
 
 
-def test_who_finds_no_decoder_free_is_told_so(program, film):
-    """While another film is being decoded: a job that waits can then say that it goes on."""
+def test_who_finds_no_decoder_free_is_told_so(program, image):
+    """While another image is being decoded: a job that waits can then say that it goes on."""
     with (
         Decoders(at_once=1, seconds=4, max_pixels=2**20, program=program) as running,
         ThreadPoolExecutor(1) as callers,
     ):
         running.wait_until_ready()
-        first = callers.submit(running.examine, as_film(film, "sleep"), LIMITS)
+        first = callers.submit(running.examine, as_image(image, "sleep"), LIMITS)
         while running._free._value:
             assert not first.done()
         with pytest.raises(DecodersBusy):
-            running.examine(film, LIMITS)
+            running.examine(image, LIMITS)
         assert isinstance(first.exception(30), DecoderSlow)
-        assert running.examine(film, LIMITS).verdict.reason is None
+        assert running.examine(image, LIMITS).verdict.reason is None
 
 
-def test_killed_decoders_are_started_again(film):
-    """After kill -9 of their parent the next film is decoded by new ones."""
+def test_killed_decoders_are_started_again(image):
+    """After kill -9 of their parent the next image is decoded by new ones."""
     with Decoders(at_once=1, seconds=30, max_pixels=2**20) as running:
-        running.examine(film, LIMITS)
+        running.examine(image, LIMITS)
         first = running._parent._process
         first.kill()
         first.wait()
-        assert running.examine(film, LIMITS).verdict.reason is None
+        assert running.examine(image, LIMITS).verdict.reason is None
         assert running._parent._process.pid != first.pid
 
 
-def test_nothing_is_left_when_they_are_closed(film):
+def test_nothing_is_left_when_they_are_closed(image):
     """Neither processes nor descriptors."""
 
     def descriptors():
@@ -336,7 +336,7 @@ def test_nothing_is_left_when_they_are_closed(film):
 
     before = descriptors()
     with Decoders(at_once=2, seconds=30, max_pixels=2**20) as running:
-        running.examine(film, LIMITS)
+        running.examine(image, LIMITS)
         children = children_of(running._parent._process.pid)
         assert children
     deadline = time.monotonic() + 10

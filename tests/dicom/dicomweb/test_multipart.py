@@ -71,7 +71,7 @@ def test_parts_are_the_same_whatever_pieces_they_come_in(contents, places, pream
         (b"", "closing"),
         (b"nothing of the kind", "closing"),
         (HEAD + b"film", "closing"),
-        (HEAD + b"film\r\n--b", "closing"),
+        (HEAD + b"image\r\n--b", "closing"),
         (b"--bX\r\n\r\n", "other than a line end"),
         (b"--b" + b" " * 300 + b"\r\n\r\n", "other than a line end"),
         (b"-" * 10_000, "does not begin with"),

@@ -12,7 +12,7 @@ from dicom.spool.spool import Spool
 
 def test_parts_before_an_unforeseen_fault_are_in_the_hands_of_who_asked(tmp_path):
     """Who discards what did not come to an end can discard them, too: nothing stays in the spool."""
-    film = write(as_dataset(draw(1, rows=64, columns=64)), tmp_path / "film.dcm")
+    image = write(as_dataset(draw(1, rows=64, columns=64)), tmp_path / "image.dcm")
     spool, opened = Spool(tmp_path / "spool"), []
 
     def announce(announced):
@@ -22,7 +22,7 @@ def test_parts_before_an_unforeseen_fault_are_in_the_hands_of_who_asked(tmp_path
         return opened[0]
 
     stream = PartStream(MultipartReader("frontier"), announce, "CR1")
-    part = b"--frontier\r\nContent-Type: application/dicom\r\n\r\n" + film.read_bytes() + b"\r\n"
+    part = b"--frontier\r\nContent-Type: application/dicom\r\n\r\n" + image.read_bytes() + b"\r\n"
     stream.feed(part + part + b"--frontier--\r\n")
     parts = deque()
     with pytest.raises(LookupError):

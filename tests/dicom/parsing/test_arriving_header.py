@@ -1,4 +1,4 @@
-"""A header read while its film arrives is the header that its file holds."""
+"""A header read while its image arrives is the header that its file holds."""
 
 import random
 import struct
@@ -143,18 +143,18 @@ def mutated(rng: random.Random, data_set: bytes) -> bytes:
     return bytes(changed)
 
 
-def test_every_film_has_the_same_header_on_arrival_as_on_the_disk(shared_data, compare):
+def test_every_image_has_the_same_header_on_arrival_as_on_the_disk(shared_data, compare):
     """Nothing is lost, changed or let pass because the first bytes are looked at and not the file."""
     compared = 0
     for folder in ("cxr-dicom", "not-chest", "edge-cases"):
-        for film in sorted(path for path in (shared_data / folder).rglob("*") if path.is_file()):
-            with film.open("rb") as file:
+        for image in sorted(path for path in (shared_data / folder).rglob("*") if path.is_file()):
+            with image.open("rb") as file:
                 start = file.read(2**20)
             try:
                 meta, at = read_file_start(start, HeaderLimits())
             except DicomError:
                 continue
-            compare(start[at:], str(meta.get("TransferSyntaxUID", "")), of=film.name)
+            compare(start[at:], str(meta.get("TransferSyntaxUID", "")), of=image.name)
             compared += 1
     assert compared > 100
 
@@ -197,7 +197,7 @@ def test_a_header_longer_than_what_is_at_hand_is_read_from_the_file(compare):
 
 @pytest.mark.parametrize("syntax", SYNTAXES[:3])
 def test_the_file_is_not_opened_where_the_first_bytes_are_enough(tmp_path, syntax):
-    """A film that arrives is asked of the memory, not of the disk."""
+    """An image that arrives is asked of the memory, not of the disk."""
     data_set = phantom(syntax, open_ended=True)
     header = read_arriving_header(
         data_set,

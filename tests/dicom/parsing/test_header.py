@@ -38,7 +38,7 @@ def element(tag: int, vr: str, value: bytes, *, length: int | None = None) -> by
     return head + struct.pack("<H", length) + value
 
 
-def film(*elements: bytes, syntax: str = EXPLICIT) -> bytes:
+def image(*elements: bytes, syntax: str = EXPLICIT) -> bytes:
     """Return a PS3.10 file of the given elements with a file meta group."""
     uid = syntax.encode() + b"\0" * (len(syntax) % 2)
     meta = element(0x00020010, "UI", uid)
@@ -51,7 +51,7 @@ def read(tmp_path):
     """A function that writes bytes to a file and reads its header."""
 
     def read_bytes(content: bytes, **limits):
-        path = tmp_path / "film.dcm"
+        path = tmp_path / "image.dcm"
         path.write_bytes(content)
         return read_header(path, HeaderLimits(**limits))
 
@@ -92,7 +92,7 @@ print(len(files))
     assert int(done.stdout) > 150
 
 
-def test_each_real_film_gives_the_elements_that_pydicom_reads(shared_data):
+def test_each_real_image_gives_the_elements_that_pydicom_reads(shared_data):
     """Nothing before the pixels is lost or changed, whatever the transfer syntax."""
     for path in sorted((shared_data / "cxr-dicom").glob("*.dcm")):
         ours = read_header(path)
@@ -131,7 +131,7 @@ def test_a_lost_byte_is_an_error_that_names_the_element(shared_data):
     ("name", "attribute"),
     [("no_sopinstanceuid", "SOPInstanceUID"), ("no_studyinstanceuid", "StudyInstanceUID")],
 )
-def test_a_film_that_cannot_be_placed_is_refused_by_name(shared_data, name, attribute):
+def test_an_image_that_cannot_be_placed_is_refused_by_name(shared_data, name, attribute):
     """Without the UIDs that place it an instance belongs to nobody."""
     header = read_header(shared_data / f"edge-cases/cxr-malformed/{name}.dcm")
     with pytest.raises(MissingAttribute, match=attribute):
@@ -143,7 +143,7 @@ def test_a_uid_that_is_none_is_refused(read, uid):
     """No invalid UID gets as far as a file name."""
     others = [(0x00080016, "1.2"), (0x0020000D, uid), (0x0020000E, "1.2.4")]
     pairs = [(0x00080018, "1.2.5"), *others]
-    header = read(film(*(element(tag, "UI", text.encode()) for tag, text in sorted(pairs))))
+    header = read(image(*(element(tag, "UI", text.encode()) for tag, text in sorted(pairs))))
     with pytest.raises(InvalidIdentifier):
         check_identity(header)
 
@@ -156,14 +156,14 @@ def test_a_uid_that_is_none_is_refused(read, uid):
         pytest.param(b"\x89PNG\r\n\x1a\n" + bytes(200), id="png"),
         pytest.param(b"<html>" * 100, id="text"),
         pytest.param(bytes(4096), id="zeros"),
-        pytest.param(film(b"\x08\x00\x05"), id="half a tag"),
-        pytest.param(film(element(0x00081140, "SQ", ITEM, length=0xFFFFFFFF)), id="open sequence"),
-        pytest.param(film(element(0x00080060, "CS", b"DX", length=60)), id="short value"),
-        pytest.param(film(b"not deflated", syntax=DEFLATED), id="not deflated"),
+        pytest.param(image(b"\x08\x00\x05"), id="half a tag"),
+        pytest.param(image(element(0x00081140, "SQ", ITEM, length=0xFFFFFFFF)), id="open sequence"),
+        pytest.param(image(element(0x00080060, "CS", b"DX", length=60)), id="short value"),
+        pytest.param(image(b"not deflated", syntax=DEFLATED), id="not deflated"),
     ],
 )
 def test_what_is_no_data_set_is_refused_with_a_sentence(read, content):
-    """Whatever is sent in place of a film, the answer is one of ours."""
+    """Whatever is sent in place of an image, the answer is one of ours."""
     with pytest.raises(InvalidDataset, match=" "):
         read(content)
 
@@ -186,7 +186,7 @@ def test_sequences_nested_beyond_reason_are_refused(read):
         defined = element(0x00081140, "SQ", item)
     for nested in (open_ended, defined):
         with pytest.raises(LimitExceeded, match="nested"):
-            read(film(nested))
+            read(image(nested))
 
 
 @pytest.mark.parametrize("vr", ["SQ", "UN"])
@@ -194,7 +194,7 @@ def test_a_sequence_of_a_million_items_is_refused(read, vr):
     """Empty items cost eight bytes to send and a kilobyte each to hold."""
     items = struct.pack("<HHL", 0xFFFE, 0xE000, 0) * 1_000_000
     with pytest.raises(LimitExceeded, match="elements"):
-        read(film(element(0x00081140, vr, items)))
+        read(image(element(0x00081140, vr, items)))
 
 
 def test_a_value_of_a_million_values_is_refused(read):
@@ -202,15 +202,15 @@ def test_a_value_of_a_million_values_is_refused(read):
     value = b"1\\" * 500_000
     bare = struct.pack("<HHL", 0x0028, 0x1050, len(value)) + value
     with pytest.raises(LimitExceeded, match="text"):
-        read(film(bare, syntax=IMPLICIT))
+        read(image(bare, syntax=IMPLICIT))
 
 
 def test_a_header_longer_than_the_limit_is_refused_before_it_is_read(read):
     """A private element of gigabytes is not read to get to what lies behind it."""
     long = element(0x00091001, "OB", bytes(2**20))
     with pytest.raises(LimitExceeded, match="longer than 65536 bytes"):
-        read(film(MODALITY, long), max_bytes=2**16)
-    assert len(read(film(MODALITY, long))) == 2
+        read(image(MODALITY, long), max_bytes=2**16)
+    assert len(read(image(MODALITY, long))) == 2
 
 
 def test_a_deflated_bomb_is_inflated_no_further_than_the_limit(read):
@@ -219,12 +219,12 @@ def test_a_deflated_bomb_is_inflated_no_further_than_the_limit(read):
     bomb = deflate.compress(element(0x00091001, "OB", b"", length=2**30))
     bomb += b"".join(deflate.compress(bytes(2**20)) for _ in range(256)) + deflate.flush()
     with pytest.raises(LimitExceeded, match="longer than"):
-        read(film(bomb, syntax=DEFLATED), max_bytes=2**20)
+        read(image(bomb, syntax=DEFLATED), max_bytes=2**20)
 
 
 def test_a_value_that_cannot_be_decoded_is_left_out(read):
-    """Reading any attribute of a header never raises, and the rest of the film is of use."""
-    header = read(film(MODALITY, element(0x00280030, "DS", b"a,b ")))
+    """Reading any attribute of a header never raises, and the rest of the image is of use."""
+    header = read(image(MODALITY, element(0x00280030, "DS", b"a,b ")))
     assert "PixelSpacing" not in header
     assert header.Modality == "DX"
 
@@ -234,7 +234,7 @@ def test_a_value_that_cannot_be_decoded_is_left_out(read):
 )
 def test_a_window_that_is_no_number_stays_to_be_reported(read, value):
     """It becomes NaN, which the window's note is made of, and reading it never raises."""
-    header = read(film(MODALITY, element(0x00281051, "DS", value)))
+    header = read(image(MODALITY, element(0x00281051, "DS", value)))
     widths = header.WindowWidth if header["WindowWidth"].VM > 1 else [header.WindowWidth]
     assert isnan(widths[-1])
     assert [width for width in widths if not isnan(width)] == [2048.0] * (len(widths) - 1)
@@ -254,12 +254,12 @@ def test_a_window_that_is_no_number_stays_to_be_reported(read, value):
 @pytest.mark.parametrize("tag", [0x00281052, 0x00281053, 0x00281050, 0x00281051])
 def test_a_decimal_comma_is_read_as_a_point(read, tag, value, number):
     """Modalities with a European locale write it, in any decimal string."""
-    assert read(film(MODALITY, element(tag, "DS", value)))[tag].value == number
+    assert read(image(MODALITY, element(tag, "DS", value)))[tag].value == number
 
 
 def test_a_decimal_comma_is_read_in_each_of_several_values(read):
     """Pixel spacing and windows have more than one."""
-    header = read(film(MODALITY, element(0x00280030, "DS", b"0,143\\0.143 ")))
+    header = read(image(MODALITY, element(0x00280030, "DS", b"0,143\\0.143 ")))
     assert list(header.PixelSpacing) == [0.143, 0.143]
 
 
@@ -268,8 +268,8 @@ def test_a_decimal_comma_is_read_in_each_of_several_values(read):
 )
 def test_an_unreadable_slope_is_no_reason_to_refuse_an_instance_on_arrival(tmp_path, value):
     """It is stored; what reads its pixels says why they cannot be read."""
-    path = tmp_path / "film.dcm"
-    path.write_bytes(film(MODALITY, element(0x00281053, "DS", value)))
+    path = tmp_path / "image.dcm"
+    path.write_bytes(image(MODALITY, element(0x00281053, "DS", value)))
     header = read_header(path, strict=False)
     assert "RescaleSlope" not in header
     data_set = path.read_bytes()[path.read_bytes().index(MODALITY) :]
@@ -286,15 +286,15 @@ def test_an_unreadable_slope_is_no_reason_to_refuse_an_instance_on_arrival(tmp_p
 )
 @pytest.mark.parametrize("open_ended", [False, True])
 def test_a_character_set_with_a_nul_is_cut_there(tmp_path, terms, open_ended):
-    """Specific Character Set with NUL inside refuses no film, whether read whole or in part."""
+    """Specific Character Set with NUL inside refuses no image, whether read whole or in part."""
     charset = element(0x00080005, "CS", terms.ljust(len(terms) + len(terms) % 2))
     item = charset + element(0x00400007, "LO", b"Thorax")
     inner = struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF if open_ended else len(item)) + item
     inner += ITEM_END + SEQUENCE_END if open_ended else b""
     order = element(0x00400275, "SQ", inner, length=0xFFFFFFFF if open_ended else None)
     name = element(0x00100010, "PN", b"M\xfcller^Eva")
-    path = tmp_path / "film.dcm"
-    path.write_bytes(film(charset, MODALITY, name, order))
+    path = tmp_path / "image.dcm"
+    path.write_bytes(image(charset, MODALITY, name, order))
     for header in (read_header(path), read_header(path, only=[0x00100010, 0x00400275])):
         assert str(header.PatientName) == "Müller^Eva"
         assert header.RequestAttributesSequence[0].ScheduledProcedureStepDescription == "Thorax"
@@ -304,7 +304,7 @@ def test_a_character_set_with_a_nul_is_cut_there(tmp_path, terms, open_ended):
 def test_a_uid_ends_at_its_first_nul(read, uid):
     """Archives built on DCMTK cut there, so that results belong to the same study."""
     tags = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
-    header = read(film(*(element(tag, "UI", uid.ljust(len(uid) + len(uid) % 2)) for tag in tags)))
+    header = read(image(*(element(tag, "UI", uid.ljust(len(uid) + len(uid) % 2)) for tag in tags)))
     assert check_identity(header).study_instance_uid == "1.2.3"
 
 
@@ -313,7 +313,7 @@ def test_leading_zeros_of_a_uid_are_kept(read, uid):
     """They are against PS3.5 9.1, but a modality that sends them could never send otherwise."""
     tags = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
     encoded = uid.encode() + b"\0" * (len(uid) % 2)
-    identity = check_identity(read(film(*(element(tag, "UI", encoded) for tag in tags))))
+    identity = check_identity(read(image(*(element(tag, "UI", encoded) for tag in tags))))
     assert identity.study_instance_uid == uid
     assert identity.sop_instance_uid == uid
 
@@ -329,21 +329,21 @@ def test_what_is_no_dotted_number_of_64_characters_is_refused(uid):
 
 def test_an_identifier_that_occurs_twice_has_two_values(tmp_path):
     """DCMTK takes the first of two Patient IDs and pydicom the last: neither may be copied."""
-    path = tmp_path / "film.dcm"
+    path = tmp_path / "image.dcm"
     first, second = (element(0x00100020, "LO", value) for value in (b"FIRST1", b"SECND2"))
-    path.write_bytes(film(MODALITY, first, second))
+    path.write_bytes(image(MODALITY, first, second))
     assert reading(read_header(path, only=[0x00100020]), "PatientID").fault is Inexact.SEVERAL
-    path.write_bytes(film(MODALITY, first, first))
+    path.write_bytes(image(MODALITY, first, first))
     assert reading(read_header(path, only=[0x00100020]), "PatientID").text == "FIRST1"
 
 
 def test_an_undecodable_value_that_decides_what_the_pixels_mean_is_refused(read):
-    """Without its slope a film would be read by a guess."""
+    """Without its slope an image would be read by a guess."""
     with pytest.raises(InvalidDataset, match="0028,1053"):
-        read(film(element(0x00281053, "DS", b"one ")))
+        read(image(element(0x00281053, "DS", b"one ")))
 
 
-def test_every_truncation_of_a_film_is_answered(shared_data, read):
+def test_every_truncation_of_an_image_is_answered(shared_data, read):
     """Wherever a transfer breaks off, the answer is a header or a DicomError."""
     content = (shared_data / "cxr-dicom/canon_dx_pa_mono1_12bit_j2k-lossless.dcm").read_bytes()
     answered = set()
@@ -353,7 +353,7 @@ def test_every_truncation_of_a_film_is_answered(shared_data, read):
         except DicomError as error:
             answered.add(type(error))
     whole = read(content).SOPInstanceUID
-    # A header that came whole says whose film it is, and one that did not is refused or lacks it.
+    # A header that came whole says whose image it is, and one that did not is refused or lacks it.
     assert {whole, InvalidDataset} <= answered
     assert {each for each in answered if isinstance(each, str)} == {whole}
 
@@ -374,5 +374,5 @@ def test_every_flip_of_bytes_is_answered(shared_data, read, flips):
     with suppress(DicomError):
         header = read(bytes(content))
         check_identity(header)
-        assert header.SOPInstanceUID, "a film without identity passed"
+        assert header.SOPInstanceUID, "an image without identity passed"
     assert header is None or isinstance(header, pydicom.Dataset)

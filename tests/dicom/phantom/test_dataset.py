@@ -62,7 +62,7 @@ def complaints(path: Path) -> str:
 )
 def test_the_object_is_a_valid_dx_image(phantom, options, tmp_path):
     """The independent validator finds no error in any form of the object."""
-    path = write(as_dataset(phantom, **options), tmp_path / "film.dcm")
+    path = write(as_dataset(phantom, **options), tmp_path / "image.dcm")
     assert complaints(path) == ""
 
 
@@ -88,8 +88,8 @@ def test_another_object_has_another_uid(options):
     assert as_dataset(FRONTAL, **options).SOPInstanceUID != as_dataset(FRONTAL).SOPInstanceUID
 
 
-def test_films_of_one_seed_and_patient_share_the_study():
-    """A frontal and a lateral film of a seed are two series of one study; a given UID is kept."""
+def test_images_of_one_seed_and_patient_share_the_study():
+    """A frontal and a lateral image of a seed are two series of one study; a given UID is kept."""
     frontal, lateral = as_dataset(FRONTAL), as_dataset(LATERAL)
     assert frontal.StudyInstanceUID == lateral.StudyInstanceUID
     assert frontal.SeriesInstanceUID != lateral.SeriesInstanceUID
@@ -110,7 +110,7 @@ def test_films_of_one_seed_and_patient_share_the_study():
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_pixels_come_back_from_every_transfer_syntax(syntax, photometric, tmp_path):
     """The stored pixels decode to the drawn ones, or to their exact negative."""
-    path = tmp_path / "film.dcm"
+    path = tmp_path / "image.dcm"
     write(as_dataset(FRONTAL, photometric=photometric, transfer_syntax=syntax), path)
     back = pydicom.dcmread(path)
     expected = FRONTAL.pixels if photometric == "MONOCHROME2" else 4095 - FRONTAL.pixels
@@ -119,14 +119,14 @@ def test_pixels_come_back_from_every_transfer_syntax(syntax, photometric, tmp_pa
 
 
 def test_eight_bits_are_stored_in_eight():
-    """A film of 8 bits has 8 bits allocated and an even number of bytes."""
+    """An image of 8 bits has 8 bits allocated and an even number of bytes."""
     odd = as_dataset(draw(4, rows=65, columns=65, bits_stored=8))
     assert (odd.BitsAllocated, odd.BitsStored, odd.HighBit) == (8, 8, 7)
     assert len(odd.PixelData) == 65 * 65 + 1
 
 
 def test_every_form_is_recognised_as_a_phantom(shared_data):
-    """Software knows our films by two attributes, and takes no real film for one."""
+    """Software knows our images by two attributes, and takes no real image for one."""
     assert is_phantom(as_dataset(FRONTAL))
     assert is_phantom(as_dataset(LATERAL, for_presentation=False, patient=Demographics.made_up(1)))
     for file in sorted((shared_data / "cxr-dicom").glob("*.dcm")):
@@ -135,11 +135,11 @@ def test_every_form_is_recognised_as_a_phantom(shared_data):
 
 def test_the_person_is_seen_to_be_made_up():
     """Name and number say that they are a phantom's; age and sex are those drawn."""
-    film = as_dataset(FRONTAL)
-    assert str(film.PatientName).startswith("PHANTOM^")
-    assert film.PatientID.startswith("PHANTOM-")
-    assert (film.PatientSex, film.PatientAge) == (FRONTAL.sex, f"{FRONTAL.age:03d}Y")
-    assert film.PatientBirthDate < film.StudyDate
+    image = as_dataset(FRONTAL)
+    assert str(image.PatientName).startswith("PHANTOM^")
+    assert image.PatientID.startswith("PHANTOM-")
+    assert (image.PatientSex, image.PatientAge) == (FRONTAL.sex, f"{FRONTAL.age:03d}Y")
+    assert image.PatientBirthDate < image.StudyDate
 
 
 def test_a_given_person_and_silence_about_the_view_are_kept():
@@ -147,14 +147,14 @@ def test_a_given_person_and_silence_about_the_view_are_kept():
     child = Demographics(
         patient_name="PHANTOM^KIND^Ä", patient_id="P1", age=7, sex="F", accession_number="A1"
     )
-    film = as_dataset(FRONTAL, patient=child, view_position="", body_part="")
-    assert (film.PatientAge, str(film.PatientName)) == ("007Y", "PHANTOM^KIND^Ä")
-    assert not film.ViewPosition
-    assert "ViewCodeSequence" not in film
-    assert "BodyPartExamined" not in film
+    image = as_dataset(FRONTAL, patient=child, view_position="", body_part="")
+    assert (image.PatientAge, str(image.PatientName)) == ("007Y", "PHANTOM^KIND^Ä")
+    assert not image.ViewPosition
+    assert "ViewCodeSequence" not in image
+    assert "BodyPartExamined" not in image
 
 
-def test_the_phantom_fixture_is_a_small_series_of_films(phantom_films):
-    """The films that other tests share are on disk and readable."""
-    for path in phantom_films.values():
+def test_the_phantom_fixture_is_a_small_series_of_images(phantom_images):
+    """The images that other tests share are on disk and readable."""
+    for path in phantom_images.values():
         assert is_phantom(pydicom.dcmread(path, stop_before_pixels=True))

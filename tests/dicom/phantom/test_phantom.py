@@ -1,4 +1,4 @@
-"""The synthetic chest films: drawn the same each time, true about where their findings are."""
+"""The synthetic chest images: drawn the same each time, true about where their findings are."""
 
 import hashlib
 import subprocess
@@ -31,20 +31,20 @@ LATERAL = (
 )
 
 
-def film(seed: int, *findings: PhantomFinding, view: str = "PA") -> Phantom:
-    """A small film of the findings."""
+def image(seed: int, *findings: PhantomFinding, view: str = "PA") -> Phantom:
+    """A small image of the findings."""
     return draw(seed, rows=256, columns=256, findings=findings, view=view)
 
 
 def change(seed: int, finding: PhantomFinding, *, view: str = "PA") -> tuple[float, float]:
     """Mean change of brightness in per cent of full scale inside and outside the finding's mask."""
-    with_it, without = film(seed, finding, view=view), film(seed, view=view)
+    with_it, without = image(seed, finding, view=view), image(seed, view=view)
     difference = np.abs(with_it.pixels.astype(float) - without.pixels) / 40.95
     mask = with_it.truths[0].mask
     return float(difference[mask].mean()), float(difference[~mask].mean())
 
 
-def test_the_same_arguments_draw_the_same_film_in_another_process():
+def test_the_same_arguments_draw_the_same_image_in_another_process():
     """Nothing but the arguments decides the pixels: another interpreter draws them alike."""
     code = (
         "import hashlib; from dicom.phantom import draw, PhantomFinding;"
@@ -65,13 +65,13 @@ def test_drawing_leaves_the_global_random_state_alone():
     """A caller's own legacy random numbers are not disturbed."""
     np.random.seed(5)
     before = np.random.get_state()[1].copy()
-    film(1)
+    image(1)
     assert np.array_equal(before, np.random.get_state()[1])
 
 
 def test_two_seeds_are_two_people():
-    """Another seed gives another film."""
-    assert not np.array_equal(film(1).pixels, film(2).pixels)
+    """Another seed gives another image."""
+    assert not np.array_equal(image(1).pixels, image(2).pixels)
 
 
 @pytest.mark.parametrize("bits", range(8, 17))
@@ -105,8 +105,8 @@ def test_every_size_shows_the_same_chest(rows: int, columns: int):
 
 
 @pytest.mark.slow
-def test_a_film_of_three_thousand_pixels_can_be_drawn():
-    """Detector-sized films are drawn too."""
+def test_an_image_of_three_thousand_pixels_can_be_drawn():
+    """Detector-sized images are drawn too."""
     assert draw(1, rows=3000, columns=2500).pixels.shape == (3000, 2500)
 
 
@@ -136,7 +136,7 @@ def test_findings_that_cannot_be_drawn_are_refused():
 def test_a_finding_changes_its_mask_far_more_than_the_rest(
     observation: Observation, extent: float, view: str
 ):
-    """The mask is where the film differs from the same person's normal film."""
+    """The mask is where the image differs from the same person's normal image."""
     finding = PhantomFinding(observation=observation, extent=extent)
     for seed in (21, 22):
         inside, outside = change(seed, finding, view=view)
@@ -150,7 +150,7 @@ def test_the_patients_right_is_on_the_images_left(observation: Observation, side
     """Masks lie on the side asked for, on both sides when bilateral."""
     for seed in range(30, 34):
         finding = PhantomFinding(observation=observation, side=side, extent=0.4)
-        (truth,) = film(seed, finding).truths
+        (truth,) = image(seed, finding).truths
         left_half = truth.mask[:, :128].sum() / truth.mask.sum()
         assert truth.side is side
         if side is Side.BILATERAL:
@@ -180,7 +180,7 @@ def test_a_consolidation_lies_in_its_zone(zone: str):
     )
     centres = []
     for seed in range(50, 54):
-        (truth,) = film(seed, finding).truths
+        (truth,) = image(seed, finding).truths
         assert truth.site == f"{zone} zone"
         centres.append(np.nonzero(truth.mask)[0].mean() / 256)
     low, high = {"upper": (0.15, 0.38), "middle": (0.33, 0.53), "lower": (0.48, 0.72)}[zone]
@@ -203,7 +203,7 @@ def test_the_hearts_mask_is_as_wide_as_the_ratio_says():
     widths = []
     for extent in (0.0, 0.5, 1.0):
         finding = PhantomFinding(observation=Observation.CARDIOMEGALY, extent=extent)
-        drawn = film(60, finding)
+        drawn = image(60, finding)
         width = drawn.truths[0].mask.sum(axis=1).max() / 256
         widths.append(width / drawn.cardiothoracic_ratio)
     assert max(widths) - min(widths) < 0.04 * widths[0]
@@ -211,16 +211,16 @@ def test_the_hearts_mask_is_as_wide_as_the_ratio_says():
 
 def test_the_heart_points_to_the_patients_left():
     """More of the heart lies on the image's right of the spine."""
-    (truth,) = film(61, PhantomFinding(observation=Observation.CARDIOMEGALY)).truths
+    (truth,) = image(61, PhantomFinding(observation=Observation.CARDIOMEGALY)).truths
     columns = np.nonzero(truth.mask)[1]
     assert columns.mean() > 128
 
 
 def test_a_pneumothorax_is_darker_and_an_effusion_brighter():
     """Free air lets more light through than lung, fluid less."""
-    normal = film(70).pixels.astype(float)
+    normal = image(70).pixels.astype(float)
     for observation, sign in ((Observation.PNEUMOTHORAX, -1), (Observation.PLEURAL_EFFUSION, 1)):
-        drawn = film(70, PhantomFinding(observation=observation, extent=0.5))
+        drawn = image(70, PhantomFinding(observation=observation, extent=0.5))
         mask = drawn.truths[0].mask
         assert sign * (drawn.pixels[mask].mean() - normal[mask].mean()) > 60
 
@@ -230,13 +230,13 @@ def test_several_findings_each_keep_their_truth():
     findings = tuple(
         PhantomFinding(observation=observation, extent=0.3) for observation in CODED_OBSERVATIONS
     )
-    truths = film(80, *findings).truths
+    truths = image(80, *findings).truths
     assert [truth.observation for truth in truths] == list(CODED_OBSERVATIONS)
     assert all(truth.mask.any() and truth.site for truth in truths)
 
 
-def test_random_findings_are_a_mixture_with_normal_films():
-    """A third to a half are normal, each of the six occurs, none twice on a film."""
+def test_random_findings_are_a_mixture_with_normal_images():
+    """A third to a half are normal, each of the six occurs, none twice on an image."""
     rng = np.random.default_rng(4)
     drawn = [random_findings(rng) for _ in range(600)]
     kinds = [{finding.observation for finding in findings} for findings in drawn]
@@ -247,8 +247,8 @@ def test_random_findings_are_a_mixture_with_normal_films():
     assert drawn == [random_findings(again) for _ in range(600)]
 
 
-def test_a_lateral_film_has_no_two_lungs():
-    """A lateral film is another picture, says so, and has nothing to find."""
+def test_a_lateral_image_has_no_two_lungs():
+    """A lateral image is another picture, says so, and has nothing to find."""
     side = draw_lateral(5, rows=200, columns=200)
     assert (side.view, side.truths) == ("LL", ())
     assert side.pixels.shape == (200, 200)
@@ -258,8 +258,8 @@ def test_a_lateral_film_has_no_two_lungs():
     assert mirror < 0.8 < frontal_mirror
 
 
-def test_odd_films_are_the_plain_one_transformed():
-    """Negatives, turned and mirrored films are exact, masks with them."""
+def test_odd_images_are_the_plain_one_transformed():
+    """Negatives, turned and mirrored images are exact, masks with them."""
     finding = PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.RIGHT)
     plain = draw(6, rows=128, columns=160, findings=(finding,))
     assert np.array_equal(inverted(inverted(plain)).pixels, plain.pixels)
@@ -271,8 +271,8 @@ def test_odd_films_are_the_plain_one_transformed():
     assert mirrored(plain).truths[0].mask[:, 80:].sum() > 0.8 * plain.truths[0].mask.sum()
 
 
-def test_tones_are_those_of_real_films(shared_data):
-    """The median histogram of phantoms follows that of 138 real films within a tenth of the range."""
+def test_tones_are_those_of_real_images(shared_data):
+    """The median histogram of phantoms follows that of 138 real images within a tenth of the range."""
 
     def quantiles(images):
         return np.median([np.percentile(image, [10, 25, 50, 75, 90]) for image in images], axis=0)
@@ -293,8 +293,8 @@ def test_no_fluid_hides_an_atelectasis(extent: float):
     wet = PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.LEFT, extent=extent)
     flat = PhantomFinding(observation=Observation.ATELECTASIS, side=Side.LEFT, extent=0.5)
     for seed in range(8):
-        film = draw(seed, rows=256, columns=256, findings=(wet, flat))
-        masks = {truth.observation: truth.mask for truth in film.truths}
+        image = draw(seed, rows=256, columns=256, findings=(wet, flat))
+        masks = {truth.observation: truth.mask for truth in image.truths}
         plates = masks[Observation.ATELECTASIS]
         assert plates.any()
         hidden = plates & masks[Observation.PLEURAL_EFFUSION]

@@ -1,4 +1,4 @@
-"""The Frame of every film that can be shown, and a typed refusal of everything else."""
+"""The Frame of every image that can be shown, and a typed refusal of everything else."""
 
 import json
 import resource
@@ -35,34 +35,34 @@ SIXTEEN = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 
 
 def wrapped(tmp_path, pixels, *, syntax=ExplicitVRLittleEndian, encoded=None, **tags):
-    """Return the path of a DX film of `pixels`; `tags` override what is written, None removes."""
-    film = Dataset()
-    film.SOPClassUID = DigitalXRayImageStorageForPresentation
-    film.SOPInstanceUID = film.StudyInstanceUID = film.SeriesInstanceUID = "1.2.3"
-    film.Rows, film.Columns = pixels.shape
-    film.SamplesPerPixel = 1
-    film.PhotometricInterpretation = "MONOCHROME2"
-    film.PixelRepresentation = int(pixels.dtype.kind == "i")
-    film.BitsAllocated = film.BitsStored = 8 * pixels.dtype.itemsize
+    """Return the path of a DX image of `pixels`; `tags` override what is written, None removes."""
+    image = Dataset()
+    image.SOPClassUID = DigitalXRayImageStorageForPresentation
+    image.SOPInstanceUID = image.StudyInstanceUID = image.SeriesInstanceUID = "1.2.3"
+    image.Rows, image.Columns = pixels.shape
+    image.SamplesPerPixel = 1
+    image.PhotometricInterpretation = "MONOCHROME2"
+    image.PixelRepresentation = int(pixels.dtype.kind == "i")
+    image.BitsAllocated = image.BitsStored = 8 * pixels.dtype.itemsize
     for keyword, value in tags.items():
         if value is None:
-            delattr(film, keyword)
+            delattr(image, keyword)
         else:
-            setattr(film, keyword, value)
-    film.HighBit = tags.get("HighBit", film.get("BitsStored", 1) - 1)
-    film.PixelData = pixels.tobytes() if encoded is None else encoded
-    film["PixelData"].VR = "OW" if encoded is None else "OB"
-    film.file_meta = FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = syntax
-    film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
-    film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
-    path = tmp_path / "film.dcm"
-    film.save_as(path, enforce_file_format=True)
+            setattr(image, keyword, value)
+    image.HighBit = tags.get("HighBit", image.get("BitsStored", 1) - 1)
+    image.PixelData = pixels.tobytes() if encoded is None else encoded
+    image["PixelData"].VR = "OW" if encoded is None else "OB"
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = syntax
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    path = tmp_path / "image.dcm"
+    image.save_as(path, enforce_file_format=True)
     return path
 
 
 def shown(tmp_path, pixels, **tags):
-    """Return the Frame of such a film."""
+    """Return the Frame of such an image."""
     return load_frame(wrapped(tmp_path, pixels, **tags), LIMITS)
 
 
@@ -80,7 +80,7 @@ def dcm2pnm(path, tmp_path, *options, program="dcmj2pnm"):
     return np.asarray(numbers[3:], np.float64).reshape(height, width) / top
 
 
-FILMS_DCMTK_READS = [
+IMAGES_DCMTK_READS = [
     "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm",
     "cxr-dicom/barre_CR-MONO1-10_pa_headless-nometa.dcm",
     "cxr-dicom/barre_CR-MONO1-10_pa_implicitLE.dcm",
@@ -96,8 +96,8 @@ FILMS_DCMTK_READS = [
 
 
 @pytest.mark.dcmtk
-@pytest.mark.parametrize("name", FILMS_DCMTK_READS)
-def test_real_films_with_a_window_are_shown_as_dcmtk_shows_them(shared_data, tmp_path, name):
+@pytest.mark.parametrize("name", IMAGES_DCMTK_READS)
+def test_real_images_with_a_window_are_shown_as_dcmtk_shows_them(shared_data, tmp_path, name):
     """Every grey level agrees with dcm2pnm to one level of its 16-bit output."""
     path = shared_data / name
     options = ["+Wi", "1", "+opw", *(["-f"] if "nometa" in name else [])]
@@ -110,7 +110,7 @@ def test_real_films_with_a_window_are_shown_as_dcmtk_shows_them(shared_data, tmp
 @pytest.mark.parametrize(
     ("pattern", "levels"), [("nih_*", 0), ("udacity_*", 0), ("rsna_*jpegbaseline8*", 2)]
 )
-def test_real_8_bit_films_without_a_window_keep_their_values(
+def test_real_8_bit_images_without_a_window_keep_their_values(
     shared_data, tmp_path, pattern, levels
 ):
     """The 256 grey levels are DCMTK's own; JPEG decoders may differ by two."""
@@ -122,14 +122,14 @@ def test_real_8_bit_films_without_a_window_keep_their_values(
 
 def test_one_picture_is_the_same_in_every_lossless_transfer_syntax(shared_data):
     """Nine files of one radiograph, one of them without any file meta group, give equal Frames."""
-    films = sorted((shared_data / "cxr-dicom").glob("barre_*.dcm"))
-    frames = [load_frame(path, LIMITS).pixels for path in films]
+    images = sorted((shared_data / "cxr-dicom").glob("barre_*.dcm"))
+    frames = [load_frame(path, LIMITS).pixels for path in images]
     assert len(frames) == 9
     for frame in frames[1:]:
         np.testing.assert_array_equal(frame, frames[0])
 
 
-def test_jpeg_2000_and_jpeg_ls_of_one_film_agree(shared_data):
+def test_jpeg_2000_and_jpeg_ls_of_one_image_agree(shared_data):
     """The J2K and the JPEG-LS version, both lossy, differ by less than 0.3 % of white on average."""
     wavelet, predictive = (
         load_frame(next((shared_data / "cxr-dicom").glob(f"nema_RG1*{kind}*")), LIMITS).pixels
@@ -139,10 +139,10 @@ def test_jpeg_2000_and_jpeg_ls_of_one_film_agree(shared_data):
 
 
 def test_jpeg_2000_is_decoded_as_another_library_decodes_it(shared_data):
-    """The 12-bit J2K film, decoded by Pillow and shown by hand, is our Frame."""
+    """The 12-bit J2K image, decoded by Pillow and shown by hand, is our Frame."""
     path = shared_data / "cxr-dicom" / "canon_dx_pa_mono1_12bit_j2k-lossless.dcm"
-    film = dcmread(path)
-    stored, _ = get_decoder(JPEG2000Lossless).as_array(film, raw=True, decoding_plugin="pillow")
+    image = dcmread(path)
+    stored, _ = get_decoder(JPEG2000Lossless).as_array(image, raw=True, decoding_plugin="pillow")
     by_hand = 1 - np.clip((stored - (2048 - 0.5 - 4095 / 2)) / 4095, 0, 1)
     frame = load_frame(path, LIMITS)
     assert np.abs(frame.pixels - by_hand).max() < 1e-6
@@ -250,7 +250,7 @@ def test_presentation_lut_shape_does_not_invert_a_second_time(tmp_path):
 
 
 def test_padding_is_black_and_left_out_of_the_percentiles(tmp_path):
-    """Half a film of padding far above the picture neither shows nor moves the grey levels."""
+    """Half an image of padding far above the picture neither shows nor moves the grey levels."""
     picture = SIXTEEN + 1000
     padded = picture.copy()
     padded[:32] = 60000
@@ -310,7 +310,7 @@ def test_unused_bits_are_ignored(tmp_path):
     np.testing.assert_array_equal(shifted, plain)
 
 
-def test_a_raw_film_says_so(tmp_path):
+def test_a_raw_image_says_so(tmp_path):
     """FOR PROCESSING is a warning, not a refusal."""
     frame = shown(tmp_path, SIXTEEN, SOPClassUID=DigitalXRayImageStorageForProcessing)
     assert "FOR PROCESSING" in frame.warnings[0]
@@ -330,7 +330,7 @@ def test_a_raw_film_says_so(tmp_path):
         ({"Rows": 65}, "has 8192"),
     ],
 )
-def test_what_is_not_one_greyscale_film_is_refused_in_words(tmp_path, tags, message):
+def test_what_is_not_one_greyscale_image_is_refused_in_words(tmp_path, tags, message):
     """Each refusal is a PixelError whose sentence names what is wrong."""
     with pytest.raises(PixelError, match=message):
         shown(tmp_path, SIXTEEN, **tags)
@@ -352,15 +352,15 @@ def test_a_file_longer_than_the_limit_is_refused(tmp_path):
 def test_a_deflated_bomb_is_refused_in_bounded_memory(tmp_path):
     """A megabyte that inflates to a gigabyte of pixels is given up at the limit."""
     path = wrapped(tmp_path, SIXTEEN, syntax=DeflatedExplicitVRLittleEndian)
-    film = path.read_bytes()
-    meta_end = 144 + struct.unpack_from("<L", film, 140)[0]
-    inner = zlib.decompress(film[meta_end:], -zlib.MAX_WBITS)
+    image = path.read_bytes()
+    meta_end = 144 + struct.unpack_from("<L", image, 140)[0]
+    inner = zlib.decompress(image[meta_end:], -zlib.MAX_WBITS)
     head = inner[: inner.rindex(b"\xe0\x7f\x10\x00OW") + 8]
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     bomb = squeeze.compress(head + struct.pack("<L", 2**30))
     for _ in range(1024):
         bomb += squeeze.compress(bytes(2**20))
-    path.write_bytes(film[:meta_end] + bomb + squeeze.flush())
+    path.write_bytes(image[:meta_end] + bomb + squeeze.flush())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(LimitExceeded):
         load_frame(path, LIMITS)
@@ -368,9 +368,9 @@ def test_a_deflated_bomb_is_refused_in_bounded_memory(tmp_path):
 
 
 def test_a_codestream_larger_than_the_header_says_is_not_decoded(shared_data, tmp_path):
-    """A JPEG 2000 picture of 440 x 440 in a film of 64 x 64 is refused by its SIZ segment."""
-    film = dcmread(shared_data / "cxr-dicom" / "barre_cxr_j2k-lossless.dcm")
-    path = wrapped(tmp_path, SIXTEEN, syntax=JPEG2000Lossless, encoded=film.PixelData)
+    """A JPEG 2000 picture of 440 x 440 in an image of 64 x 64 is refused by its SIZ segment."""
+    image = dcmread(shared_data / "cxr-dicom" / "barre_cxr_j2k-lossless.dcm")
+    path = wrapped(tmp_path, SIXTEEN, syntax=JPEG2000Lossless, encoded=image.PixelData)
     with pytest.raises(PixelError, match="440 x 440"):
         load_frame(path, LIMITS)
 
@@ -398,16 +398,16 @@ def test_bytes_that_are_no_codestream_are_refused(tmp_path, syntax):
 @pytest.mark.parametrize(
     "kind", ["j2k-lossless", "jpeg-lossless-sv1", "jpegls-lossless", "rle-lossless"]
 )
-def test_compressed_films_with_flipped_bytes_give_a_frame_or_a_typed_refusal(
+def test_compressed_images_with_flipped_bytes_give_a_frame_or_a_typed_refusal(
     shared_data, tmp_path, kind
 ):
-    """Forty damaged copies of one film never end in another exception."""
-    film = (shared_data / "cxr-dicom" / f"barre_cxr_{kind}.dcm").read_bytes()
+    """Forty damaged copies of one image never end in another exception."""
+    image = (shared_data / "cxr-dicom" / f"barre_cxr_{kind}.dcm").read_bytes()
     rng = np.random.default_rng(7)
     path = tmp_path / "damaged.dcm"
     for _ in range(40):
-        damaged = bytearray(film)
-        for at in rng.integers(1500, len(film), 12):
+        damaged = bytearray(image)
+        for at in rng.integers(1500, len(image), 12):
             damaged[at] = rng.integers(256)
         path.write_bytes(damaged)
         try:

@@ -38,7 +38,7 @@ def test_halves_are_rounded_means_without_padding():
 
 def test_a_phantom_is_described_and_shown_as_its_frame(tmp_path):
     """Slope, window and polarity of the description give the Frame that the model reads."""
-    path = write(as_dataset(draw(3, rows=96, columns=80)), tmp_path / "film.dcm")
+    path = write(as_dataset(draw(3, rows=96, columns=80)), tmp_path / "image.dcm")
     image = load_display(path, LIMITS)
     levels = display_levels(image)
     about = levels.description
@@ -59,4 +59,4 @@ def test_what_has_no_frame_has_no_levels(tmp_path):
     dataset = as_dataset(draw(3, rows=96, columns=80))
     dataset.PhotometricInterpretation = "PALETTE COLOR"
     with pytest.raises(PixelError):
-        load_display(write(dataset, tmp_path / "film.dcm"), LIMITS)
+        load_display(write(dataset, tmp_path / "image.dcm"), LIMITS)

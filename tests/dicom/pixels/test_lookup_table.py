@@ -21,7 +21,7 @@ RAMP = np.arange(4096, dtype=np.int64)
 
 
 @pytest.fixture(scope="module")
-def film():
+def image():
     """A phantom of 12 bits."""
     return phantom.draw(3, rows=256, columns=256).pixels.astype(np.uint16)
 
@@ -45,7 +45,7 @@ def frame_of(tmp_path, pixels, *, syntax=ExplicitVRLittleEndian, **tags):
     image["PixelData"].VR = "OW"
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = syntax
-    path = tmp_path / "film.dcm"
+    path = tmp_path / "image.dcm"
     image.save_as(
         path,
         implicit_vr=syntax == ImplicitVRLittleEndian,
@@ -70,10 +70,10 @@ def scaled(bits):
 @pytest.mark.parametrize(
     ("holds", "declares"), [(14, 16), (15, 16), (12, 16), (10, 12), (12, 10), (10, 16), (12, 0)]
 )
-def test_a_voi_lut_is_scaled_by_the_depth_that_its_entries_have(tmp_path, film, holds, declares):
+def test_a_voi_lut_is_scaled_by_the_depth_that_its_entries_have(tmp_path, image, holds, declares):
     """Agfa writes the stored size of an entry as its depth: a quarter of the brightness otherwise."""
-    right = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, holds], scaled(holds))])
-    told = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, declares], scaled(holds))])
+    right = frame_of(tmp_path, image, VOILUTSequence=[table([4096, 0, holds], scaled(holds))])
+    told = frame_of(tmp_path, image, VOILUTSequence=[table([4096, 0, declares], scaled(holds))])
     np.testing.assert_array_equal(told.pixels, right.pixels)
     assert right.warnings == ()
     assert len(told.warnings) == 1
@@ -82,45 +82,45 @@ def test_a_voi_lut_is_scaled_by_the_depth_that_its_entries_have(tmp_path, film, 
     )
 
 
-def test_a_voi_lut_that_does_not_reach_white_keeps_its_declared_depth(tmp_path, film):
+def test_a_voi_lut_that_does_not_reach_white_keeps_its_declared_depth(tmp_path, image):
     """Entries up to 3,000 need the 12 bits that are declared: white stays at 4,095."""
     entries = [int(entry) * 3000 // 4095 for entry in RAMP]
-    frame = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 12], entries)])
-    np.testing.assert_allclose(frame.pixels, film.astype(int) * 3000 // 4095 / 4095, atol=1e-6)
+    frame = frame_of(tmp_path, image, VOILUTSequence=[table([4096, 0, 12], entries)])
+    np.testing.assert_allclose(frame.pixels, image.astype(int) * 3000 // 4095 / 4095, atol=1e-6)
     assert frame.warnings == ()
 
 
-def test_entries_that_were_rounded_up_keep_the_declared_depth(tmp_path, film):
+def test_entries_that_were_rounded_up_keep_the_declared_depth(tmp_path, image):
     """An entry of 4096 in a table of 12 bits does not halve the brightness."""
-    reference = frame_of(tmp_path, film, WindowCenter="2048", WindowWidth="4096")
+    reference = frame_of(tmp_path, image, WindowCenter="2048", WindowWidth="4096")
     entries = [*scaled(12)[1:], 4096]
-    frame = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 12], entries)])
+    frame = frame_of(tmp_path, image, VOILUTSequence=[table([4096, 0, 12], entries)])
     assert np.abs(frame.pixels - reference.pixels).max() < 0.001
     assert frame.warnings == ()
 
 
-def test_entries_in_the_other_byte_order_are_swapped(tmp_path, film):
+def test_entries_in_the_other_byte_order_are_swapped(tmp_path, image):
     """Only one of the two orders makes a curve."""
-    reference = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 12], scaled(12))])
+    reference = frame_of(tmp_path, image, VOILUTSequence=[table([4096, 0, 12], scaled(12))])
     swapped = np.asarray(scaled(12), np.uint16).byteswap().tolist()
-    frame = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 12], swapped)])
+    frame = frame_of(tmp_path, image, VOILUTSequence=[table([4096, 0, 12], swapped)])
     np.testing.assert_array_equal(frame.pixels, reference.pixels)
 
 
-def test_entries_that_are_no_curve_are_not_used(tmp_path, film):
+def test_entries_that_are_no_curve_are_not_used(tmp_path, image):
     """Random entries shatter the image; a Modality LUT of that kind makes it unreadable."""
     entries = np.random.default_rng(1).integers(0, 2**16, 4096).tolist()
-    frame = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 16], entries)])
+    frame = frame_of(tmp_path, image, VOILUTSequence=[table([4096, 0, 16], entries)])
     assert "VOI LUT 1 is damaged" in frame.warnings[0]
     with pytest.raises(PixelError, match="do not form a curve"):
-        frame_of(tmp_path, film, ModalityLUTSequence=[table([4096, 0, 16], entries)])
+        frame_of(tmp_path, image, ModalityLUTSequence=[table([4096, 0, 16], entries)])
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
 @pytest.mark.parametrize("vr", ["US", "OW"])
 @pytest.mark.parametrize("high_first", [False, True])
 def test_entries_of_8_bits_packed_two_to_a_word_are_unpacked(
-    tmp_path, film, syntax, vr, high_first
+    tmp_path, image, syntax, vr, high_first
 ):
     """The low byte comes first; a table written the other way round shows it by its steps."""
     entries = np.asarray(scaled(8), np.uint8).reshape(-1, 2)
@@ -129,71 +129,71 @@ def test_entries_of_8_bits_packed_two_to_a_word_are_unpacked(
     order = ">u2" if syntax == ExplicitVRBigEndian else "<u2"
     data = words.astype(order).tobytes() if vr == "OW" else [int(word) for word in words]
     item = table([4096, 0, 8], data, vr=vr)
-    frame = frame_of(tmp_path, film, syntax=syntax, VOILUTSequence=[item])
-    np.testing.assert_allclose(frame.pixels, (film // 16) / 255, atol=1e-6)
+    frame = frame_of(tmp_path, image, syntax=syntax, VOILUTSequence=[item])
+    np.testing.assert_allclose(frame.pixels, (image // 16) / 255, atol=1e-6)
     assert frame.warnings == ()
 
 
-def test_packed_entries_are_known_by_their_steps_where_the_depth_is_wrong(tmp_path, film):
+def test_packed_entries_are_known_by_their_steps_where_the_depth_is_wrong(tmp_path, image):
     """Half the words: 8-bit entries make a smooth curve, a table of 16 bits that was cut does not."""
     words = [int(word) for word in np.asarray(scaled(8), np.uint8).view("<u2")]
-    packed = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 16], words)])
-    np.testing.assert_allclose(packed.pixels, (film // 16) / 255, atol=1e-6)
-    cut = frame_of(tmp_path, film, VOILUTSequence=[table([4096, 0, 16], scaled(16)[:2048])])
+    packed = frame_of(tmp_path, image, VOILUTSequence=[table([4096, 0, 16], words)])
+    np.testing.assert_allclose(packed.pixels, (image // 16) / 255, atol=1e-6)
+    cut = frame_of(tmp_path, image, VOILUTSequence=[table([4096, 0, 16], scaled(16)[:2048])])
     assert cut.warnings[0] == "VOI LUT 1 is damaged and was not used."
 
 
-def test_a_modality_lut_of_8_bits_may_be_packed_as_well(tmp_path, film):
+def test_a_modality_lut_of_8_bits_may_be_packed_as_well(tmp_path, image):
     """Its output goes through the window."""
     entries = np.asarray(scaled(8), np.uint8)
     words = [int(word) for word in entries.view("<u2")]
     frame = frame_of(
         tmp_path,
-        film,
+        image,
         ModalityLUTSequence=[table([4096, 0, 8], words)],
         WindowCenter="128",
         WindowWidth="256",
     )
-    np.testing.assert_allclose(frame.pixels, (film // 16) / 255, atol=1e-6)
+    np.testing.assert_allclose(frame.pixels, (image // 16) / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("descriptor_vr", ["SS", "US"])
-def test_the_first_value_is_signed_where_pixels_may_be_negative(tmp_path, film, descriptor_vr):
-    """No pixel of this film is negative, but Pixel Representation says that one may be."""
+def test_the_first_value_is_signed_where_pixels_may_be_negative(tmp_path, image, descriptor_vr):
+    """No pixel of this image is negative, but Pixel Representation says that one may be."""
     first = -1024 if descriptor_vr == "SS" else 2**16 - 1024
     entries = [0] * 1024 + scaled(16)
     item = table([5120, first, 16], entries, descriptor_vr=descriptor_vr)
-    frame = frame_of(tmp_path, film.astype(np.int16), VOILUTSequence=[item])
-    np.testing.assert_allclose(frame.pixels, film * 16 / 65535, atol=1e-6)
+    frame = frame_of(tmp_path, image.astype(np.int16), VOILUTSequence=[item])
+    np.testing.assert_allclose(frame.pixels, image * 16 / 65535, atol=1e-6)
     assert frame.warnings == ()
 
 
 @pytest.mark.dcmtk
-def test_the_first_value_is_signed_where_the_intercept_is_negative(tmp_path, film):
+def test_the_first_value_is_signed_where_the_intercept_is_negative(tmp_path, image):
     """The table begins at -1000, where the smallest modality value may lie; DCMTK agrees."""
     entries = [round(65535 * (entry / 4095) ** 0.5) for entry in range(4096)]
     item = table([4096, -1000, 16], entries, descriptor_vr="SS")
     tags = {"RescaleSlope": "1", "RescaleIntercept": "-1000", "VOILUTSequence": [item]}
-    pixels = np.maximum(film, 1000)
+    pixels = np.maximum(image, 1000)
     frame = frame_of(tmp_path, pixels, **tags)
     assert frame.warnings == ()
     program = shutil.which("dcm2pnm")
     if program is None:
         pytest.skip("dcm2pnm is not installed")
     out = tmp_path / "out.pgm"
-    command = [program, "+Wl", "1", "+opw", str(tmp_path / "film.dcm"), str(out)]
+    command = [program, "+Wl", "1", "+opw", str(tmp_path / "image.dcm"), str(out)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
-    theirs = np.asarray(out.read_text().split()[-film.size :], np.float64) / 65535
+    theirs = np.asarray(out.read_text().split()[-image.size :], np.float64) / 65535
     assert frame.pixels.mean() == pytest.approx(theirs.mean(), abs=0.003)
     assert np.abs(frame.pixels.reshape(-1) - theirs).max() < 0.005
 
 
-def test_a_first_value_above_32767_stays_unsigned_where_no_pixel_may_be_negative(tmp_path, film):
+def test_a_first_value_above_32767_stays_unsigned_where_no_pixel_may_be_negative(tmp_path, image):
     """The descriptor says 40,000, in either VR; 16 unsigned bits reach it."""
-    pixels = film.astype(np.uint16) + 40_000
+    pixels = image.astype(np.uint16) + 40_000
     item = table([4096, 40_000 - 2**16, 12], scaled(12), descriptor_vr="SS")
     frame = frame_of(tmp_path, pixels, BitsStored=16, VOILUTSequence=[item])
-    np.testing.assert_allclose(frame.pixels, film / 4095, atol=1e-6)
+    np.testing.assert_allclose(frame.pixels, image / 4095, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -206,11 +206,11 @@ def test_a_first_value_above_32767_stays_unsigned_where_no_pixel_may_be_negative
 )
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_a_view_that_no_radiograph_has_gives_way_to_the_next_one(
-    tmp_path, film, window, expected, photometric
+    tmp_path, image, window, expected, photometric
 ):
     """Two views: the second one is shown, and the reader is told of both."""
     negative = photometric == "MONOCHROME1"
-    pixels = np.where(negative, 4095 - film, film).astype(np.uint16)
+    pixels = np.where(negative, 4095 - image, image).astype(np.uint16)
     center = 4095 - float(window[0]) if negative else float(window[0])
     tags = {"PhotometricInterpretation": photometric}
     frame = frame_of(
@@ -222,18 +222,18 @@ def test_a_view_that_no_radiograph_has_gives_way_to_the_next_one(
     )
     assert expected in frame.warnings[0]
     assert frame.warnings[1] == "Shown with the window 2."
-    np.testing.assert_allclose(frame.pixels, film / 4095, atol=1e-6)
+    np.testing.assert_allclose(frame.pixels, image / 4095, atol=1e-6)
 
 
-def test_a_film_without_a_window_that_would_be_dark_is_shown_by_its_percentiles(tmp_path, film):
+def test_an_image_without_a_window_that_would_be_dark_is_shown_by_its_percentiles(tmp_path, image):
     """12 bits of picture in 14 stored bits: a third of the brightness is noticed."""
-    frame = frame_of(tmp_path, film, BitsStored=14)
+    frame = frame_of(tmp_path, image, BitsStored=14)
     assert frame.warnings[-1].startswith("Gray levels were set from the 0.5 and 99.5 percentiles")
     assert np.percentile(frame.pixels, 98) > 0.9
 
 
-def test_every_real_film_keeps_the_view_that_it_has(shared_data):
-    """What is plausible was measured on real films: none of them is shown otherwise than it asks."""
+def test_every_real_image_keeps_the_view_that_it_has(shared_data):
+    """What is plausible was measured on real images: none of them is shown otherwise than it asks."""
     for path in sorted((shared_data / "cxr-dicom").glob("*.dcm")):
         frame = load_frame(path, PixelLimits(max_pixels=2**24, max_bytes=2**26))
         assert not [warning for warning in frame.warnings if "implausibly" in warning], path.name
@@ -252,11 +252,11 @@ def test_every_real_film_keeps_the_view_that_it_has(shared_data):
         ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": [1, 2]}, "PixelPaddingRangeLimit"),
     ],
 )
-def test_padding_that_cannot_be_meant_is_ignored_with_a_note(tmp_path, film, tags, expected):
+def test_padding_that_cannot_be_meant_is_ignored_with_a_note(tmp_path, image, tags, expected):
     """No image is unreadable, or blank, because of what only darkens its background."""
-    image = {"WindowCenter": "2048", "WindowWidth": "4096"}
-    reference = frame_of(tmp_path, film, **image)
-    frame = frame_of(tmp_path, film, **image, **tags)
+    window = {"WindowCenter": "2048", "WindowWidth": "4096"}
+    reference = frame_of(tmp_path, image, **window)
+    frame = frame_of(tmp_path, image, **window, **tags)
     np.testing.assert_array_equal(frame.pixels, reference.pixels)
     assert len(frame.warnings) == 1
     assert expected in frame.warnings[0]

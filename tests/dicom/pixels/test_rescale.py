@@ -18,7 +18,7 @@ WINDOW = {"WindowCenter": "2048", "WindowWidth": "4096"}
 
 
 @pytest.fixture
-def film(tmp_path):
+def image(tmp_path):
     """A function: attributes -> the file of a phantom with them; None removes one."""
 
     def make(**tags):
@@ -44,9 +44,9 @@ def film(tmp_path):
         (["1", "2"], "has several values"),
     ],
 )
-def test_a_rescale_that_is_no_number_ends_as_unreadable(film, keyword, value, message):
+def test_a_rescale_that_is_no_number_ends_as_unreadable(image, keyword, value, message):
     """Windows are made for the rescaled values: without the rescale they would show something else."""
-    path = film(**{"RescaleSlope": "1", "RescaleIntercept": "0", keyword: value})
+    path = image(**{"RescaleSlope": "1", "RescaleIntercept": "0", keyword: value})
     with pytest.raises(PixelError, match=message):
         load_frame(path, LIMITS)
     instance = describe(path)
@@ -56,10 +56,10 @@ def test_a_rescale_that_is_no_number_ends_as_unreadable(film, keyword, value, me
     assert message in selection.sentence
 
 
-def test_a_rescale_beyond_any_number_ends_as_unreadable(film):
+def test_a_rescale_beyond_any_number_ends_as_unreadable(image):
     """Each is finite, their result is not."""
     with pytest.raises(PixelError, match="give values that are not finite"):
-        load_frame(film(RescaleSlope="1e305", RescaleIntercept="0"), LIMITS)
+        load_frame(image(RescaleSlope="1e305", RescaleIntercept="0"), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_a_rescale_beyond_any_number_ends_as_unreadable(film):
         ("", "5", "Rescale Slope is absent; 1 was assumed."),
     ],
 )
-def test_a_rescale_that_cannot_be_meant_is_noted(film, slope, intercept, note):
+def test_a_rescale_that_cannot_be_meant_is_noted(image, slope, intercept, note):
     """The image is read without it, and the draft says so."""
-    frame = load_frame(film(RescaleSlope=slope, RescaleIntercept=intercept), LIMITS)
+    frame = load_frame(image(RescaleSlope=slope, RescaleIntercept=intercept), LIMITS)
     assert [each for each in frame.warnings if each.startswith(note)]
     assert np.isfinite(frame.pixels).all()
     assert np.ptp(frame.pixels) > 0.5
@@ -113,27 +113,27 @@ def test_a_plain_rescale_needs_no_note(slope, intercept):
         ),
     ],
 )
-def test_a_window_that_was_not_followed_is_noted(film, tags, note):
+def test_a_window_that_was_not_followed_is_noted(image, tags, note):
     """None of them is replaced without a word."""
-    frame = load_frame(film(**({"WindowCenter": None, "WindowWidth": None} | tags)), LIMITS)
+    frame = load_frame(image(**({"WindowCenter": None, "WindowWidth": None} | tags)), LIMITS)
     assert note in frame.warnings
 
 
 @pytest.mark.parametrize("function", ["", "LINEAR", "linear ", "SIGMOID", "LINEAR_EXACT"])
-def test_a_function_of_the_standard_is_followed_without_a_note(film, function):
+def test_a_function_of_the_standard_is_followed_without_a_note(image, function):
     """An empty one means LINEAR (PS3.3 C.11.2.1.2)."""
-    frame = load_frame(film(**WINDOW, VOILUTFunction=function), LIMITS)
+    frame = load_frame(image(**WINDOW, VOILUTFunction=function), LIMITS)
     assert not [each for each in frame.warnings if "VOI LUT Function" in each]
 
 
-def test_an_unknown_pixel_representation_ends_as_unreadable(film):
+def test_an_unknown_pixel_representation_ends_as_unreadable(image):
     """Whether the highest bit is a sign cannot be guessed."""
     with pytest.raises(PixelError, match="Pixel Representation of the image is 2, neither 0 nor 1"):
-        load_frame(film(PixelRepresentation=2), LIMITS)
+        load_frame(image(PixelRepresentation=2), LIMITS)
 
 
 @pytest.mark.parametrize("bits", [0, 7, 17])
-def test_an_impossible_bits_stored_ends_as_unreadable(film, bits):
+def test_an_impossible_bits_stored_ends_as_unreadable(image, bits):
     """No depth is assumed in its place."""
     with pytest.raises(PixelError, match=f"pixels of {bits} bits in 16"):
-        load_frame(film(BitsStored=bits), LIMITS)
+        load_frame(image(BitsStored=bits), LIMITS)

@@ -15,11 +15,11 @@ from dicom.results.outputs import Output, as_file, encode
 
 
 @pytest.fixture
-def report(film_header, make_draft, equipment):
+def report(image_header, make_draft, equipment):
     """A function that returns the SR of a draft with changes."""
 
     def build(header=None, completion="PARTIAL", **changes):
-        header = header or film_header()
+        header = header or image_header()
         return draft_report(make_draft(header, **changes), header, equipment, completion)
 
     return build
@@ -57,9 +57,11 @@ def test_first_sentence_says_that_it_is_an_unverified_ai_draft(report, content_i
         assert part in first
 
 
-def test_the_models_caveat_is_in_the_first_sentence(report, make_draft, film_header, content_items):
+def test_the_models_caveat_is_in_the_first_sentence(
+    report, make_draft, image_header, content_items
+):
     """A model whose text is meaningless says so in the first text."""
-    model = make_draft(film_header()).model
+    model = make_draft(image_header()).model
     caveat = "weights are random: the text is meaningless"
     changed = type(model)(
         name=model.name, version=model.version, weights_sha256="", decoding="", caveat=caveat
@@ -68,17 +70,17 @@ def test_the_models_caveat_is_in_the_first_sentence(report, make_draft, film_hea
     assert first.endswith("Weights are random: the text is meaningless.")
 
 
-def test_a_models_mark_is_in_the_series_description(report, make_draft, film_header):
+def test_a_models_mark_is_in_the_series_description(report, make_draft, image_header):
     """A demo model that knows only phantoms is recognised in a list of series."""
-    model = dataclasses.replace(make_draft(film_header()).model, mark="KNOWS ONLY PHANTOMS")
+    model = dataclasses.replace(make_draft(image_header()).model, mark="KNOWS ONLY PHANTOMS")
     described = report(model=model).SeriesDescription
     assert described.endswith("(rev 1) - KNOWS ONLY PHANTOMS")
     assert len(described) <= 64
     assert "KNOWS" not in report().SeriesDescription
 
 
-def test_only_positive_sentences_are_inferred_from_the_film(report, content_items):
-    """Sentences that say a positive finding refer to the film; negative ones do not."""
+def test_only_positive_sentences_are_inferred_from_the_image(report, content_items):
+    """Sentences that say a positive finding refer to the image; negative ones do not."""
     referring = {
         item.TextValue
         for item in content_items(report())
@@ -142,8 +144,8 @@ def test_impressions_are_numbered_and_end_with_the_warning(report, content_items
     ]
 
 
-def test_notes_and_films_not_read_are_said_before_the_findings(report, content_items):
-    """Notes for the reader and the reasons of unread films stand before the first finding."""
+def test_notes_and_images_not_read_are_said_before_the_findings(report, content_items):
+    """Notes for the reader and the reasons of unread images stand before the first finding."""
     sentences = texts(
         report(
             notes=("Text and scores disagree on edema",),
@@ -161,18 +163,18 @@ def test_notes_and_films_not_read_are_said_before_the_findings(report, content_i
     ("view", "expected"),
     [("PA", "posteroanterior (PA)"), ("AP", "anteroposterior (AP)"), ("", "does not state")],
 )
-def test_procedure_names_the_view_of_the_film(report, film_header, content_items, view, expected):
-    """The procedure description names PA or AP when the film does, and says so when not."""
-    sentences = texts(report(film_header(ViewPosition=view)), content_items)
+def test_procedure_names_the_view_of_the_image(report, image_header, content_items, view, expected):
+    """The procedure description names PA or AP when the image does, and says so when not."""
+    sentences = texts(report(image_header(ViewPosition=view)), content_items)
     assert expected in sentences[1]
 
 
-def test_indication_comes_from_the_order(report, film_header, content_items):
+def test_indication_comes_from_the_order(report, image_header, content_items):
     """The reason for the request is repeated, and the order referenced."""
     order = Dataset()
     order.RequestedProcedureID = "RP1"
     order.ReasonForTheRequestedProcedure = "Cough, fever"
-    document = report(film_header(RequestAttributesSequence=Sequence([order])))
+    document = report(image_header(RequestAttributesSequence=Sequence([order])))
     assert "Reason for the request: Cough, fever" in texts(document, content_items)
     request = document.ReferencedRequestSequence[0]
     assert (request.AccessionNumber, request.RequestedProcedureID) == ("ACC0001", "RP1")
@@ -208,9 +210,9 @@ def test_every_image_in_the_tree_is_in_the_evidence(report, content_items):
     assert study.StudyInstanceUID == document.StudyInstanceUID
 
 
-def test_a_new_revision_is_a_new_series_that_names_its_predecessor(report, film_header):
+def test_a_new_revision_is_a_new_series_that_names_its_predecessor(report, image_header):
     """Revision 2 has its own UIDs and series, and refers to revision 1 as the preliminary report."""
-    header = film_header()
+    header = image_header()
     first = report(header)
     before = Predecessor(
         sop_instance_uid=first.SOPInstanceUID,
@@ -240,10 +242,10 @@ def machine_in(monkeypatch):
     time.tzset()
 
 
-def test_times_are_in_the_films_time_zone_when_it_has_one(report, film_header, machine_in):
-    """The film's offset decides, wherever this machine stands."""
+def test_times_are_in_the_images_time_zone_when_it_has_one(report, image_header, machine_in):
+    """The image's offset decides, wherever this machine stands."""
     machine_in("America/New_York")
-    document = report(film_header(TimezoneOffsetFromUTC="+0100"))
+    document = report(image_header(TimezoneOffsetFromUTC="+0100"))
     assert (document.ContentTime, document.TimezoneOffsetFromUTC) == ("101530", "+0100")
     contribution = document.ContributingEquipmentSequence[0]
     assert contribution.ContributionDateTime == "20260304101530"
@@ -259,7 +261,7 @@ def test_times_are_in_the_films_time_zone_when_it_has_one(report, film_header, m
         (3, "UTC", "20260304091530"),
     ],
 )
-def test_times_are_local_ones_of_this_machine_when_the_film_has_no_zone(
+def test_times_are_local_ones_of_this_machine_when_the_image_has_no_zone(
     report, machine_in, month, zone, clock
 ):
     """A moment in UTC is written as the clock on the wall, summer time included; no offset is added."""
@@ -279,9 +281,9 @@ def test_a_time_without_a_zone_is_written_as_it_reads(report, machine_in):
     assert report(produced_at=naive).ContentTime == "091530"
 
 
-def test_times_west_of_utc_may_be_of_the_day_before(report, film_header, make_draft):
+def test_times_west_of_utc_may_be_of_the_day_before(report, image_header, make_draft):
     """The date follows the time zone too."""
-    header = film_header(TimezoneOffsetFromUTC="-0930")
+    header = image_header(TimezoneOffsetFromUTC="-0930")
     moment = make_draft(header).produced_at.astimezone(timezone(timedelta(hours=2)))
     document = report(header, produced_at=moment)
     assert (document.ContentDate, document.ContentTime) == ("20260303", "234530")

@@ -15,11 +15,11 @@ ATELECTASIS = Finding(observation=Observation.ATELECTASIS, presence=Presence.PRE
 
 
 @pytest.fixture
-def findings(film_header, make_draft, equipment):
+def findings(image_header, make_draft, equipment):
     """A function that returns the SR of a draft with changes."""
 
     def build(header=None, **changes):
-        header = header or film_header()
+        header = header or image_header()
         return findings_report(make_draft(header, **changes), header, equipment)
 
     return build
@@ -64,8 +64,8 @@ def test_located_findings_become_groups_with_a_region_each(findings, content_ite
     assert presence.ConceptCodeSequence[0].CodeMeaning == "Undetermined"
 
 
-def test_every_group_has_one_region_selected_from_the_film(findings, content_items):
-    """A group without coordinates crashes OHIF; each has a POLYLINE on the film."""
+def test_every_group_has_one_region_selected_from_the_image(findings, content_items):
+    """A group without coordinates crashes OHIF; each has a POLYLINE on the image."""
     document = findings()
     for group in groups(document, content_items):
         (region,) = [item for item in content_items(group) if item.ValueType == "SCOORD"]
@@ -77,7 +77,7 @@ def test_every_group_has_one_region_selected_from_the_film(findings, content_ite
 
 @pytest.mark.parametrize("found", [(), (ATELECTASIS,)])
 def test_without_a_located_finding_the_analysed_region_is_the_group(findings, content_items, found):
-    """There is always one group: when nothing is located it outlines the whole film."""
+    """There is always one group: when nothing is located it outlines the whole image."""
     (group,) = groups(findings(findings=found), content_items)
     (finding,) = named(content_items(group), "121071")
     assert finding.ConceptCodeSequence[0].CodeMeaning == "Selected region"
@@ -134,7 +134,7 @@ def test_algorithm_is_identified_with_weights_and_caveat(findings, content_items
 
 
 def test_regions_are_closed_and_held_inside_the_matrix(findings, content_items):
-    """An open polygon that leaves the film is closed and moved to its border."""
+    """An open polygon that leaves the image is closed and moved to its border."""
     region = Region(points=((-3.0, 10.0), (241.5, 10.0), (100.0, 400.0)))
     found = Finding(observation=Observation.EDEMA, presence=Presence.PRESENT, region=region)
     (group,) = groups(findings(findings=(found,)), content_items)
@@ -142,8 +142,8 @@ def test_regions_are_closed_and_held_inside_the_matrix(findings, content_items):
     assert points == [(0, 10), (240, 10), (100, 300), (0, 10)]
 
 
-def test_a_region_outside_the_film_counts_as_none(findings, content_items):
-    """A finding whose region has no area on the film is an evaluation, not a group."""
+def test_a_region_outside_the_image_counts_as_none(findings, content_items):
+    """A finding whose region has no area on the image is an evaluation, not a group."""
     region = Region(points=((-9, -9), (-1, -9), (-1, -1), (-9, -1), (-9, -9)))
     found = Finding(observation=Observation.EDEMA, presence=Presence.PRESENT, region=region)
     document = findings(findings=(found,))
@@ -170,7 +170,7 @@ def test_highdicom_reads_back_what_went_in(findings):
         "Wetread 2 consolidation",
     ]
     boxes = [group.roi.value.tolist() for group in read]
-    # The film has 300 rows and 240 columns; corners are (column, row), closed.
+    # The image has 300 rows and 240 columns; corners are (column, row), closed.
     assert boxes == [
         [[72, 150], [168, 150], [168, 240], [72, 240], [72, 150]],
         [[144, 180], [216, 180], [216, 240], [144, 240], [144, 180]],

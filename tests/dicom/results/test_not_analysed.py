@@ -18,8 +18,8 @@ from dicom.results.outputs import encode
 from dicom.validation.result_object import faults
 
 
-def film(number, reason="it is a lateral view"):
-    """Return one film that was not read."""
+def image(number, reason="it is a lateral view"):
+    """Return one image that was not read."""
     return UnreadImage(
         sop_instance_uid=f"2.25.7{number}",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
@@ -28,15 +28,15 @@ def film(number, reason="it is a lateral view"):
     )
 
 
-TWO_FILMS = (film(1), film(2, "The patient is a child"))
+TWO_IMAGES = (image(1), image(2, "The patient is a child"))
 
 
-def unread(header, *, images=TWO_FILMS, **changes):
+def unread(header, *, images=TWO_IMAGES, **changes):
     """Return a study that was not read."""
     values = {
         "study_instance_uid": str(header.StudyInstanceUID),
         "images": tuple(images),
-        "reason": "No film of the study is a frontal chest radiograph",
+        "reason": "No image of the study is a frontal chest radiograph",
         "revision": 1,
         "produced_at": datetime(2026, 3, 4, 9, 15, 30, tzinfo=UTC),
     }
@@ -44,11 +44,11 @@ def unread(header, *, images=TWO_FILMS, **changes):
 
 
 @pytest.fixture
-def notice(film_header, equipment):
+def notice(image_header, equipment):
     """A function that returns the SR of a study that was not read."""
 
     def make(header=None, **changes):
-        header = header or film_header()
+        header = header or image_header()
         return not_analysed_report(unread(header, **changes), header, equipment)
 
     return make
@@ -70,10 +70,10 @@ def test_the_first_words_say_that_there_is_no_result(notice, content_items):
     assert study.startswith("Study of 2026-03-04, accession number ACC0001, Study Instance UID ")
 
 
-def test_study_and_each_film_have_their_reason(notice, content_items):
-    """One sentence for the study, one for each film, each ending as a sentence does."""
+def test_study_and_each_image_have_their_reason(notice, content_items):
+    """One sentence for the study, one for each image, each ending as a sentence does."""
     assert sentences(notice(), content_items)[2:5] == [
-        "Why the study was not analyzed: No film of the study is a frontal chest radiograph.",
+        "Why the study was not analyzed: No image of the study is a frontal chest radiograph.",
         "Image 1 of 2 was not read: It is a lateral view.",
         "Image 2 of 2 was not read: The patient is a child.",
     ]
@@ -91,8 +91,8 @@ def test_it_cannot_be_taken_for_a_normal_report(notice, content_items):
     assert coded == {"363679005", "en-US", "121007"}
 
 
-def test_each_film_is_in_the_evidence_under_its_series(notice):
-    """Films of two series are listed once each."""
+def test_each_image_is_in_the_evidence_under_its_series(notice):
+    """Images of two series are listed once each."""
     study = notice().CurrentRequestedProcedureEvidenceSequence[0]
     listed = {
         (series.SeriesInstanceUID, reference.ReferencedSOPInstanceUID)
@@ -104,8 +104,8 @@ def test_each_film_is_in_the_evidence_under_its_series(notice):
 
 
 def test_a_study_of_hundreds_of_images_stays_short(notice, content_items):
-    """Forty films are named, the rest counted."""
-    texts = sentences(notice(images=[film(n) for n in range(300)]), content_items)
+    """Forty images are named, the rest counted."""
+    texts = sentences(notice(images=[image(n) for n in range(300)]), content_items)
     assert len(texts) == 2 + 1 + 40 + 1 + 1
     assert "260 more images of the study were not read either." in texts
 
@@ -118,9 +118,9 @@ def test_it_is_unverified_and_a_series_of_its_own(notice):
     assert document.SeriesNumber == 9603
 
 
-def test_the_same_study_gives_the_same_bytes_and_another_reason_other_uids(film_header, equipment):
-    """Equal arguments, equal files; another reason, film or revision is another object."""
-    header = film_header()
+def test_the_same_study_gives_the_same_bytes_and_another_reason_other_uids(image_header, equipment):
+    """Equal arguments, equal files; another reason, image or revision is another object."""
+    header = image_header()
 
     def built(**changes):
         return build_not_analysed(unread(header, **changes), header, equipment, page=True)
@@ -129,14 +129,14 @@ def test_the_same_study_gives_the_same_bytes_and_another_reason_other_uids(film_
         return [hashlib.sha256(encode(output)).hexdigest() for output in outputs]
 
     assert digest(built()) == digest(built())
-    others = [built(), built(reason="Too dark"), built(images=(film(1),)), built(revision=2)]
+    others = [built(), built(reason="Too dark"), built(images=(image(1),)), built(revision=2)]
     assert len({outputs[0].dataset.SOPInstanceUID for outputs in others}) == 4
     assert len({outputs[1].dataset.SOPInstanceUID for outputs in others}) == 4
 
 
-def test_the_page_is_made_by_option_only(film_header, equipment):
+def test_the_page_is_made_by_option_only(image_header, equipment):
     """Without the option there is the document alone."""
-    header = film_header()
+    header = image_header()
     only = build_not_analysed(unread(header), header, equipment)
     assert [output.kind for output in only] == ["not-analysed"]
     _, page = build_not_analysed(unread(header), header, equipment, page=True)
@@ -146,12 +146,12 @@ def test_the_page_is_made_by_option_only(film_header, equipment):
     assert page.dataset.Modality == "OT"
 
 
-def test_a_film_of_another_study_or_an_unwritable_patient_is_refused(film_header, equipment):
+def test_an_image_of_another_study_or_an_unwritable_patient_is_refused(image_header, equipment):
     """A notice is never filed under another study or patient."""
-    header = film_header()
+    header = image_header()
     with pytest.raises(DatasetMismatch):
         build_not_analysed(unread(header, study_instance_uid="2.25.5"), header, equipment)
-    header = film_header(PatientID="P" * 65)
+    header = image_header(PatientID="P" * 65)
     with pytest.raises(InvalidDataset):
         build_not_analysed(unread(header), header, equipment)
 
@@ -167,11 +167,11 @@ ODD = [
 @pytest.mark.validators
 @pytest.mark.dcmtk
 @pytest.mark.parametrize("attributes", ODD, ids=["plain", "umlauts", "japanese", "bare"])
-@pytest.mark.parametrize("films", [(), TWO_FILMS], ids=["no films", "two films"])
-def test_validators_find_no_error(attributes, films, film_header, equipment, tmp_path, program):
+@pytest.mark.parametrize("images", [(), TWO_IMAGES], ids=["no images", "two images"])
+def test_validators_find_no_error(attributes, images, image_header, equipment, tmp_path, program):
     """Dciodvfy, dsrdump and our own gate have nothing to say."""
-    header = film_header(**attributes)
-    study = unread(header, images=films)
+    header = image_header(**attributes)
+    study = unread(header, images=images)
     for output in build_not_analysed(study, header, equipment, page=True):
         path = tmp_path / f"{output.kind}.dcm"
         path.write_bytes(encode(output))

@@ -21,11 +21,11 @@ UMLAUTS = {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Müller^Jörg"}
 
 
 @pytest.fixture
-def made(film_header, make_draft, equipment, shown_pixels):
-    """A function that returns the outputs of a film by kind."""
+def made(image_header, make_draft, equipment, shown_pixels):
+    """A function that returns the outputs of an image by kind."""
 
     def make(options=None, header=None, **changes):
-        header = header or film_header()
+        header = header or image_header()
         draft = make_draft(header, **changes)
         outputs = build(draft, header, shown_pixels(), equipment, options=options)
         return {output.kind: output for output in outputs}
@@ -65,7 +65,7 @@ def test_the_3d_document_is_the_same_tree_in_another_class(made, content_items):
 
 
 def test_the_presentation_state_draws_what_the_findings_say(made, content_items):
-    """Each region of the findings SR is an outline on the film, with its name and doubt."""
+    """Each region of the findings SR is an outline on the image, with its name and doubt."""
     outputs = made(EVERYTHING)
     state = outputs["presentation-state"].dataset
     drawn = [item.GraphicObjectSequence[0].GraphicData for item in state.GraphicAnnotationSequence]
@@ -84,9 +84,9 @@ def test_the_presentation_state_draws_what_the_findings_say(made, content_items)
     ]
 
 
-def test_the_presentation_state_leaves_the_films_tones(made, film_header):
-    """Window and polarity are the film's own; a film without a window gets none."""
-    negative = film_header(
+def test_the_presentation_state_leaves_the_images_tones(made, image_header):
+    """Window and polarity are the image's own; an image without a window gets none."""
+    negative = image_header(
         PhotometricInterpretation="MONOCHROME1", WindowCenter=[2048, 1000], WindowWidth=[4096, 900]
     )
     state = made(EVERYTHING, negative)["presentation-state"].dataset
@@ -96,7 +96,7 @@ def test_the_presentation_state_leaves_the_films_tones(made, film_header):
         2048,
         4096,
     )
-    padded = film_header(PhotometricInterpretation="MONOCHROME1\0\x10")
+    padded = image_header(PhotometricInterpretation="MONOCHROME1\0\x10")
     assert made(EVERYTHING, padded)["presentation-state"].dataset.PresentationLUTShape == "INVERSE"
     state = made(EVERYTHING)["presentation-state"].dataset
     assert state.PresentationLUTShape == "IDENTITY"
@@ -111,17 +111,17 @@ def test_the_presentation_state_leaves_the_films_tones(made, film_header):
         {"WindowCenter": "nan", "WindowWidth": "4096"},
     ],
 )
-def test_the_presentation_state_repeats_nothing_that_was_ignored(made, film_header, tags):
+def test_the_presentation_state_repeats_nothing_that_was_ignored(made, image_header, tags):
     """A viewer that applied it would show an empty image."""
-    state = made(EVERYTHING, film_header(**tags))["presentation-state"].dataset
+    state = made(EVERYTHING, image_header(**tags))["presentation-state"].dataset
     assert "SoftcopyVOILUTSequence" not in state
     assert "RescaleSlope" not in state
 
 
 @pytest.mark.parametrize("width", ["0", "-2", "4096\\0"])
-def test_a_window_that_shows_nothing_is_left_out(made, film_header, width):
+def test_a_window_that_shows_nothing_is_left_out(made, image_header, width):
     """A width of zero or less is against PS3.3 C.11.2.1.2; the state is made without a window."""
-    header = film_header(WindowCenter="2048", WindowWidth=width.split("\\"))
+    header = image_header(WindowCenter="2048", WindowWidth=width.split("\\"))
     state = made(EVERYTHING, header)["presentation-state"].dataset
     assert ("SoftcopyVOILUTSequence" in state) == width.startswith("4096")
 
@@ -146,9 +146,9 @@ def test_options_give_the_same_bytes_each_time(made):
     assert digests[0] == digests[1]
 
 
-def test_the_sidecar_names_objects_and_codes_and_no_patient(made, film_header, make_draft):
+def test_the_sidecar_names_objects_and_codes_and_no_patient(made, image_header, make_draft):
     """The JSON has the warning, the codes and every object; nothing of the patient."""
-    header = film_header()
+    header = image_header()
     outputs = made(EVERYTHING, header)
     content = sidecar(make_draft(header), outputs.values())
     read = json.loads(content)
@@ -181,9 +181,9 @@ def test_the_sidecar_names_objects_and_codes_and_no_patient(made, film_header, m
 @pytest.mark.parametrize("located", [True, False])
 @pytest.mark.validators
 @pytest.mark.dcmtk
-def test_validators_find_no_error(attributes, located, made, film_header, tmp_path, program):
+def test_validators_find_no_error(attributes, located, made, image_header, tmp_path, program):
     """Dciodvfy and our own gate have nothing to say of any optional object."""
-    header = film_header(**attributes)
+    header = image_header(**attributes)
     changes = {} if located else {"findings": ()}
     for output in made(EVERYTHING, header, **changes).values():
         path = tmp_path / f"{output.kind}.dcm"
@@ -205,9 +205,9 @@ def test_validators_find_no_error(attributes, located, made, film_header, tmp_pa
     assert not [line for line in odd if "ISO_IR 192" not in line]
 
 
-def test_the_gate_knows_what_is_wrong_with_optional_objects(made, film_header):
-    """Outlines beyond the film, a missing layer, a PDF that is none."""
-    header = film_header()
+def test_the_gate_knows_what_is_wrong_with_optional_objects(made, image_header):
+    """Outlines beyond the image, a missing layer, a PDF that is none."""
+    header = image_header()
     outputs = made(EVERYTHING, header)
     state = outputs["presentation-state"].dataset
     state.GraphicAnnotationSequence[0].GraphicObjectSequence[0].GraphicData = [0, 0, 999, 10]
@@ -219,9 +219,9 @@ def test_the_gate_knows_what_is_wrong_with_optional_objects(made, film_header):
     assert {fault.rule for fault in faults(document, header)} == {"document", "flags"}
 
 
-def test_an_archive_takes_every_optional_object(made, film_header, orthanc):
+def test_an_archive_takes_every_optional_object(made, image_header, orthanc):
     """Orthanc files all of them under one study and gives back the same bytes."""
-    outputs = made(EVERYTHING, film_header(StudyInstanceUID="2.25.4712"))
+    outputs = made(EVERYTHING, image_header(StudyInstanceUID="2.25.4712"))
     studies = set()
     for output in outputs.values():
         data = encode(output)

@@ -129,9 +129,9 @@ def assert_valid(paths, program):
 @pytest.mark.validators
 @pytest.mark.dcmtk
 @pytest.mark.parametrize("case", HEADERS)
-def test_results_of_odd_headers_are_valid(case, film_header, results, tmp_path, program):
+def test_results_of_odd_headers_are_valid(case, image_header, results, tmp_path, program):
     """Umlauts, Japanese names, long values and missing attributes give valid results."""
-    header = film_header(**HEADERS[case])
+    header = image_header(**HEADERS[case])
     notes = ("Gewicht ≥ 100 kg, Δ unklar",)
     outputs = results(header, notes=notes, model=LONG_MODEL)
     assert_valid(written(outputs, tmp_path), program)
@@ -139,9 +139,9 @@ def test_results_of_odd_headers_are_valid(case, film_header, results, tmp_path, 
 
 @pytest.mark.validators
 @pytest.mark.parametrize("case", ["plain", "umlauts", "japanese", "bare", "empty strings"])
-def test_film_and_results_are_one_study(case, film_header, results, tmp_path, program):
-    """Dcentvfy finds film, first and second revision agree on patient, study and series."""
-    header = film_header(**HEADERS[case])
+def test_image_and_results_are_one_study(case, image_header, results, tmp_path, program):
+    """Dcentvfy finds image, first and second revision agree on patient, study and series."""
+    header = image_header(**HEADERS[case])
     first = results(header)
     before = first[0].dataset
     second = results(
@@ -153,12 +153,12 @@ def test_film_and_results_are_one_study(case, film_header, results, tmp_path, pr
             series_instance_uid=before.SeriesInstanceUID,
         ),
     )
-    film = tmp_path / "film.dcm"
+    image = tmp_path / "image.dcm"
     # dcentvfy compares bytes: in another character set the same name counts as another.
     header.SpecificCharacterSet = "ISO_IR 192"
     saved = as_file(header)
-    dcmwrite(film, saved, enforce_file_format=True)
-    paths = [film, *written(first, tmp_path), *written(second, tmp_path)]
+    dcmwrite(image, saved, enforce_file_format=True)
+    paths = [image, *written(first, tmp_path), *written(second, tmp_path)]
     assert len(set(paths)) == 9
     lines = complaints([program("dcentvfy"), *paths])
     assert not [line for line in lines if "Error" in line]
@@ -168,10 +168,10 @@ def test_film_and_results_are_one_study(case, film_header, results, tmp_path, pr
 @pytest.mark.dcmtk
 @pytest.mark.parametrize("number", [0, 1, 6])
 def test_results_are_valid_for_any_number_of_findings(
-    number, film_header, make_draft, results, tmp_path, program
+    number, image_header, make_draft, results, tmp_path, program
 ):
     """No finding, one and six: all valid, with or without regions."""
-    header = film_header(Modality="CR", SOPClassUID="1.2.840.10008.5.1.4.1.1.1")
+    header = image_header(Modality="CR", SOPClassUID="1.2.840.10008.5.1.4.1.1.1")
     region = make_draft(header).findings[0].region
     found = tuple(
         Finding(observation=o, presence=Presence.PRESENT, score=0.5, region=region)
@@ -180,9 +180,9 @@ def test_results_are_valid_for_any_number_of_findings(
     assert_valid(written(results(header, findings=found), tmp_path), program)
 
 
-def test_the_same_draft_gives_the_same_bytes(film_header, results):
+def test_the_same_draft_gives_the_same_bytes(image_header, results):
     """Building twice, at different times, gives identical files."""
-    header = film_header()
+    header = image_header()
     first = [hashlib.sha256(encode(output)).hexdigest() for output in results(header)]
     time.sleep(1.1)
     second = [hashlib.sha256(encode(output)).hexdigest() for output in results(header)]
@@ -192,10 +192,10 @@ def test_the_same_draft_gives_the_same_bytes(film_header, results):
 
 @pytest.mark.parametrize("changed", ["model", "revision", "device"])
 def test_another_model_revision_or_installation_has_its_own_uids(
-    changed, film_header, make_draft, results, equipment
+    changed, image_header, make_draft, results, equipment
 ):
     """Nothing that is told apart shares a SOP Instance UID or a series."""
-    header = film_header()
+    header = image_header()
     draft = make_draft(header)
     pixels = np.zeros((300, 240), np.float32)
     other = {
@@ -209,9 +209,9 @@ def test_another_model_revision_or_installation_has_its_own_uids(
     assert equipment.device_uid != "2.25.7"
 
 
-def test_files_are_explicit_little_endian_of_our_implementation(film_header, results):
+def test_files_are_explicit_little_endian_of_our_implementation(image_header, results):
     """Each file has preamble, file meta group with our implementation, and the kind's class."""
-    for output in results(film_header()):
+    for output in results(image_header()):
         data = encode(output)
         assert data[128:132] == b"DICM"
         read = dcmread(BytesIO(data))
@@ -221,9 +221,9 @@ def test_files_are_explicit_little_endian_of_our_implementation(film_header, res
         assert read.SpecificCharacterSet == "ISO_IR 192"
 
 
-def test_names_survive_from_the_films_character_set_to_ours(film_header, results):
-    """The Japanese name read back from each result equals the film's, all three groups."""
-    header = film_header(**HEADERS["japanese"])
+def test_names_survive_from_the_images_character_set_to_ours(image_header, results):
+    """The Japanese name read back from each result equals the image's, all three groups."""
+    header = image_header(**HEADERS["japanese"])
     for output in results(header):
         read = dcmread(BytesIO(encode(output)))
         assert str(read.PatientName) == "Yamada^Tarou=山田^太郎=やまだ^たろう"
@@ -234,56 +234,56 @@ def test_names_survive_from_the_films_character_set_to_ours(film_header, results
     [("VerificationFlag", "VERIFIED"), ("PreliminaryFlag", "FINAL"), ("PreliminaryFlag", "DRAFT")],
 )
 @pytest.mark.parametrize("kind", [0, 1])
-def test_nothing_verified_or_final_gets_out(kind, keyword, value, film_header, results):
+def test_nothing_verified_or_final_gets_out(kind, keyword, value, image_header, results):
     """Whatever sets the flag, the exit refuses the document."""
-    output = results(film_header())[kind]
+    output = results(image_header())[kind]
     setattr(output.dataset, keyword, value)
     with pytest.raises(InvalidOutput, match=keyword):
         encode(output)
 
 
-def test_no_verifier_and_no_missing_flag_gets_out(film_header, results):
+def test_no_verifier_and_no_missing_flag_gets_out(image_header, results):
     """A verifying observer, or a document that says nothing of its state, is refused."""
-    output, *_ = results(film_header())
+    output, *_ = results(image_header())
     output.dataset.VerifyingObserverSequence = [Dataset()]
     with pytest.raises(InvalidOutput, match="verifying observer"):
         encode(output)
-    output, *_ = results(film_header())
+    output, *_ = results(image_header())
     del output.dataset.VerificationFlag
     with pytest.raises(InvalidOutput, match="preliminary"):
         encode(output)
 
 
-def test_no_result_is_ever_verified(film_header, results):
+def test_no_result_is_ever_verified(image_header, results):
     """The word VERIFIED appears as a flag's value in none of the files."""
-    for output in results(film_header(), OutputOptions(completion="COMPLETE")):
+    for output in results(image_header(), OutputOptions(completion="COMPLETE")):
         for element in output.dataset.iterall():
             assert element.value not in ("VERIFIED", "FINAL")
 
 
-def test_a_draft_about_another_film_or_study_is_refused(film_header, make_draft, equipment):
-    """Results are never filed under the patient of another film."""
+def test_a_draft_about_another_image_or_study_is_refused(image_header, make_draft, equipment):
+    """Results are never filed under the patient of another image."""
     pixels = np.zeros((300, 240), np.float32)
-    header = film_header()
+    header = image_header()
     draft = make_draft(header)
     for other in (
-        film_header(StudyInstanceUID="1.2.3", SOPInstanceUID=header.SOPInstanceUID),
-        film_header(SOPInstanceUID="1.2.3", StudyInstanceUID=header.StudyInstanceUID),
+        image_header(StudyInstanceUID="1.2.3", SOPInstanceUID=header.SOPInstanceUID),
+        image_header(SOPInstanceUID="1.2.3", StudyInstanceUID=header.StudyInstanceUID),
     ):
         with pytest.raises(DatasetMismatch):
             build(draft, other, pixels, equipment)
 
 
-def test_pixels_of_another_size_are_refused(film_header, make_draft, equipment):
-    """Regions would lie elsewhere on a film of another size."""
-    header = film_header()
+def test_pixels_of_another_size_are_refused(image_header, make_draft, equipment):
+    """Regions would lie elsewhere on an image of another size."""
+    header = image_header()
     with pytest.raises(PixelError, match="240, 300"):
         build(make_draft(header), header, np.zeros((240, 300), np.float32), equipment)
 
 
-def test_a_film_without_study_uid_is_refused(film_header, make_draft, equipment):
+def test_an_image_without_study_uid_is_refused(image_header, make_draft, equipment):
     """The error names what is missing."""
-    header = film_header()
+    header = image_header()
     draft = make_draft(header)
     del header.StudyInstanceUID
     with pytest.raises(MissingAttribute, match="Study Instance UID"):
@@ -292,14 +292,14 @@ def test_a_film_without_study_uid_is_refused(film_header, make_draft, equipment)
 
 @pytest.mark.parametrize("edge", [0, 511, 4097])
 def test_unreadable_sizes_are_refused(edge):
-    """The annotated film is neither too small for its words nor too large for a viewer."""
+    """The annotated image is neither too small for its words nor too large for a viewer."""
     with pytest.raises(ValueError, match="overlay_edge"):
         OutputOptions(overlay_edge=edge)
 
 
-def test_kinds_come_in_their_order(film_header, results):
+def test_kinds_come_in_their_order(image_header, results):
     """Draft report, findings, overlay, report page; three series."""
-    outputs = results(film_header())
+    outputs = results(image_header())
     assert [output.kind for output in outputs] == [
         "draft-report",
         "findings",
@@ -310,10 +310,10 @@ def test_kinds_come_in_their_order(film_header, results):
     assert isinstance(outputs[0], Output)
 
 
-def test_pydicom_reads_back_exactly_what_went_in(film_header, results):
+def test_pydicom_reads_back_exactly_what_went_in(image_header, results):
     """Every element of each object is the same after writing and reading, at any depth."""
     options = OutputOptions(comprehensive_3d=True, extras=("presentation-state", "report-pdf"))
-    header = film_header(**HEADERS["umlauts"])
+    header = image_header(**HEADERS["umlauts"])
     for output in (*results(header), *results(header, options)):
         read = dcmread(BytesIO(encode(output)))
         assert read.to_json_dict() == output.dataset.to_json_dict(), output.kind
@@ -330,16 +330,16 @@ def retrieved(orthanc, dataset):
     return body[: body.rindex(b"\r\n--")]
 
 
-def test_orthanc_keeps_film_and_results_as_one_study_and_returns_their_bytes(
-    film_header, results, shown_pixels, orthanc
+def test_orthanc_keeps_image_and_results_as_one_study_and_returns_their_bytes(
+    image_header, results, shown_pixels, orthanc
 ):
-    """A real archive files the results under the film's patient and study, byte for byte."""
-    header = film_header(**HEADERS["umlauts"], StudyInstanceUID="2.25.4711")
-    film = as_file(header)
-    film.PixelData = shown_pixels().astype(np.uint8).tobytes()
-    film["PixelData"].VR = "OB"
+    """A real archive files the results under the image's patient and study, byte for byte."""
+    header = image_header(**HEADERS["umlauts"], StudyInstanceUID="2.25.4711")
+    image = as_file(header)
+    image.PixelData = shown_pixels().astype(np.uint8).tobytes()
+    image["PixelData"].VR = "OB"
     buffer = BytesIO()
-    dcmwrite(buffer, film, enforce_file_format=True)
+    dcmwrite(buffer, image, enforce_file_format=True)
     files = [buffer.getvalue(), *(encode(output) for output in results(header))]
     stored = [
         httpx.post(f"{orthanc.url}/instances", content=data).raise_for_status().json()

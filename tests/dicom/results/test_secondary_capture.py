@@ -25,11 +25,11 @@ def frame(dataset):
 
 
 @pytest.fixture
-def film(film_header, make_draft, equipment, shown_pixels):
+def annotated(image_header, make_draft, equipment, shown_pixels):
     """A function that returns the overlay of a draft with changes."""
 
     def build(header=None, long_edge=1280, **changes):
-        header = header or film_header()
+        header = header or image_header()
         pixels = shown_pixels(header.Rows, header.Columns)
         return overlay(
             make_draft(header, **changes), header, pixels, equipment, long_edge=long_edge
@@ -39,19 +39,19 @@ def film(film_header, make_draft, equipment, shown_pixels):
 
 
 @pytest.fixture
-def page(film_header, make_draft, equipment):
+def page(image_header, make_draft, equipment):
     """A function that returns the report page of a draft with changes."""
 
     def build(header=None, **changes):
-        header = header or film_header()
+        header = header or image_header()
         return report_page(make_draft(header, **changes), header, equipment)
 
     return build
 
 
-def test_overlay_attributes_keep_it_from_being_taken_for_a_film(film):
+def test_overlay_attributes_keep_it_from_being_taken_for_an_image(annotated):
     """Modality OT, derived, secondary, AI, no spacing and no window: nobody hangs or measures it."""
-    dataset = film()
+    dataset = annotated()
     assert dataset.Modality == "OT"
     assert dataset.ConversionType == "WSD"
     assert list(dataset.ImageType) == ["DERIVED", "SECONDARY", "", "AI"]
@@ -60,29 +60,29 @@ def test_overlay_attributes_keep_it_from_being_taken_for_a_film(film):
     assert not {"PixelSpacing", "WindowCenter", "VOILUTFunction"} & set(dataset.dir())
 
 
-def test_overlay_says_of_burned_in_text_what_the_film_says(film, film_header):
-    """YES and NO are taken from the film; where it is silent, so is the overlay."""
-    assert film(film_header(BurnedInAnnotation="NO")).BurnedInAnnotation == "NO"
-    assert film(film_header(BurnedInAnnotation="YES")).BurnedInAnnotation == "YES"
-    assert "BurnedInAnnotation" not in film()
+def test_overlay_says_of_burned_in_text_what_the_image_says(annotated, image_header):
+    """YES and NO are taken from the image; where it is silent, so is the overlay."""
+    assert annotated(image_header(BurnedInAnnotation="NO")).BurnedInAnnotation == "NO"
+    assert annotated(image_header(BurnedInAnnotation="YES")).BurnedInAnnotation == "YES"
+    assert "BurnedInAnnotation" not in annotated()
 
 
-def test_overlay_keeps_orientation_and_loss_of_the_film(film, film_header):
-    """Patient Orientation is the film's; what was once compressed with loss stays marked so."""
-    dataset = film(film_header(LossyImageCompression="01"))
+def test_overlay_keeps_orientation_and_loss_of_the_image(annotated, image_header):
+    """Patient Orientation is the image's; what was once compressed with loss stays marked so."""
+    dataset = annotated(image_header(LossyImageCompression="01"))
     assert list(dataset.PatientOrientation) == ["L", "F"]
     assert dataset.LossyImageCompression == "01"
-    assert film().LossyImageCompression == "00"
+    assert annotated().LossyImageCompression == "00"
 
 
-def test_an_invalid_orientation_is_left_empty(film, film_header):
+def test_an_invalid_orientation_is_left_empty(annotated, image_header):
     """A Patient Orientation that is none is not repeated."""
-    assert not film(film_header(PatientOrientation=["left", "?"])).PatientOrientation
+    assert not annotated(image_header(PatientOrientation=["left", "?"])).PatientOrientation
 
 
-def test_banner_is_burned_in_and_legible_in_a_thumbnail(film):
+def test_banner_is_burned_in_and_legible_in_a_thumbnail(annotated):
     """The amber words fill the top of the image, and still stand out at a width of 200 pixels."""
-    pixels = frame(film())
+    pixels = frame(annotated())
     amber = np.abs(pixels[:160].astype(int) - AMBER).sum(axis=2) < 30
     assert 0.2 < amber.mean() < 0.6
     columns = np.flatnonzero(amber.any(axis=0))
@@ -94,13 +94,13 @@ def test_banner_is_burned_in_and_legible_in_a_thumbnail(film):
     assert strip.max() - strip.min() > 120
 
 
-def test_film_on_the_overlay_has_its_aspect_and_its_pixels(film, film_header):
-    """The film is scaled alike in both directions, dark side left and bright side right."""
-    header = film_header(Rows=420, Columns=200)
+def test_image_on_the_overlay_has_its_aspect_and_its_pixels(annotated, image_header):
+    """The image is scaled alike in both directions, dark side left and bright side right."""
+    header = image_header(Rows=420, Columns=200)
     layout = Layout.of(420, 200, 1280)
     left, top, width, height = layout.image
     assert height / width == pytest.approx(420 / 200, rel=0.003)
-    pixels = frame(film(header, findings=()))[top : top + height, left : left + width]
+    pixels = frame(annotated(header, findings=()))[top : top + height, left : left + width]
     grey = pixels[..., 0].astype(int)
     assert (pixels[..., 0] == pixels[..., 1]).all()
     assert grey[:, 0].max() < 4
@@ -111,7 +111,7 @@ def test_film_on_the_overlay_has_its_aspect_and_its_pixels(film, film_header):
 @pytest.mark.parametrize("size", [(300, 240), (200, 900), (900, 200), (64, 64), (2128, 2000)])
 @pytest.mark.parametrize("long_edge", [512, 1024, 1280, 2048])
 def test_overlay_has_the_configured_width_and_holds_everything(size, long_edge):
-    """Whatever the film's shape, the canvas is `long_edge` wide, no higher, and holds the film."""
+    """Whatever the image's shape, the canvas is `long_edge` wide, no higher, and holds the image."""
     layout = Layout.of(*size, long_edge)
     left, top, width, height = layout.image
     assert layout.width == long_edge
@@ -123,10 +123,12 @@ def test_overlay_has_the_configured_width_and_holds_everything(size, long_edge):
 
 
 @pytest.mark.parametrize("size", [(300, 240), (240, 300), (1000, 500)])
-def test_a_region_lies_on_the_same_anatomy_as_on_the_film(film_header, make_draft, equipment, size):
-    """The outline is drawn where the film's own pixels are, to within the stroke's width."""
+def test_a_region_lies_on_the_same_anatomy_as_on_the_image(
+    image_header, make_draft, equipment, size
+):
+    """The outline is drawn where the image's own pixels are, to within the stroke's width."""
     rows, columns = size
-    header = film_header(Rows=rows, Columns=columns)
+    header = image_header(Rows=rows, Columns=columns)
     left, top, right, bottom = 0.25 * columns, 0.5 * rows, 0.75 * columns, 0.8 * rows
     corners = ((left, top), (right, top), (right, bottom), (left, bottom), (left, top))
     found = Finding(
@@ -141,21 +143,21 @@ def test_a_region_lies_on_the_same_anatomy_as_on_the_film(film_header, make_draf
     shown = drawn[y : y + height, x : x + width]
     outline = np.abs(shown - (255, 138, 76)).sum(axis=2) < 90
     bright = shown.min(axis=2) > 128
-    rows_hit, rows_film = np.flatnonzero(outline.any(axis=1)), np.flatnonzero(bright.any(axis=1))
-    assert abs(rows_hit[-1] - rows_film[-1]) <= 3
+    rows_hit, rows_image = np.flatnonzero(outline.any(axis=1)), np.flatnonzero(bright.any(axis=1))
+    assert abs(rows_hit[-1] - rows_image[-1]) <= 3
     columns_hit = np.flatnonzero(outline[int(0.7 * height)])
-    columns_film = np.flatnonzero(bright[int(0.7 * height)])
-    assert abs(columns_hit[0] - columns_film[0]) <= 3
-    assert abs(columns_hit[-1] - columns_film[-1]) <= 3
+    columns_image = np.flatnonzero(bright[int(0.7 * height)])
+    assert abs(columns_hit[0] - columns_image[0]) <= 3
+    assert abs(columns_hit[-1] - columns_image[-1]) <= 3
 
 
-def test_a_slanted_region_is_outlined_without_covering_its_inside(film):
-    """A triangle is drawn as a line; the film inside it is untouched."""
+def test_a_slanted_region_is_outlined_without_covering_its_inside(annotated):
+    """A triangle is drawn as a line; the image inside it is untouched."""
     triangle = Region(points=((60, 60), (180, 90), (90, 220)))
     found = Finding(observation=Observation.EDEMA, presence=Presence.UNCERTAIN, region=triangle)
-    with_region = frame(film(findings=(found,)))
+    with_region = frame(annotated(findings=(found,)))
     without = frame(
-        film(findings=(Finding(observation=Observation.EDEMA, presence=Presence.UNCERTAIN),))
+        annotated(findings=(Finding(observation=Observation.EDEMA, presence=Presence.UNCERTAIN),))
     )
     left, top, width, height = Layout.of(300, 240, 1280).image
     changed = (with_region != without).any(axis=2)[top : top + height, left : left + width]
@@ -163,9 +165,9 @@ def test_a_slanted_region_is_outlined_without_covering_its_inside(film):
     assert not changed[int(0.42 * height), int(0.45 * width)]
 
 
-def test_pixels_that_are_no_numbers_are_drawn_black(film_header, make_draft, equipment):
+def test_pixels_that_are_no_numbers_are_drawn_black(image_header, make_draft, equipment):
     """NaN and values beyond 0..1 neither fail nor wrap around."""
-    header = film_header(Rows=64, Columns=64)
+    header = image_header(Rows=64, Columns=64)
     pixels = np.full((64, 64), np.nan, np.float32)
     pixels[:, 32:] = 7.0
     dataset = overlay(make_draft(header, findings=()), header, pixels, equipment)
@@ -193,7 +195,7 @@ def test_page_has_a_black_banner_and_dark_words_on_white(page):
 
 
 @pytest.mark.parametrize("sampled", [None, Agreement(same=12, samples=16)])
-def test_no_word_of_the_table_is_cut_on_the_page(page, film_header, monkeypatch, sampled):
+def test_no_word_of_the_table_is_cut_on_the_page(page, image_header, monkeypatch, sampled):
     """Names of columns, every observation and what is said of it fit, with sampled reports too."""
     cut = []
 
@@ -206,7 +208,7 @@ def test_no_word_of_the_table_is_cut_on_the_page(page, film_header, monkeypatch,
     details = {"side": Side.BILATERAL, "site": "lower", "score": 0.99, "agreement": sampled}
     for presence in Presence:
         findings = [Finding(observation=each, presence=presence, **details) for each in Observation]
-        page(film_header(), findings=tuple(findings))
+        page(image_header(), findings=tuple(findings))
     assert not cut
 
 
@@ -225,21 +227,21 @@ def test_page_says_so_when_it_had_to_cut(page):
     assert dataset.Rows <= 5 * 1754
 
 
-def test_both_images_share_a_series_and_are_numbered(film, page, film_header):
+def test_both_images_share_a_series_and_are_numbered(annotated, page, image_header):
     """Overlay and page are instances 1 and 2 of one series."""
-    header = film_header()
-    images = (film(header), page(header))
+    header = image_header()
+    images = (annotated(header), page(header))
     assert images[0].SeriesInstanceUID == images[1].SeriesInstanceUID
     assert [image.InstanceNumber for image in images] == [1, 2]
     assert images[0].SeriesDescription.startswith("AI images - NOT FOR DIAGNOSIS")
 
 
-def test_many_notes_and_films_do_not_leave_the_panel(film):
+def test_many_notes_and_images_do_not_leave_the_panel(annotated):
     """What does not fit the panel is cut with an ellipsis, and the footer stays readable."""
     notes = tuple(f"Note number {n} that goes on for quite some words." for n in range(40))
     unread = tuple(NotRead(sop_instance_uid=f"1.2.{n}", reason="lateral") for n in range(9))
-    many = frame(film(notes=notes, not_read=unread))
-    few = frame(film())
+    many = frame(annotated(notes=notes, not_read=unread))
+    few = frame(annotated())
     footer = slice(many.shape[0] - 36, None)
     assert (many[footer] == few[footer]).all()
 
@@ -285,14 +287,14 @@ def test_a_name_is_shown_in_its_alphabetic_and_ideographic_group():
     assert readable_name("") == ""
 
 
-def test_a_cross_marks_what_spoke_most(film):
-    """A region's peak is a cross with an open middle; beside the film, or no number, it is not drawn."""
+def test_a_cross_marks_what_spoke_most(annotated):
+    """The peak of a region is drawn as an open cross; outside the image, or NaN, it is not drawn."""
     corners = ((60.0, 60.0), (180.0, 60.0), (180.0, 220.0), (60.0, 220.0), (60.0, 60.0))
 
     def drawn(peak):
         region = Region(points=corners, peak=peak)
         found = Finding(observation=Observation.EDEMA, presence=Presence.PRESENT, region=region)
-        return frame(film(findings=(found,)))
+        return frame(annotated(findings=(found,)))
 
     plain = drawn(None)
     for nowhere in ((-5.0, 100.0), (math.nan, 100.0), (100.0, 5000.0)):

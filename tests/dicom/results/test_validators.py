@@ -1,4 +1,4 @@
-"""Other people's validators on every kind of object, for every real film and phantoms of all kinds.
+"""Other people's validators on every kind of object, for every real image and phantoms of all kinds.
 
 No validator finds everything: dciodvfy knows attributes but no templates, PixelMed templates but no
 flags, dcentvfy that the objects of a study agree. Each of them must find no error; what they say
@@ -66,10 +66,10 @@ PIXELMED_FALSE_ALARMS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One film and every kind of object about it."""
+    """One image and every kind of object about it."""
 
     header: Dataset
-    film: Path
+    image: Path
     objects: dict[str, Path]
 
 
@@ -118,7 +118,7 @@ ALL_SIX = tuple(
 
 
 def phantoms():
-    """Yield a name, a phantom and its DX object for each kind of film."""
+    """Yield a name, a phantom and its DX object for each kind of image."""
     small = {"rows": 320, "columns": 288}
     healthy, ill = draw(11, **small), draw(12, **small, findings=(EFFUSION,))
     yield "no finding", healthy, as_dataset(healthy)
@@ -134,8 +134,8 @@ def phantoms():
 
 
 def unread(header):
-    """Return the notice that the study of a film was not read."""
-    film = UnreadImage(
+    """Return the notice that the study of an image was not read."""
+    image = UnreadImage(
         sop_instance_uid=str(header.SOPInstanceUID),
         sop_class_uid=str(header.SOPClassUID),
         series_instance_uid=str(header.SeriesInstanceUID),
@@ -143,8 +143,8 @@ def unread(header):
     )
     return UnreadStudy(
         study_instance_uid=str(header.StudyInstanceUID),
-        images=(film,),
-        reason="no film of the study is a frontal chest radiograph",
+        images=(image,),
+        reason="no image of the study is a frontal chest radiograph",
         revision=1,
         produced_at=NOW,
     )
@@ -195,7 +195,7 @@ def doubt(report):
 
 @pytest.fixture(scope="module")
 def make_case(make_draft, equipment, tmp_path_factory):
-    """A function that writes every kind of object about a film, and its header, as files."""
+    """A function that writes every kind of object about an image, and its header, as files."""
 
     def make(header, **changes):
         folder = tmp_path_factory.mktemp("case")
@@ -225,20 +225,20 @@ def make_case(make_draft, equipment, tmp_path_factory):
         for kind, content in files.items():
             paths[kind] = folder / f"{kind}.dcm"
             paths[kind].write_bytes(content)
-        return Case(header=header, film=_film(header, folder), objects=paths)
+        return Case(header=header, image=_image(header, folder), objects=paths)
 
     return make
 
 
-def _film(header, folder):
+def _image(header, folder):
     # dcentvfy compares bytes: the same name in another character set counts as another name.
     copy = Dataset(header)
     if copy.get("SpecificCharacterSet") != "ISO_IR 192":
         copy.decode()
     copy.SpecificCharacterSet = "ISO_IR 192"
-    film = as_file(copy)
-    dcmwrite(folder / "film.dcm", film, enforce_file_format=True)
-    return folder / "film.dcm"
+    image = as_file(copy)
+    dcmwrite(folder / "image.dcm", image, enforce_file_format=True)
+    return folder / "image.dcm"
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,7 @@ def phantom_cases(make_case):
 
 @pytest.fixture(scope="module")
 def real_cases(make_case, shared_data):
-    """Every real film with every kind of object about it, by file name."""
+    """Every real image with every kind of object about it, by file name."""
     cases = {}
     for path in sorted((shared_data / "cxr-dicom").glob("*.dcm")):
         header = dcmread(path, force=True, stop_before_pixels=True)
@@ -275,7 +275,7 @@ def output_lines(command):
 
 
 def assert_valid(cases, program):
-    """Dciodvfy, dsrdump and dcentvfy find no error in any object of any film."""
+    """Dciodvfy, dsrdump and dcentvfy find no error in any object of any image."""
     for name, case in cases.items():
         for path in case.objects.values():
             lines = output_lines([program("dciodvfy"), "-new", path])
@@ -294,23 +294,23 @@ def test_objects_of_phantoms_are_valid(phantom_cases, program):
 
 
 @pytest.mark.dcmtk
-def test_objects_of_real_films_are_valid(real_cases, program):
-    """Whatever headers real films have."""
+def test_objects_of_real_images_are_valid(real_cases, program):
+    """Whatever headers real images have."""
     assert len(real_cases) >= 20
     assert_valid(real_cases, program)
 
 
-def test_film_and_objects_are_one_study(phantom_cases, program):
-    """Dcentvfy finds that all objects of a film agree on patient, study, series and frame."""
+def test_image_and_objects_are_one_study(phantom_cases, program):
+    """Dcentvfy finds that all objects of an image agree on patient, study, series and frame."""
     for name, case in phantom_cases.items():
-        lines = output_lines([program("dcentvfy"), case.film, *case.objects.values()])
+        lines = output_lines([program("dcentvfy"), case.image, *case.objects.values()])
         assert not [line for line in lines if "Error" in line], name
 
 
-def test_real_film_and_objects_are_one_study(real_cases, program):
-    """The same for real films, in whatever character set they came."""
+def test_real_image_and_objects_are_one_study(real_cases, program):
+    """The same for real images, in whatever character set they came."""
     for name, case in real_cases.items():
-        lines = output_lines([program("dcentvfy"), case.film, *case.objects.values()])
+        lines = output_lines([program("dcentvfy"), case.image, *case.objects.values()])
         assert not [line for line in lines if "Error" in line], name
 
 
@@ -372,7 +372,7 @@ def distinct(paths):
 
 @pytest.fixture(scope="module")
 def pixelmed_answers(phantom_cases, real_cases, wrong_documents, program, tmp_path_factory):
-    """What PixelMed's SR validator says, by path, of every shape of document of every film."""
+    """What PixelMed's SR validator says, by path, of every shape of document of every image."""
     if not PIXELMED.exists():
         pytest.skip("PixelMed (Debian's pixelmed-apps) is not installed")
     program("javac")  # runs a source file, which a bare runtime cannot

@@ -22,11 +22,11 @@ SIGNED_AT = datetime(2026, 3, 4, 9, 40, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def signed(film_header, make_draft, equipment):
+def signed(image_header, make_draft, equipment):
     """A function that returns the draft's SR and the verified report of it, read back."""
 
     def sign(header=None, **changes):
-        header = header or film_header(TimezoneOffsetFromUTC="+0100")
+        header = header or image_header(TimezoneOffsetFromUTC="+0100")
         draft = make_draft(header)
         before = draft_report(draft, header, equipment)
         values = {
@@ -124,11 +124,11 @@ def test_nothing_cannot_be_verified(signed):
         signed(findings_text=(" ",), impression_text=())
 
 
-def test_another_film_is_refused(signed, film_header, make_draft):
-    """The report is not filed under another film."""
-    header = film_header()
+def test_another_image_is_refused(signed, image_header, make_draft):
+    """The report is not filed under another image."""
+    header = image_header()
     with pytest.raises(DatasetMismatch):
-        signed(film_header(SOPInstanceUID="2.25.1"), draft=make_draft(header))
+        signed(image_header(SOPInstanceUID="2.25.1"), draft=make_draft(header))
 
 
 def test_the_exit_of_the_service_refuses_it(signed):

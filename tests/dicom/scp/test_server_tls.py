@@ -62,7 +62,7 @@ def identities(tmp_path_factory):
 
 @pytest.fixture
 def keeper():
-    """What counts the films."""
+    """What counts the images."""
     return Keeper()
 
 
@@ -114,25 +114,25 @@ def connect(server: StorageSCP, **limits) -> ssl.SSLSocket:
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
-def test_films_come_over_tls_and_beside_it(start, keeper, dcmtk, identities, shared_data, fast):
+def test_images_come_over_tls_and_beside_it(start, keeper, dcmtk, identities, shared_data, fast):
     """DCMTK stores over TLS, anonymously, and over the plain port of the same receiver."""
     server, _ = start(fast=fast)
-    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    image = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
     trust = ("+cf", identities["receiver"][0])
-    sent = dcmtk("storescu", "+tla", *trust, "-aec", "WETREAD", "127.0.0.1", server.tls_port, film)
+    sent = dcmtk("storescu", "+tla", *trust, "-aec", "WETREAD", "127.0.0.1", server.tls_port, image)
     assert sent.returncode == 0, sent.stderr
-    assert dcmtk("storescu", "-aec", "WETREAD", "127.0.0.1", server.port, film).returncode == 0
+    assert dcmtk("storescu", "-aec", "WETREAD", "127.0.0.1", server.port, image).returncode == 0
     assert keeper.count == 2
 
 
 def test_with_an_authority_set_a_peer_must_be_known(start, keeper, dcmtk, identities, shared_data):
     """The modality's certificate opens the door; a stranger's and none do not."""
     server, _ = start(mutual=True)
-    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    image = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
 
     def send(*how) -> int:
         trust = ("+cf", identities["receiver"][0])
-        call = (*how, *trust, "-aec", "WETREAD", "127.0.0.1", server.tls_port, film)
+        call = (*how, *trust, "-aec", "WETREAD", "127.0.0.1", server.tls_port, image)
         return dcmtk("storescu", *call).returncode
 
     def own(name: str) -> tuple:
@@ -219,9 +219,9 @@ def test_a_receiver_may_have_the_tls_port_only(start, keeper, dcmtk, identities,
     """DCMTK stores over TLS; nothing listens for plain DICOM; the stop is in order."""
     server, _ = start(fast=fast, plain=False)
     assert server.port == 0
-    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    image = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
     trust = ("+cf", identities["receiver"][0])
-    sent = dcmtk("storescu", "+tla", *trust, "-aec", "WETREAD", "127.0.0.1", server.tls_port, film)
+    sent = dcmtk("storescu", "+tla", *trust, "-aec", "WETREAD", "127.0.0.1", server.tls_port, image)
     assert sent.returncode == 0, sent.stderr
     assert keeper.count == 1
     assert not server.has_stopped_listening

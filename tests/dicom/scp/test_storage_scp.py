@@ -60,7 +60,7 @@ class Recorder:
         return self.busy
 
     def record(self, arrived):
-        """Look at the films, wait or fail as the test wants."""
+        """Look at the images, wait or fail as the test wants."""
         for each in arrived:
             assert each.association in self.admitted
             assert each.instance.path.is_file()
@@ -204,7 +204,7 @@ def send_raw(association, content: bytes, *, sop_class: str, uid: str, syntax: s
 
 
 def send_file(scp, path: Path, content: bytes | None = None, **association):
-    """Send a film's data set (or other bytes in its place) over an association of its own."""
+    """Send an image's data set (or other bytes in its place) over an association of its own."""
     header = read_header(path)
     identity = check_identity(header)
     syntax = str(header.file_meta.TransferSyntaxUID)
@@ -222,26 +222,26 @@ def send_file(scp, path: Path, content: bytes | None = None, **association):
 
 
 @pytest.fixture
-def small_film(shared_data):
-    """A film of 0.4 MB."""
+def small_image(shared_data):
+    """An image of 0.4 MB."""
     return shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
 
 
-def test_each_film_is_stored_as_it_was_sent(scp, handler, shared_data):
+def test_each_image_is_stored_as_it_was_sent(scp, handler, shared_data):
     """In every transfer syntax, what lies in the spool is what the modality sent, byte for byte."""
-    films = sorted((shared_data / "cxr-dicom").glob("*.dcm"))
-    for film in films:
-        assert send_file(scp, film).Status == 0x0000, film.name
+    images = sorted((shared_data / "cxr-dicom").glob("*.dcm"))
+    for image in images:
+        assert send_file(scp, image).Status == 0x0000, image.name
         kept = handler.instances[-1]
-        assert dataset_bytes(kept.path) == dataset_bytes(film), film.name
-        assert kept.digest == blake3(dataset_bytes(film)).hexdigest(length=28)
-        assert kept.transfer_syntax_uid == read_header(film).file_meta.TransferSyntaxUID
+        assert dataset_bytes(kept.path) == dataset_bytes(image), image.name
+        assert kept.digest == blake3(dataset_bytes(image)).hexdigest(length=28)
+        assert kept.transfer_syntax_uid == read_header(image).file_meta.TransferSyntaxUID
         assert read_header(kept.path).file_meta.TransferSyntaxUID == kept.transfer_syntax_uid
-    assert len(handler.instances) == len(films) >= 19
+    assert len(handler.instances) == len(images) >= 19
 
 
 def test_dcmtk_sends_a_folder_and_hears_success(scp, handler, dcmtk, shared_data, eventually):
-    """DCMTK's dcmsend gets Success for each film that it can read, over one association."""
+    """DCMTK's dcmsend gets Success for each image that it can read, over one association."""
     folder = shared_data / "cxr-dicom"
     sent = dcmtk(
         "dcmsend", "-v", "-aec", "WETREAD", "--no-halt", "+sd", "127.0.0.1", scp.port, folder
@@ -252,34 +252,36 @@ def test_dcmtk_sends_a_folder_and_hears_success(scp, handler, dcmtk, shared_data
     assert [outcome for _, outcome in handler.ends] == ["released"]
 
 
-def test_a_film_keeps_its_compression_where_plain_is_proposed_too(scp, handler, dcmtk, shared_data):
-    """A lossless film is taken as it is, although its sender offers to decode it first."""
+def test_an_image_keeps_its_compression_where_plain_is_proposed_too(
+    scp, handler, dcmtk, shared_data
+):
+    """A lossless image is taken as it is, although its sender offers to decode it first."""
     for name, syntax in [("rle-lossless", "1.2.5"), ("jpeg-lossless-sv1", "1.2.4.70")]:
-        film = shared_data / f"cxr-dicom/barre_cxr_{name}.dcm"
-        dcmtk("dcmsend", "-aec", "WETREAD", "127.0.0.1", scp.port, film)
+        image = shared_data / f"cxr-dicom/barre_cxr_{name}.dcm"
+        dcmtk("dcmsend", "-aec", "WETREAD", "127.0.0.1", scp.port, image)
         assert handler.instances[-1].transfer_syntax_uid == f"1.2.840.10008.{syntax}"
 
 
-def test_storescu_and_echoscu_are_served(scp, handler, dcmtk, small_film):
+def test_storescu_and_echoscu_are_served(scp, handler, dcmtk, small_image):
     """The plainest of modalities gets its answers."""
     assert dcmtk("echoscu", "-aec", "WETREAD", "127.0.0.1", scp.port).returncode == 0
-    stored = dcmtk("storescu", "-aec", "WETREAD", "127.0.0.1", scp.port, small_film)
+    stored = dcmtk("storescu", "-aec", "WETREAD", "127.0.0.1", scp.port, small_image)
     assert stored.returncode == 0, stored.stderr
     assert len(handler.instances) == 1
 
 
-def test_the_same_film_twice_is_one_file_and_two_successes(scp, handler, spool, small_film):
-    """A modality that sends again is answered again; the disk holds the film once."""
-    assert [send_file(scp, small_film).Status for _ in range(2)] == [0, 0]
+def test_the_same_image_twice_is_one_file_and_two_successes(scp, handler, spool, small_image):
+    """A modality that sends again is answered again; the disk holds the image once."""
+    assert [send_file(scp, small_image).Status for _ in range(2)] == [0, 0]
     assert len(handler.instances) == 2
     assert len(files(spool)) == 1
 
 
-def test_the_same_uid_with_other_bytes_lies_beside_the_first(scp, handler, spool, small_film):
-    """Neither film replaces the other; the handler is told of both."""
-    content = dataset_bytes(small_film)
-    send_file(scp, small_film)
-    assert send_file(scp, small_film, content[:-2] + b"\x01\x01").Status == 0
+def test_the_same_uid_with_other_bytes_lies_beside_the_first(scp, handler, spool, small_image):
+    """Neither image replaces the other; the handler is told of both."""
+    content = dataset_bytes(small_image)
+    send_file(scp, small_image)
+    assert send_file(scp, small_image, content[:-2] + b"\x01\x01").Status == 0
     assert len({instance.path for instance in handler.instances}) == 2
     assert len(files(spool)) == 2
 
@@ -315,53 +317,53 @@ def test_a_handler_that_breaks_lets_nobody_in(scp, handler, monkeypatch):
         (RuntimeError("words with a patient's name"), 0x0110, "internal error"),
     ],
 )
-def test_a_film_that_is_not_recorded_is_not_kept(
-    scp, handler, spool, small_film, fault, status, comment
+def test_an_image_that_is_not_recorded_is_not_kept(
+    scp, handler, spool, small_image, fault, status, comment
 ):
     """When the handler fails the sender hears the status, and nothing lies in the spool."""
     handler.fault = fault
-    response = send_file(scp, small_film)
+    response = send_file(scp, small_image)
     assert response.Status == status
     assert response.ErrorComment == comment
     assert files(spool) == []
     handler.fault = None
-    assert send_file(scp, small_film).Status == 0
+    assert send_file(scp, small_image).Status == 0
 
 
-def test_who_comes_at_a_bad_time_hears_so_and_nothing_is_written(scp, handler, spool, small_film):
+def test_who_comes_at_a_bad_time_hears_so_and_nothing_is_written(scp, handler, spool, small_image):
     """While the service cannot record, 0xA700 is decided at the command; it passes by itself."""
     handler.busy = OutOfResources("the database is away")
-    response = send_file(scp, small_film)
+    response = send_file(scp, small_image)
     assert (response.Status, response.ErrorComment) == (0xA700, "the database is away")
     assert files(spool) == []
     handler.busy = None
-    assert send_file(scp, small_film).Status == 0
+    assert send_file(scp, small_image).Status == 0
 
 
-def test_a_failed_second_store_leaves_the_acknowledged_first(scp, handler, spool, small_film):
-    """A film for which Success was said stays, whatever happens to its repetition."""
-    assert send_file(scp, small_film).Status == 0
+def test_a_failed_second_store_leaves_the_acknowledged_first(scp, handler, spool, small_image):
+    """An image for which Success was said stays, whatever happens to its repetition."""
+    assert send_file(scp, small_image).Status == 0
     handler.fault = OutOfResources("the database is away")
-    assert send_file(scp, small_film).Status == 0xA700
+    assert send_file(scp, small_image).Status == 0xA700
     assert len(files(spool)) == 1
 
 
-def test_success_is_said_after_the_handler_and_not_before(scp, handler, small_film):
+def test_success_is_said_after_the_handler_and_not_before(scp, handler, small_image):
     """While the row is not committed the modality waits."""
     handler.wait.clear()
     with ThreadPoolExecutor(1) as threads:
-        answer = threads.submit(send_file, scp, small_film)
+        answer = threads.submit(send_file, scp, small_image)
         time.sleep(0.5)
         assert not answer.done()
         handler.wait.set()
         assert answer.result(20).Status == 0
 
 
-def test_a_command_that_announces_another_instance_is_a_mismatch(scp, spool, small_film):
-    """The data set decides what a film is; a command that says otherwise is answered 0xA900."""
+def test_a_command_that_announces_another_instance_is_a_mismatch(scp, spool, small_image):
+    """The data set decides what an image is; a command that says otherwise is answered 0xA900."""
     link = associate(scp, (CR, EXPLICIT))
     response = send_raw(
-        link, dataset_bytes(small_film), sop_class=CR, uid="1.2.3.4", syntax=EXPLICIT
+        link, dataset_bytes(small_image), sop_class=CR, uid="1.2.3.4", syntax=EXPLICIT
     )
     link.release()
     assert response.Status == 0xA900
@@ -373,7 +375,7 @@ UIDS = (0x00080018, 0x0020000D, 0x0020000E)
 
 
 def with_uids(path: Path, uids: dict[int, bytes]) -> bytes:
-    """Return a film's data set in explicit VR little endian with these bytes as its UIDs."""
+    """Return an image's data set in explicit VR little endian with these bytes as its UIDs."""
     content = dataset_bytes(path)
     for tag, uid in uids.items():
         start = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, b"UI")
@@ -400,21 +402,23 @@ def with_uids(path: Path, uids: dict[int, bytes]) -> bytes:
         (b"\0" + b"1.3.12.2.11 ", 0xA900),
     ],
 )
-def test_a_uid_is_kept_as_archives_read_it_or_refused(scp, handler, small_film, tag, value, status):
+def test_a_uid_is_kept_as_archives_read_it_or_refused(
+    scp, handler, small_image, tag, value, status
+):
     """Leading zeros stay, what follows a NUL is cut, anything else that is no UID is refused."""
     uid = value.partition(b"\0")[0].rstrip(b" ").decode()
-    sop = str(read_header(small_film).SOPInstanceUID)
+    sop = str(read_header(small_image).SOPInstanceUID)
     if tag == UIDS[0]:
         sop = value.rstrip(b"\0 ").decode() if len(value) < 65 else "1.2.3"
     link = associate(scp, (CR, EXPLICIT))
-    content = with_uids(small_film, {tag: value})
+    content = with_uids(small_image, {tag: value})
     response = send_raw(link, content, sop_class=CR, uid=sop, syntax=EXPLICIT)
     link.release()
     assert response.Status == status, response
     kept = {
         each
-        for film in handler.instances
-        for each in (film.sop_instance_uid, film.study_instance_uid, film.series_instance_uid)
+        for image in handler.instances
+        for each in (image.sop_instance_uid, image.study_instance_uid, image.series_instance_uid)
     }
     assert (uid in kept) == (status == 0)
 
@@ -432,8 +436,8 @@ def test_a_uid_is_kept_as_archives_read_it_or_refused(scp, handler, small_film, 
         ("no_pixeldata", 0x0000),
     ],
 )
-def test_a_malformed_film_is_answered_by_its_fault(scp, spool, shared_data, name, status):
-    """A film that cannot be placed or parsed is refused; one that only cannot be read is kept."""
+def test_a_malformed_image_is_answered_by_its_fault(scp, spool, shared_data, name, status):
+    """An image that cannot be placed or parsed is refused; one that only cannot be read is kept."""
     path = shared_data / f"edge-cases/cxr-malformed/{name}.dcm"
     link = associate(scp, (CR, EXPLICIT))
     response = send_raw(
@@ -455,7 +459,7 @@ def _uid_in(path: Path) -> str:
         return "1.2.3"
 
 
-def test_every_edge_case_is_answered_and_the_next_film_is_stored(scp, spool, shared_data):
+def test_every_edge_case_is_answered_and_the_next_image_is_stored(scp, spool, shared_data):
     """All odd files, sent raw one after another: each gets a status, no thread or file is left."""
     paths = sorted(path for path in (shared_data / "edge-cases").rglob("*") if path.is_file())
     link = associate(scp, (CR, EXPLICIT), (CR, "1.2.840.10008.1.2"))
@@ -467,35 +471,35 @@ def test_every_edge_case_is_answered_and_the_next_film_is_stored(scp, spool, sha
             assert response.Status in {0x0000, 0xA900, 0xC000}, path
     link.release()
     assert list((spool.root / "tmp").iterdir()) == []
-    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
-    assert send_file(scp, film).Status == 0
+    image = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    assert send_file(scp, image).Status == 0
 
 
-def test_a_film_over_the_limit_is_refused_without_filling_the_disk(scp, spool, small_film):
-    """A film of more than 64 MB is answered 0xC000 when it has been sent, and nowhere on disk."""
-    response = send_file(scp, small_film, dataset_bytes(small_film) + bytes(80 * 2**20))
+def test_an_image_over_the_limit_is_refused_without_filling_the_disk(scp, spool, small_image):
+    """An image of more than 64 MB is answered 0xC000 when it has been sent, and nowhere on disk."""
+    response = send_file(scp, small_image, dataset_bytes(small_image) + bytes(80 * 2**20))
     assert response.Status == 0xC000
     assert files(spool) == []
 
 
-def test_a_full_disk_is_answered_and_passes(small_disk, handler, small_film):
-    """On a full disk a film is answered 0xA700; with space again the next one is stored."""
+def test_a_full_disk_is_answered_and_passes(small_disk, handler, small_image):
+    """On a full disk an image is answered 0xA700; with space again the next one is stored."""
     spool = Spool(small_disk)
     server = started(spool, handler)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(1_900_000))
     try:
-        assert send_file(server, small_film).Status == 0xA700
+        assert send_file(server, small_image).Status == 0xA700
         assert files(spool) == [ballast]
         ballast.unlink()
-        assert send_file(server, small_film).Status == 0
+        assert send_file(server, small_image).Status == 0
     finally:
         server.stop(5)
 
 
 @pytest.mark.parametrize("how", ["abort", "cut"])
 def test_a_broken_association_leaves_nothing_and_is_reported(scp, handler, spool, how, eventually):
-    """An abort and a cut cable in the middle of a film are told apart; both leave no file."""
+    """An abort and a cut cable in the middle of an image are told apart; both leave no file."""
     link = associate(scp, (CR, EXPLICIT))
     _send_half(link)
     eventually(lambda: files(spool), seconds=5, what="the temporary file")
@@ -523,17 +527,17 @@ def _send_half(link) -> None:
         link.dul.send_pdu(next(fragments))
 
 
-def test_32_associations_at_once_are_all_served(scp, handler, spool, small_film):
-    """A morning's rush: each of 32 senders gets Success for its own film."""
-    content = dataset_bytes(small_film)
-    uid = check_identity(read_header(small_film)).sop_instance_uid
+def test_32_associations_at_once_are_all_served(scp, handler, spool, small_image):
+    """A morning's rush: each of 32 senders gets Success for its own image."""
+    content = dataset_bytes(small_image)
+    uid = check_identity(read_header(small_image)).sop_instance_uid
 
     def send(number: int) -> int:
         own = f"{uid[:-3]}{number + 100}"
         link = associate(scp, (CR, EXPLICIT), calling=f"CR{number}")
         assert link.is_established
-        film = content.replace(uid.encode(), own.encode())
-        response = send_raw(link, film, sop_class=CR, uid=own, syntax=EXPLICIT)
+        image = content.replace(uid.encode(), own.encode())
+        response = send_raw(link, image, sop_class=CR, uid=own, syntax=EXPLICIT)
         link.release()
         return response.Status
 
@@ -654,12 +658,12 @@ def test_a_listener_that_ends_by_a_fault_says_so(spool, handler, eventually, bro
     assert time.monotonic() - began < 5
 
 
-def test_an_orderly_stop_lets_the_film_in_transfer_finish(spool, handler, small_film):
-    """After stop() nobody new comes in; who was there hears Success for a durable film."""
+def test_an_orderly_stop_lets_the_image_in_transfer_finish(spool, handler, small_image):
+    """After stop() nobody new comes in; who was there hears Success for a durable image."""
     server = started(spool, handler)
     handler.wait.clear()
     with ThreadPoolExecutor(2) as threads:
-        answer = threads.submit(send_file, server, small_film)
+        answer = threads.submit(send_file, server, small_image)
         while not handler.admitted or not files(spool):
             time.sleep(0.01)
         stopped = threads.submit(server.stop, 20)
@@ -694,11 +698,11 @@ def test_a_stop_aborts_who_does_not_finish(spool, handler):
         pytest.param(b"", id="nothing"),
     ],
 )
-def test_garbage_ends_its_own_connection_only(scp, small_film, garbage):
-    """What is no DICOM gets no answer of use, and the next film is stored."""
+def test_garbage_ends_its_own_connection_only(scp, small_image, garbage):
+    """What is no DICOM gets no answer of use, and the next image is stored."""
     with socket.create_connection(("127.0.0.1", scp.port), 5) as connection:
         connection.sendall(garbage)
-    assert send_file(scp, small_film).Status == 0
+    assert send_file(scp, small_image).Status == 0
 
 
 @pytest.mark.parametrize(
@@ -721,7 +725,7 @@ def test_many_refused_contexts_leave_one_line(scp, caplog, usable, level):
 
 
 def test_a_request_without_abstract_syntax_has_its_context_refused(
-    scp, handler, small_film, caplog
+    scp, handler, small_image, caplog
 ):
     """Found by the fuzzer: pynetdicom raises on it; its context is answered as not supported."""
     request = association_request().replace(b"\x30\0\0\x19", b"\x40\0\0\x19", 1)
@@ -731,17 +735,17 @@ def test_a_request_without_abstract_syntax_has_its_context_refused(
     assert answer[:1] == b"\x02"
     assert b"\x21\0\0" in answer
     assert answer[answer.index(b"\x21\0\0") + 6] == 3  # abstract syntax not supported
-    assert send_file(scp, small_film).Status == 0
+    assert send_file(scp, small_image).Status == 0
     ours = [line.message for line in caplog.records if line.name.startswith("dicom.")]
     assert not [message for message in ours if "unexpected" in message]
     assert sum("presentation context refused" in message for message in ours) == 1
     assert len(handler.instances) == 1
 
 
-def test_kill_in_the_middle_of_a_film_loses_nothing_that_was_acknowledged(
-    tmp_path, small_film, eventually
+def test_kill_in_the_middle_of_an_image_loses_nothing_that_was_acknowledged(
+    tmp_path, small_image, eventually
 ):
-    """After kill -9 the acknowledged film is there whole; of the half one only a leftover is."""
+    """After kill -9 the acknowledged image is there whole; of the half one only a leftover is."""
     script = """
 import sys, time
 from pathlib import Path
@@ -769,7 +773,7 @@ time.sleep(60)
         class Remote:
             port = int(process.stdout.readline())
 
-        assert send_file(Remote, small_film).Status == 0
+        assert send_file(Remote, small_image).Status == 0
         link = associate(Remote, (CR, EXPLICIT))
         _send_half(link)
         eventually(lambda: len(files(spool)) == 2, seconds=5, what="the temporary file")
@@ -779,7 +783,7 @@ time.sleep(60)
     link.abort()
     assert spool.recover() == 1
     (left,) = files(spool)
-    assert dataset_bytes(left) == dataset_bytes(small_film)
+    assert dataset_bytes(left) == dataset_bytes(small_image)
 
 
 def ask_commitment(scp, information, *, action=1):
@@ -845,7 +849,7 @@ def test_a_commitment_request_that_makes_no_sense_is_refused(scp):
 
 
 def test_a_thousand_instances_can_be_asked_for(scp):
-    """A request of a morning's films fits."""
+    """A request of a morning's images fits."""
     uids = [f"1.2.3.{number}" for number in range(1000)]
     _, (kind, report) = ask_commitment(scp, commitment_of(*uids))
     assert kind == 1

@@ -28,25 +28,25 @@ from dicom.scu.store_scu import VERIFICATION, echo, send_files
 CR = ComputedRadiographyImageStorage
 
 
-def _film(path: Path, *, syntax=ExplicitVRLittleEndian, sop_class=CR, rows: int = 8) -> Path:
-    film = Dataset()
-    film.file_meta = FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = syntax
-    film.SOPClassUID = sop_class
-    film.SOPInstanceUID = generate_uid()
-    film.StudyInstanceUID = generate_uid()
-    film.SeriesInstanceUID = generate_uid()
-    film.PatientID = "SCU"
-    film.Modality = "CR"
-    film.Rows = film.Columns = rows
-    film.BitsAllocated = 16
-    film.BitsStored, film.HighBit, film.PixelRepresentation = 12, 11, 0
-    film.SamplesPerPixel, film.PhotometricInterpretation = 1, "MONOCHROME2"
-    film.PixelData = bytes(2 * rows * rows)
+def _image(path: Path, *, syntax=ExplicitVRLittleEndian, sop_class=CR, rows: int = 8) -> Path:
+    image = Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = syntax
+    image.SOPClassUID = sop_class
+    image.SOPInstanceUID = generate_uid()
+    image.StudyInstanceUID = generate_uid()
+    image.SeriesInstanceUID = generate_uid()
+    image.PatientID = "SCU"
+    image.Modality = "CR"
+    image.Rows = image.Columns = rows
+    image.BitsAllocated = 16
+    image.BitsStored, image.HighBit, image.PixelRepresentation = 12, 11, 0
+    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+    image.PixelData = bytes(2 * rows * rows)
     if syntax.is_encapsulated:
-        film.PixelData = encapsulate([bytes(64)])
-    film["PixelData"].VR = "OB" if syntax.is_encapsulated else "OW"
-    film.save_as(path, enforce_file_format=True)
+        image.PixelData = encapsulate([bytes(64)])
+    image["PixelData"].VR = "OB" if syntax.is_encapsulated else "OW"
+    image.save_as(path, enforce_file_format=True)
     return path
 
 
@@ -206,30 +206,30 @@ def test_a_server_that_speaks_no_dicom_is_unavailable():
 )
 def test_files_arrive_in_their_own_transfer_syntax_byte_for_byte(storescp, tmp_path, syntax):
     """What storescp writes down bit by bit is the data set of the file that was sent."""
-    film = _film(tmp_path / "film.dcm", syntax=syntax)
+    image = _image(tmp_path / "image.dcm", syntax=syntax)
     with storescp.running("+xa", "+B"):
-        outcomes = send_files([film], **_to(storescp.port))
+        outcomes = send_files([image], **_to(storescp.port))
     assert [outcome.status for outcome in outcomes] == [0x0000]
     (received,) = storescp.received()
-    assert _data_set_bytes(received) == _data_set_bytes(film)
+    assert _data_set_bytes(received) == _data_set_bytes(image)
 
 
 def test_a_peer_that_knows_only_implicit_gets_implicit(storescp, tmp_path):
-    """An uncompressed film is encoded again for a peer that accepts nothing else."""
-    film = _film(tmp_path / "film.dcm")
+    """An uncompressed image is encoded again for a peer that accepts nothing else."""
+    image = _image(tmp_path / "image.dcm")
     with storescp.running("+xi"):
-        outcomes = send_files([film], **_to(storescp.port))
+        outcomes = send_files([image], **_to(storescp.port))
     assert outcomes[0].stored
     (received,) = storescp.received()
     arrived = dcmread(received)
     assert arrived.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
-    assert arrived == dcmread(film)
+    assert arrived == dcmread(image)
 
 
 def test_a_syntax_that_is_not_accepted_is_told_for_that_file_only(storescp, tmp_path):
-    """A compressed film that the peer cannot take is an outcome; the others are stored."""
-    plain = _film(tmp_path / "plain.dcm")
-    compressed = _film(tmp_path / "compressed.dcm", syntax=JPEG2000Lossless)
+    """A compressed image that the peer cannot take is an outcome; the others are stored."""
+    plain = _image(tmp_path / "plain.dcm")
+    compressed = _image(tmp_path / "compressed.dcm", syntax=JPEG2000Lossless)
     with storescp.running():
         told = []
         outcomes = send_files([compressed, plain], **_to(storescp.port), progress=told.append)
@@ -242,10 +242,10 @@ def test_a_syntax_that_is_not_accepted_is_told_for_that_file_only(storescp, tmp_
 def test_a_file_that_is_no_dicom_is_an_outcome(storescp, tmp_path):
     """Text among the files is told by its path; the rest is sent."""
     text = tmp_path / "notes.txt"
-    text.write_text("not a film")
-    film = _film(tmp_path / "film.dcm")
+    text.write_text("not an image")
+    image = _image(tmp_path / "image.dcm")
     with storescp.running():
-        outcomes = send_files([text, tmp_path / "missing.dcm", film], **_to(storescp.port))
+        outcomes = send_files([text, tmp_path / "missing.dcm", image], **_to(storescp.port))
     assert [outcome.stored for outcome in outcomes] == [False, False, True]
     assert "notes.txt: not a DICOM file" in outcomes[0].error
 
@@ -260,9 +260,9 @@ def test_a_file_that_is_no_dicom_is_an_outcome(storescp, tmp_path):
 )
 def test_a_file_with_an_impossible_header_is_an_outcome(storescp, tmp_path, keyword, value):
     """File meta information that names no UID is told before anything is negotiated."""
-    film = dcmread(_film(tmp_path / "film.dcm"))
-    setattr(film.file_meta, keyword, value)
-    film.save_as(tmp_path / "odd.dcm", implicit_vr=False, little_endian=True)
+    image = dcmread(_image(tmp_path / "image.dcm"))
+    setattr(image.file_meta, keyword, value)
+    image.save_as(tmp_path / "odd.dcm", implicit_vr=False, little_endian=True)
     with storescp.running():
         outcomes = send_files([tmp_path / "odd.dcm"], **_to(storescp.port))
     assert not outcomes[0].stored
@@ -271,31 +271,32 @@ def test_a_file_with_an_impossible_header_is_an_outcome(storescp, tmp_path, keyw
 
 def test_more_contexts_than_fit_one_association_take_several(storescp, tmp_path):
     """Seventy SOP classes at two transfer syntaxes each, more than 128 contexts, are all offered."""
-    films = [
-        _film(tmp_path / f"{n}.dcm", sop_class=f"1.2.840.10008.5.1.4.1.1.{n}") for n in range(1, 70)
+    images = [
+        _image(tmp_path / f"{n}.dcm", sop_class=f"1.2.840.10008.5.1.4.1.1.{n}")
+        for n in range(1, 70)
     ]
-    known = _film(tmp_path / "known.dcm", sop_class=DigitalXRayImageStorageForPresentation)
+    known = _image(tmp_path / "known.dcm", sop_class=DigitalXRayImageStorageForPresentation)
     with storescp.running():
-        outcomes = send_files([*films, known], **_to(storescp.port))
+        outcomes = send_files([*images, known], **_to(storescp.port))
     assert len(outcomes) == 70
     assert outcomes[-1].stored
 
 
 def test_an_aborting_peer_costs_one_outcome_each(storescp, tmp_path):
-    """A receiver that aborts while the first film arrives leaves typed outcomes for all films."""
-    films = [_film(tmp_path / f"{n}.dcm") for n in range(3)]
+    """A receiver that aborts while the first image arrives leaves typed outcomes for all images."""
+    images = [_image(tmp_path / f"{n}.dcm") for n in range(3)]
     with storescp.running("--abort-during"):
-        outcomes = send_files(films, **_to(storescp.port, timeout=3))
+        outcomes = send_files(images, **_to(storescp.port, timeout=3))
     assert [outcome.stored for outcome in outcomes] == [False, False, False]
     assert all("ended the association" in outcome.error for outcome in outcomes)
 
 
 def test_a_peer_that_stops_before_answering_a_store_is_left_in_time(storescp, tmp_path):
     """Without a C-STORE-RSP in time there is no status, and the association is not used again."""
-    films = [_film(tmp_path / f"{n}.dcm") for n in range(2)]
+    images = [_image(tmp_path / f"{n}.dcm") for n in range(2)]
     with storescp.running("--sleep-during", "20"):
         started = time.monotonic()
-        outcomes = send_files(films, **_to(storescp.port, timeout=1))
+        outcomes = send_files(images, **_to(storescp.port, timeout=1))
     assert [outcome.status for outcome in outcomes] == [None, None]
     assert time.monotonic() - started < 15
 
@@ -304,7 +305,7 @@ def test_a_peer_that_stops_reading_is_left_in_time(tmp_path):
     """A write that nobody reads ends by the timeout although the socket's buffers are full."""
     from pynetdicom import AE, evt  # noqa: PLC0415 - the stalling peer is made of the real protocol
 
-    film = _film(tmp_path / "large.dcm", rows=4096)
+    image = _image(tmp_path / "large.dcm", rows=4096)
     gate = threading.Event()
     scp = AE(ae_title="ANY")
     scp.add_supported_context(CR, ExplicitVRLittleEndian)
@@ -312,7 +313,7 @@ def test_a_peer_that_stops_reading_is_left_in_time(tmp_path):
     server = scp.start_server(("127.0.0.1", 0), block=False, evt_handlers=[stall])
     try:
         started = time.monotonic()
-        outcomes = send_files([film], **_to(server.socket.getsockname()[1], timeout=1))
+        outcomes = send_files([image], **_to(server.socket.getsockname()[1], timeout=1))
         assert not outcomes[0].stored
         assert time.monotonic() - started < 10
     finally:

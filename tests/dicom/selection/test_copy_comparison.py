@@ -19,14 +19,14 @@ def compared(tmp_path):
     def compare(first, second, change=None):
         paths = []
         for number, values in enumerate((first, second)):
-            film = as_dataset(draw(3, rows=96, columns=80))
-            film.SpecificCharacterSet = "ISO_IR 192"
+            image = as_dataset(draw(3, rows=96, columns=80))
+            image.SpecificCharacterSet = "ISO_IR 192"
             for keyword, value in values.items():
-                setattr(film, keyword, value)
+                setattr(image, keyword, value)
             if number and change:
-                change(film)
+                change(image)
             paths.append(tmp_path / f"{number}.dcm")
-            write(film, paths[-1])
+            write(image, paths[-1])
         return differences(*paths, examine, LIMITS)
 
     return compare
@@ -70,8 +70,8 @@ def test_identifiers_differ_by_any_character(compared):
 def test_every_difference_is_named(compared):
     """Patient, order and picture at once, in a fixed order."""
 
-    def invert(film):
-        film.PixelData = (4095 - film.pixel_array).astype("<u2").tobytes()
+    def invert(image):
+        image.PixelData = (4095 - image.pixel_array).astype("<u2").tobytes()
 
     found = compared(
         {"PatientID": "1", "AccessionNumber": "A"},
@@ -84,11 +84,11 @@ def test_every_difference_is_named(compared):
 def test_a_lossy_copy_shows_the_same_and_a_shifted_one_does_not(compared):
     """What a compression changes is no other picture; an image moved by ten pixels is one."""
 
-    def lossy(film):
-        film.compress(JPEG2000, j2k_cr=[6], generate_instance_uid=False)
+    def lossy(image):
+        image.compress(JPEG2000, j2k_cr=[6], generate_instance_uid=False)
 
-    def shifted(film):
-        film.PixelData = np.roll(film.pixel_array, 10, axis=1).tobytes()
+    def shifted(image):
+        image.PixelData = np.roll(image.pixel_array, 10, axis=1).tobytes()
 
     assert compared({}, {}, lossy) == ()
     assert compared({}, {}, shifted) == ("the displayed pixels",)
@@ -97,8 +97,8 @@ def test_a_lossy_copy_shows_the_same_and_a_shifted_one_does_not(compared):
 def test_a_copy_that_cannot_be_decoded_or_read_is_said_to_be_that(compared, tmp_path):
     """What cannot be compared is not called the same."""
 
-    def cut(film):
-        film.PixelData = film.PixelData[: len(film.PixelData) // 2]
+    def cut(image):
+        image.PixelData = image.PixelData[: len(image.PixelData) // 2]
 
     assert compared({}, {}, cut) == ("its stored pixels, which cannot be decoded for comparison",)
     nothing = tmp_path / "nothing.dcm"

@@ -46,7 +46,7 @@ def code(value, meaning=""):
 
 
 def study_of(*paths):
-    """Return a study of the films at `paths`."""
+    """Return a study of the images at `paths`."""
     instances = tuple(
         Instance(
             sop_instance_uid=f"1.2.{number}",
@@ -64,8 +64,8 @@ def study_of(*paths):
 
 
 @pytest.fixture
-def film(tmp_path):
-    """A function that writes a synthetic film with tags put over its own, and returns its path."""
+def image(tmp_path):
+    """A function that writes a synthetic image with tags put over its own, and returns its path."""
     number = 0
 
     def write(*, view="PA", change=None, wrap=None, **attributes):
@@ -169,7 +169,7 @@ def test_an_object_without_a_picture_is_excluded():
     assert triage(header).reason is Reason.NO_IMAGE
 
 
-def test_a_converted_film_with_a_wrong_modality_is_left_to_the_picture():
+def test_a_converted_image_with_a_wrong_modality_is_left_to_the_picture():
     """Secondary Capture with Modality CT and body part CHEST is possible, and the note says why."""
     found = triage(
         tags(SOPClassUID=SecondaryCaptureImageStorage, Modality="CT", BodyPartExamined="CHEST")
@@ -237,8 +237,8 @@ def test_age_is_the_least_that_the_tags_allow(attributes, years):
         "udacity_nih_test5.dcm",
     ],
 )
-def test_each_real_chest_film_is_read(shared_data, name):
-    """Films whose tags are silent or wrong (RIBCAGE, CT) are read because of their picture."""
+def test_each_real_chest_image_is_read(shared_data, name):
+    """Images whose tags are silent or wrong (RIBCAGE, CT) are read because of their picture."""
     selection = choose(study_of(shared_data / "cxr-dicom" / name), ADULTS, LIMITS)
     assert selection.reason is None
     assert selection.frame is not None
@@ -264,7 +264,7 @@ def test_each_real_chest_film_is_read(shared_data, name):
     ],
 )
 def test_each_other_real_file_has_its_reason(shared_data, name, reason):
-    """What must not be read is refused, with a sentence for the film too."""
+    """What must not be read is refused, with a sentence for the image too."""
     selection = choose(study_of(shared_data / name), ADULTS, LIMITS)
     assert (selection.reason, selection.frame) == (reason, None)
     assert selection.sentence.endswith(".")
@@ -277,10 +277,10 @@ def test_the_dog_is_refused_where_children_are_read(shared_data):
     assert choose(study_of(dog), EVERYBODY, LIMITS).reason is Reason.NOT_PLAUSIBLE
 
 
-def test_where_the_tags_must_say_it_silence_is_a_reason(film):
-    """With the rule `stated_only` only films are read that are marked as frontal chest films."""
+def test_where_the_tags_must_say_it_silence_is_a_reason(image):
+    """With the rule `stated_only` only images are read that are marked as frontal chest images."""
     strict = Rules(minimum_age_years=18, read_children=False, stated_only=True)
-    silent, stated = film(view=""), film(view="AP")
+    silent, stated = image(view=""), image(view="AP")
     selection = choose(study_of(silent), strict, LIMITS)
     assert (selection.reason, selection.frame) == (Reason.NOT_STATED, None)
     assert choose(study_of(silent), ADULTS, LIMITS).reason is None
@@ -290,9 +290,9 @@ def test_where_the_tags_must_say_it_silence_is_a_reason(film):
     assert selection.not_read[0].reason == Reason.NOT_STATED.sentence
 
 
-def test_pa_is_preferred_to_ap_and_a_lateral_is_named(film):
-    """Of PA, AP and lateral the PA film is read; the others are listed in order of arrival."""
-    study = study_of(film(view="LL"), film(view="AP"), film(view="PA"))
+def test_pa_is_preferred_to_ap_and_a_lateral_is_named(image):
+    """Of PA, AP and lateral the PA image is read; the others are listed in order of arrival."""
+    study = study_of(image(view="LL"), image(view="AP"), image(view="PA"))
     selection = choose(study, ADULTS, LIMITS)
     assert selection.instance is study.instances[2]
     assert selection.view == "PA"
@@ -301,48 +301,48 @@ def test_pa_is_preferred_to_ap_and_a_lateral_is_named(film):
     assert selection.not_read[1].reason == Reason.ANOTHER_CHOSEN.sentence
 
 
-def test_for_presentation_is_preferred_to_its_raw_twin(film):
-    """The film made for reading is read, although the raw one came first."""
-    study = study_of(film(wrap={"for_presentation": False}), film())
+def test_for_presentation_is_preferred_to_its_raw_twin(image):
+    """The image made for reading is read, although the raw one came first."""
+    study = study_of(image(wrap={"for_presentation": False}), image())
     assert choose(study, ADULTS, LIMITS).instance is study.instances[1]
 
 
-def test_a_raw_film_alone_is_read_with_a_warning(film):
+def test_a_raw_image_alone_is_read_with_a_warning(image):
     """FOR PROCESSING is no reason for silence."""
-    selection = choose(study_of(film(wrap={"for_presentation": False})), ADULTS, LIMITS)
+    selection = choose(study_of(image(wrap={"for_presentation": False})), ADULTS, LIMITS)
     assert selection.reason is None
     assert any("FOR PROCESSING" in note for note in selection.notes)
 
 
-def test_the_later_of_two_equal_films_is_read(film):
+def test_the_later_of_two_equal_images_is_read(image):
     """A repeat was taken because the first was not good enough; order of arrival does not matter."""
-    early = film(AcquisitionDate="20240101", AcquisitionTime="080000")
-    late = film(AcquisitionDate="20240101", AcquisitionTime="080500.123")
+    early = image(AcquisitionDate="20240101", AcquisitionTime="080000")
+    late = image(AcquisitionDate="20240101", AcquisitionTime="080500.123")
     for paths in ((early, late), (late, early)):
         selection = choose(study_of(*paths), ADULTS, LIMITS)
         assert selection.instance is not None
         assert selection.instance.path == late
 
 
-def test_a_bone_suppressed_twin_is_not_preferred(film):
-    """A picture computed from the film is read only where the film itself is not there."""
-    study = study_of(film(SeriesDescription="Chest PA bone suppressed"), film())
+def test_a_bone_suppressed_twin_is_not_preferred(image):
+    """A picture computed from the image is read only where the image itself is not there."""
+    study = study_of(image(SeriesDescription="Chest PA bone suppressed"), image())
     assert choose(study, ADULTS, LIMITS).instance is study.instances[1]
 
 
-def test_an_implausible_first_choice_gives_way_to_the_next(film):
-    """The PA film is a negative, so the AP one is read and the reason is listed."""
-    study = study_of(film(change=phantom.inverted), film(view="AP"))
+def test_an_implausible_first_choice_gives_way_to_the_next(image):
+    """The PA image is a negative, so the AP one is read and the reason is listed."""
+    study = study_of(image(change=phantom.inverted), image(view="AP"))
     selection = choose(study, ADULTS, LIMITS)
     assert selection.instance is study.instances[1]
     assert selection.not_read[0].reason == Reason.INVERTED.sentence
 
 
-def test_an_unreadable_first_choice_gives_way_to_the_next(film):
+def test_an_unreadable_first_choice_gives_way_to_the_next(image):
     """A cut-off PA file does not keep the AP one from being read."""
-    broken = film()
+    broken = image()
     broken.write_bytes(broken.read_bytes()[:-5000])
-    study = study_of(broken, film(view="AP"))
+    study = study_of(broken, image(view="AP"))
     selection = choose(study, ADULTS, LIMITS)
     assert selection.instance is study.instances[1]
     assert selection.not_read[0].reason.startswith("The image cannot be read")
@@ -356,28 +356,28 @@ def test_an_unreadable_first_choice_gives_way_to_the_next(film):
         (lambda drawn: phantom.turned(drawn, 2), Reason.ROTATED),
     ],
 )
-def test_a_film_shown_wrongly_is_refused_whatever_its_tags_say(film, change, reason):
-    """PA in the tags does not make a negative or a turned film readable."""
-    assert choose(study_of(film(change=change)), ADULTS, LIMITS).reason is reason
+def test_an_image_shown_wrongly_is_refused_whatever_its_tags_say(image, change, reason):
+    """PA in the tags does not make a negative or a turned image readable."""
+    assert choose(study_of(image(change=change)), ADULTS, LIMITS).reason is reason
 
 
-def test_a_mirrored_phantom_is_read(film):
+def test_a_mirrored_phantom_is_read(image):
     """Sides cannot be told from the picture."""
-    assert choose(study_of(film(change=phantom.mirrored)), ADULTS, LIMITS).reason is None
+    assert choose(study_of(image(change=phantom.mirrored)), ADULTS, LIMITS).reason is None
 
 
-def test_a_lateral_alone_ends_with_its_reason(film):
+def test_a_lateral_alone_ends_with_its_reason(image):
     """By its tags, and by its picture where the tags are silent."""
-    stated = film(view="LL")
-    silent = film(view="LL", wrap={"view_position": ""})
+    stated = image(view="LL")
+    silent = image(view="LL", wrap={"view_position": ""})
     assert triage(read_header(silent)).eligibility is Eligibility.POSSIBLE
     for path in (stated, silent):
         assert choose(study_of(path), ADULTS, LIMITS).reason is Reason.NOT_FRONTAL
 
 
-def test_silent_tags_are_read_with_notes(film):
+def test_silent_tags_are_read_with_notes(image):
     """What the tags leave unsaid is told to the reader of the draft."""
-    path = film(
+    path = image(
         wrap={"view_position": "", "body_part": ""},
         PatientAge=None,
         PatientBirthDate="",
@@ -410,7 +410,7 @@ PATIENT = {"PatientID": "P1", "PatientName": "DOE^JANE", "PatientBirthDate": "19
         ({"IssuerOfPatientID": "B"}, False),
     ],
 )
-def test_films_are_of_one_patient_unless_they_say_otherwise(other, one):
+def test_images_are_of_one_patient_unless_they_say_otherwise(other, one):
     """Patient ID and issuer decide; without an ID name and birth date do."""
     first = tags(**PATIENT, IssuerOfPatientID="A")
     second = tags(**{**PATIENT, **other})
@@ -418,17 +418,17 @@ def test_films_are_of_one_patient_unless_they_say_otherwise(other, one):
 
 
 @pytest.mark.parametrize("view", ["PA", "LL"])
-def test_nothing_is_read_of_a_study_with_two_patients(film, view):
+def test_nothing_is_read_of_a_study_with_two_patients(image, view):
     """Also when only the lateral bears the other name: somebody must put that right first."""
-    selection = choose(study_of(film(), film(view=view, PatientID="ANOTHER")), ADULTS, LIMITS)
+    selection = choose(study_of(image(), image(view=view, PatientID="ANOTHER")), ADULTS, LIMITS)
     assert selection.instance is None
     assert selection.reason is Reason.TWO_PATIENTS
     assert [item.reason for item in selection.not_read] == [Reason.TWO_PATIENTS.sentence] * 2
 
 
-def test_a_child_is_not_read_unless_the_site_allows_it(film):
+def test_a_child_is_not_read_unless_the_site_allows_it(image):
     """Twelve years is a child under 18: CHILD, or read and marked as one."""
-    study = study_of(film(PatientAge="012Y"))
+    study = study_of(image(PatientAge="012Y"))
     refused = choose(study, ADULTS, LIMITS)
     assert (refused.reason, refused.child) == (Reason.CHILD, False)
     allowed = choose(study, EVERYBODY, LIMITS)
@@ -436,20 +436,20 @@ def test_a_child_is_not_read_unless_the_site_allows_it(film):
     assert allowed.child is True
 
 
-def test_an_age_of_0_with_an_adult_s_birth_date_is_an_adult_s(film):
+def test_an_age_of_0_with_an_adult_s_birth_date_is_an_adult_s(image):
     """Modalities write 000Y for unknown; the draft says which of the two was believed."""
     selection = choose(
-        study_of(film(PatientAge="000Y", PatientBirthDate="19411231")), ADULTS, LIMITS
+        study_of(image(PatientAge="000Y", PatientBirthDate="19411231")), ADULTS, LIMITS
     )
     assert (selection.reason, selection.child) == (None, False)
     assert any("the birth date was used" in note for note in selection.notes)
-    newborn = film(PatientAge="000D", PatientBirthDate="20240301", StudyDate="20240301")
+    newborn = image(PatientAge="000D", PatientBirthDate="20240301", StudyDate="20240301")
     assert choose(study_of(newborn), ADULTS, LIMITS).reason is Reason.CHILD
 
 
-def test_an_image_that_was_sent_again_with_its_patient_id_corrected_is_read(film):
+def test_an_image_that_was_sent_again_with_its_patient_id_corrected_is_read(image):
     """The first one stays in the study and does not hold up the second, whichever comes first."""
-    dirty, clean = film(PatientID="12345\r\n"), film(PatientID="12345")
+    dirty, clean = image(PatientID="12345\r\n"), image(PatientID="12345")
     for paths in ((dirty, clean), (clean, dirty)):
         selection = choose(study_of(*paths), ADULTS, LIMITS)
         assert selection.instance is not None
@@ -460,23 +460,23 @@ def test_an_image_that_was_sent_again_with_its_patient_id_corrected_is_read(film
     assert alone.instance is not None
 
 
-def test_an_identifier_that_is_left_out_is_noted(film):
+def test_an_identifier_that_is_left_out_is_noted(image):
     """The radiologist learns which one, and why."""
-    selection = choose(study_of(film(AccessionNumber="A1\nxy")), ADULTS, LIMITS)
+    selection = choose(study_of(image(AccessionNumber="A1\nxy")), ADULTS, LIMITS)
     assert any("Accession Number (0008,0050)" in note for note in selection.notes)
 
 
-def test_the_age_limit_is_the_site_s(film):
+def test_the_age_limit_is_the_site_s(image):
     """Twelve years is no child where the limit is ten."""
     selection = choose(
-        study_of(film(PatientAge="012Y")), Rules(minimum_age_years=10, read_children=False), LIMITS
+        study_of(image(PatientAge="012Y")), Rules(minimum_age_years=10, read_children=False), LIMITS
     )
     assert (selection.reason, selection.child) == (None, False)
 
 
-def test_patient_orientation_to_the_right_warns_of_exchanged_sides(film):
-    """Rows that run to the patient's right mean that the film is stored mirrored."""
-    selection = choose(study_of(film(PatientOrientation=["R", "F"])), ADULTS, LIMITS)
+def test_patient_orientation_to_the_right_warns_of_exchanged_sides(image):
+    """Rows that run to the patient's right mean that the image is stored mirrored."""
+    selection = choose(study_of(image(PatientOrientation=["R", "F"])), ADULTS, LIMITS)
     assert any("exchanged" in note for note in selection.notes)
 
 
@@ -486,18 +486,18 @@ def test_a_study_of_nothing_has_no_image():
     assert (selection.reason, selection.not_read) == (Reason.NO_IMAGE, ())
 
 
-def test_the_nearest_reason_speaks_for_the_study(film, tmp_path):
+def test_the_nearest_reason_speaks_for_the_study(image, tmp_path):
     """Of a lateral, a hip and a broken file the lateral's reason is the study's."""
-    hip = film(BodyPartExamined="HIP", AnatomicRegionSequence=None, SeriesDescription="HIP")
+    hip = image(BodyPartExamined="HIP", AnatomicRegionSequence=None, SeriesDescription="HIP")
     nothing = tmp_path / "nothing.dcm"
     nothing.write_bytes(b"")
-    selection = choose(study_of(nothing, hip, film(view="LL")), ADULTS, LIMITS)
+    selection = choose(study_of(nothing, hip, image(view="LL")), ADULTS, LIMITS)
     assert selection.reason is Reason.NOT_FRONTAL
     assert len(selection.not_read) == 3
 
 
 def test_damaged_headers_never_escape(shared_data, tmp_path):
-    """A hundred films with flipped header bytes end in a selection."""
+    """A hundred images with flipped header bytes end in a selection."""
     whole = (shared_data / "cxr-dicom" / "barre_CR-MONO1-10_pa_explicitLE.dcm").read_bytes()
     rng = np.random.default_rng(11)
     path = tmp_path / "damaged.dcm"
@@ -519,28 +519,28 @@ def test_a_computed_radiograph_is_a_radiograph_whatever_modality_says():
 SYNTHETIC_ONLY = Rules(minimum_age_years=18, read_children=False, synthetic_only=True)
 
 
-def test_a_phantom_is_read_where_only_synthetic_images_are(film):
+def test_a_phantom_is_read_where_only_synthetic_images_are(image):
     """The marks of a phantom are all that is asked."""
-    assert choose(study_of(film()), SYNTHETIC_ONLY, LIMITS).instance is not None
+    assert choose(study_of(image()), SYNTHETIC_ONLY, LIMITS).instance is not None
 
 
-def test_a_patients_image_is_not_read_where_only_synthetic_images_are(film):
+def test_a_patients_image_is_not_read_where_only_synthetic_images_are(image):
     """One of the two marks is not enough; the study's reason is that one."""
-    patient = film(QualityControlSubject="NO")
+    patient = image(QualityControlSubject="NO")
     selection = choose(study_of(patient), SYNTHETIC_ONLY, LIMITS)
     assert (selection.instance, selection.reason) == (None, Reason.NO_MODEL_FOR_PATIENTS)
     assert selection.not_read[0].reason == Reason.NO_MODEL_FOR_PATIENTS.sentence
 
 
-def test_a_phantom_beside_a_patients_image_is_not_read_instead(film):
+def test_a_phantom_beside_a_patients_image_is_not_read_instead(image):
     """Its draft would lie in the patient's study."""
-    both = study_of(film(), film(QualityControlSubject="NO"))
+    both = study_of(image(), image(QualityControlSubject="NO"))
     assert choose(both, SYNTHETIC_ONLY, LIMITS).reason is Reason.NO_MODEL_FOR_PATIENTS
 
 
-def test_what_no_model_reads_keeps_its_own_reason(film):
+def test_what_no_model_reads_keeps_its_own_reason(image):
     """A lateral, a child: that nobody reads them is the nearer reason."""
-    child = study_of(film(PatientAge="012Y", QualityControlSubject="NO"))
+    child = study_of(image(PatientAge="012Y", QualityControlSubject="NO"))
     assert choose(child, SYNTHETIC_ONLY, LIMITS).reason is Reason.CHILD
-    lateral = study_of(film(view="LL", QualityControlSubject="NO"))
+    lateral = study_of(image(view="LL", QualityControlSubject="NO"))
     assert choose(lateral, SYNTHETIC_ONLY, LIMITS).reason is Reason.NOT_FRONTAL

@@ -25,9 +25,9 @@ def framed(pixels):
     return Frame(pixels=np.ascontiguousarray(pixels, np.float32))
 
 
-def brightness(film):
+def brightness(image):
     """Return a phantom's pixels in 0..1."""
-    return (film.pixels / (2**film.bits_stored - 1)).astype(np.float32)
+    return (image.pixels / (2**image.bits_stored - 1)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -49,56 +49,56 @@ def frontal_phantoms():
 
 
 @pytest.fixture(scope="module")
-def labelled_films(shared_data):
-    """The 138 real frontal films."""
+def labelled_images(shared_data):
+    """The 138 real frontal images."""
     rows = list(csv.DictReader((shared_data / "labelled" / "labels.csv").open()))
     paths = [shared_data / "labelled" / row["file"] for row in rows]
     return [np.asarray(Image.open(path).convert("L"), np.float32) / 255 for path in paths]
 
 
-def reasons(films, change=lambda film: film):
-    """Return how often each reason is given for changed films."""
-    return Counter(judge(framed(change(film))).reason for film in films)
+def reasons(images, change=lambda image: image):
+    """Return how often each reason is given for changed images."""
+    return Counter(judge(framed(change(image))).reason for image in images)
 
 
-def test_at_most_two_of_a_hundred_real_films_are_refused(labelled_films):
-    """138 real frontal films, supine and portable ones among them: false refusals stay under 2 %."""
-    found = reasons(labelled_films)
-    assert len(labelled_films) == 138
-    assert len(labelled_films) - found[None] <= 0.02 * len(labelled_films)
+def test_at_most_two_of_a_hundred_real_images_are_refused(labelled_images):
+    """138 real frontal images, supine and portable ones among them: false refusals stay under 2 %."""
+    found = reasons(labelled_images)
+    assert len(labelled_images) == 138
+    assert len(labelled_images) - found[None] <= 0.02 * len(labelled_images)
 
 
-def test_a_mirrored_real_film_is_judged_as_the_film(labelled_films):
+def test_a_mirrored_real_image_is_judged_as_the_image(labelled_images):
     """Left and right are not told apart."""
-    assert reasons(labelled_films, np.fliplr) == reasons(labelled_films)
+    assert reasons(labelled_images, np.fliplr) == reasons(labelled_images)
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda film: 1 - film, Reason.INVERTED),
+        (lambda image: 1 - image, Reason.INVERTED),
         (np.rot90, Reason.ROTATED),
-        (lambda film: np.rot90(film, 2), Reason.ROTATED),
-        (lambda film: np.rot90(film, 3), Reason.ROTATED),
+        (lambda image: np.rot90(image, 2), Reason.ROTATED),
+        (lambda image: np.rot90(image, 3), Reason.ROTATED),
     ],
     ids=["negative", "counterclockwise", "upside down", "clockwise"],
 )
-def test_no_real_film_passes_as_a_negative_or_turned(labelled_films, change, expected):
+def test_no_real_image_passes_as_a_negative_or_turned(labelled_images, change, expected):
     """None of 138 is read, and 98 % are refused for what is wrong with them."""
-    found = reasons(labelled_films, change)
+    found = reasons(labelled_images, change)
     assert found[None] == 0
-    assert found[expected] >= 0.98 * len(labelled_films)
+    assert found[expected] >= 0.98 * len(labelled_images)
 
 
 def test_phantoms_pass_and_their_negatives_and_turns_do_not(frontal_phantoms):
-    """Synthetic films of people whom the template has not seen behave as real ones."""
+    """Synthetic images of people whom the template has not seen behave as real ones."""
     assert reasons(frontal_phantoms) == {None: len(frontal_phantoms)}
-    assert reasons(frontal_phantoms, lambda film: 1 - film) == {Reason.INVERTED: 12}
+    assert reasons(frontal_phantoms, lambda image: 1 - image) == {Reason.INVERTED: 12}
     assert reasons(frontal_phantoms, np.rot90) == {Reason.ROTATED: 12}
 
 
-def test_the_sentence_says_which_way_a_film_is_turned(frontal_phantoms):
-    """A film turned clockwise is said to be turned clockwise."""
+def test_the_sentence_says_which_way_an_image_is_turned(frontal_phantoms):
+    """An image turned clockwise is said to be turned clockwise."""
     assert "90 degrees clockwise" in judge(framed(np.rot90(frontal_phantoms[0], -1))).sentence
     assert "90 degrees counterclockwise" in judge(framed(np.rot90(frontal_phantoms[0]))).sentence
     assert "180 degrees" in judge(framed(np.rot90(frontal_phantoms[0], 2))).sentence
@@ -114,15 +114,15 @@ def test_lateral_phantoms_are_not_frontal():
 
 @pytest.mark.parametrize("border", [0.0, 1.0])
 def test_a_collimator_s_border_changes_nothing(frontal_phantoms, border):
-    """A black or white border of a tenth of the film on each side is looked past."""
-    padded = [np.pad(film, 30, constant_values=border) for film in frontal_phantoms]
+    """A black or white border of a tenth of the image on each side is looked past."""
+    padded = [np.pad(image, 30, constant_values=border) for image in frontal_phantoms]
     assert reasons(padded) == {None: len(padded)}
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 def test_window_and_gamma_change_nothing(frontal_phantoms, gamma):
-    """Darker and brighter renderings of the same film pass as well."""
-    assert reasons(frontal_phantoms, lambda film: film**gamma) == {None: len(frontal_phantoms)}
+    """Darker and brighter renderings of the same image pass as well."""
+    assert reasons(frontal_phantoms, lambda image: image**gamma) == {None: len(frontal_phantoms)}
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_window_and_gamma_change_nothing(frontal_phantoms, gamma):
     ids=["black", "grey", "noise", "ramp", "patches", "strip"],
 )
 def test_what_shows_no_body_is_refused(pixels, expected):
-    """Blank films, noise and drawn patterns are refused; a ramp resembles half a chest on its side."""
+    """Blank images, noise and drawn patterns are refused; a ramp resembles half a chest on its side."""
     assert judge(framed(pixels)).reason is expected
 
 
@@ -167,12 +167,12 @@ def test_the_numbers_that_decided_are_given_back(frontal_phantoms):
 
 
 @pytest.mark.serial
-def test_a_large_film_is_judged_quickly(frontal_phantoms):
+def test_a_large_image_is_judged_quickly(frontal_phantoms):
     """Four megapixels take well under the 150 ms that the whole service may add."""
-    film = framed(np.kron(frontal_phantoms[0], np.ones((7, 7))))
-    judge(film)
+    image = framed(np.kron(frontal_phantoms[0], np.ones((7, 7))))
+    judge(image)
     begun = time.process_time()
-    judge(film)
+    judge(image)
     assert time.process_time() - begun < 0.15
 
 

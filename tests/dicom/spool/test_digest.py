@@ -6,7 +6,7 @@ from dicom.spool.digest import hasher_like, new_hasher
 _OF_NOTHING = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
 
 
-def test_a_films_digest_is_the_beginning_of_its_blake3():
+def test_a_images_digest_is_the_beginning_of_its_blake3():
     """Its 56 digits cannot be taken for the 64 of a SHA-256."""
     assert new_hasher().hexdigest() == _OF_NOTHING[:56]
 

@@ -13,7 +13,7 @@ BLOCK = 512  # of st_blocks, whatever the file system's is
 
 def test_a_reserve_makes_no_file_longer(tmp_path):
     """Blocks are set aside behind the end of the file; what is not needed goes back."""
-    path = tmp_path / "film"
+    path = tmp_path / "image"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
     try:
         os.write(descriptor, b"x" * 1000)
@@ -39,12 +39,12 @@ def test_a_descriptor_that_cannot_reserve_costs_nothing():
         os.close(writer)
 
 
-def test_a_large_film_holds_no_more_of_the_disk_than_its_bytes(tmp_path):
+def test_a_large_image_holds_no_more_of_the_disk_than_its_bytes(tmp_path):
     """What was set aside while it came is given back before it counts as durable."""
     announced = Announced(
         sop_class_uid="1.2", sop_instance_uid="1.3", transfer_syntax_uid="1.4", source_ae="CR"
     )
-    incoming = Incoming(tmp_path / "film.part", announced, max_bytes=2**30)
+    incoming = Incoming(tmp_path / "image.part", announced, max_bytes=2**30)
     piece = os.urandom(300_000)
     for _ in range(20):
         incoming.write_all([piece[:100_000], piece[100_000:]])

@@ -51,8 +51,8 @@ def spool(tmp_path):
     return Spool(tmp_path / "spool")
 
 
-def test_a_film_comes_out_of_the_spool_byte_for_byte(spool, shared_data):
-    """Each film's data set is kept undecoded behind a file meta group of our own."""
+def test_an_image_comes_out_of_the_spool_byte_for_byte(spool, shared_data):
+    """Each image's data set is kept undecoded behind a file meta group of our own."""
     for source in sorted((shared_data / "cxr-dicom").glob("*.dcm")):
         header = read_header(source)
         identity = check_identity(header)
@@ -103,7 +103,7 @@ def test_the_beginning_of_a_data_set_stays_at_hand(spool, size, piece):
 
 
 def test_the_same_bytes_twice_are_one_file(spool):
-    """A film that is sent again is found, not stored again."""
+    """An image that is sent again is found, not stored again."""
     first, second = keep(spool, b"same bytes"), keep(spool, b"same bytes")
     assert (first.created, second.created) == (True, False)
     assert first.instance == second.instance
@@ -111,36 +111,36 @@ def test_the_same_bytes_twice_are_one_file(spool):
 
 
 def test_other_bytes_under_the_same_uid_are_kept_apart(spool):
-    """The first film is not touched by a second one that claims its UID."""
-    first, second = keep(spool, b"one film"), keep(spool, b"another film")
+    """The first image is not touched by a second one that claims its UID."""
+    first, second = keep(spool, b"one image"), keep(spool, b"another image")
     assert first.created
     assert second.created
     assert first.instance.path != second.instance.path
-    assert first.instance.path.read_bytes().endswith(b"one film")
+    assert first.instance.path.read_bytes().endswith(b"one image")
 
 
-def test_a_damaged_file_is_replaced_when_the_film_comes_again(spool):
-    """A file that was cut short since does not count as the same film."""
-    path = keep(spool, b"the whole film").instance.path
+def test_a_damaged_file_is_replaced_when_the_image_comes_again(spool):
+    """A file that was cut short since does not count as the same image."""
+    path = keep(spool, b"the whole image").instance.path
     path.write_bytes(path.read_bytes()[:-4])
-    again = keep(spool, b"the whole film")
+    again = keep(spool, b"the whole image")
     assert (again.created, again.repaired) == (False, True)
-    assert path.read_bytes().endswith(b"the whole film")
+    assert path.read_bytes().endswith(b"the whole image")
 
 
-def test_a_file_damaged_in_place_is_replaced_when_the_film_comes_again(spool):
+def test_a_file_damaged_in_place_is_replaced_when_the_image_comes_again(spool):
     """Its length is right and its bytes are not: the sender is about to delete the only sound ones."""
-    first = keep(spool, b"the whole film")
+    first = keep(spool, b"the whole image")
     path = first.instance.path
     path.write_bytes(path.read_bytes().replace(b"whole", b"wrong"))
-    again = keep(spool, b"the whole film")
+    again = keep(spool, b"the whole image")
     assert (again.created, again.repaired) == (False, True)
     assert has_digest(path, first.instance.digest)
     assert files(spool) == [path]
 
 
-def test_the_same_film_from_another_sender_leaves_the_acknowledged_file(spool):
-    """Who sent it stands in the file meta group and changes its length: the film is the same."""
+def test_the_same_image_from_another_sender_leaves_the_acknowledged_file(spool):
+    """Who sent it stands in the file meta group and changes its length: the image is the same."""
     first = keep(spool, b"same bytes", source_ae="CR")
     acknowledged = first.instance.path.read_bytes()
     second = keep(spool, b"same bytes", source_ae="LONG_ROUTER")
@@ -150,7 +150,7 @@ def test_the_same_film_from_another_sender_leaves_the_acknowledged_file(spool):
 
 
 def test_names_hold_nothing_that_a_sender_chose_but_a_uid(spool):
-    """A study is a hash, a film its UID: no path, no control character, nothing hidden."""
+    """A study is a hash, an image its UID: no path, no control character, nothing hidden."""
     path = keep(spool, b"bytes").instance.path.relative_to(spool.root)
     assert len(path.parts) == 2
     assert path.name[16:].startswith(".1.2.3.4.")
@@ -173,7 +173,7 @@ def test_an_invalid_announced_uid_is_refused_and_its_bytes_go_nowhere(spool, uid
     assert files(spool) == []
 
 
-def test_a_film_over_the_limit_takes_no_disk_space(tmp_path):
+def test_an_image_over_the_limit_takes_no_disk_space(tmp_path):
     """At the first byte too many the file is gone, and stays away."""
     spool = Spool(tmp_path, max_object_bytes=1000)
     incoming = spool.receive(ANNOUNCED)
@@ -188,7 +188,7 @@ def test_a_film_over_the_limit_takes_no_disk_space(tmp_path):
 
 
 def test_a_nearly_full_disk_takes_nothing(tmp_path):
-    """Below the free space that must stay, a film is answered 0xA700 before a byte is written."""
+    """Below the free space that must stay, an image is answered 0xA700 before a byte is written."""
     spool = Spool(tmp_path, min_free_bytes=2**60)
     incoming = spool.receive(ANNOUNCED)
     assert isinstance(incoming.fault, OutOfResources)
@@ -197,7 +197,7 @@ def test_a_nearly_full_disk_takes_nothing(tmp_path):
 
 
 def test_a_full_disk_leaves_nothing_behind(small_disk):
-    """When the disk fills while a film arrives, its space is given back and the next one fits."""
+    """When the disk fills while an image arrives, its space is given back and the next one fits."""
     spool = Spool(small_disk)
     before = spool.free_bytes()
     incoming = spool.receive(ANNOUNCED)
@@ -210,7 +210,7 @@ def test_a_full_disk_leaves_nothing_behind(small_disk):
 
 
 @pytest.mark.parametrize("system_call", ["sync_file_range", None])
-def test_a_film_whose_writing_begins_early_is_whole(spool, monkeypatch, system_call):
+def test_an_image_whose_writing_begins_early_is_whole(spool, monkeypatch, system_call):
     """Five megabytes in odd pieces, where the disk can be asked to begin and where it cannot."""
     if system_call is None:
         monkeypatch.setattr("dicom.spool.durable._SYNC_FILE_RANGE", None)
@@ -264,7 +264,7 @@ time.sleep(60)
     assert files(spool) == []
 
 
-def test_removing_a_film_twice_is_no_error_and_it_may_come_again(spool):
+def test_removing_an_image_twice_is_no_error_and_it_may_come_again(spool):
     """Also when retention took the empty folder away."""
     path = keep(spool, b"bytes").instance.path
     spool.remove(path)
@@ -273,7 +273,7 @@ def test_removing_a_film_twice_is_no_error_and_it_may_come_again(spool):
     assert keep(spool, b"bytes").created
 
 
-def test_the_folders_for_films_are_made_at_the_first_film(spool):
+def test_the_folders_for_images_are_made_at_the_first_image(spool):
     """All at once, and not before: an empty one on a disk would say that the right one is mounted."""
     assert list(spool.root.glob("??")) == []
     keep(spool, b"bytes")
@@ -281,12 +281,12 @@ def test_the_folders_for_films_are_made_at_the_first_film(spool):
     assert made == {f"{number:02x}" for number in range(256)}
 
 
-def test_a_new_folder_is_synced_into_the_spool_before_a_film_counts(tmp_path, monkeypatch):
+def test_a_new_folder_is_synced_into_the_spool_before_an_image_counts(tmp_path, monkeypatch):
     """Each process does so itself: who made the folder may be dead before it could."""
     synced = []
     monkeypatch.setattr("dicom.spool.spool.sync_folder", synced.append)
     monkeypatch.setattr("dicom.spool.folder_sync.sync_folder", synced.append)
-    for content in (b"a film", b"another"):
+    for content in (b"an image", b"another"):
         spool = Spool(tmp_path)
         folder = keep(spool, content).instance.path.parent
         keep(spool, content * 2)
@@ -301,8 +301,8 @@ def test_a_data_set_without_a_byte_is_a_file_with_its_meta_group(spool):
     assert data_set_size(path) == 0
 
 
-def test_letting_go_of_a_kept_film_leaves_its_file(spool):
-    """Also where something else has the temporary name by then; a film that was not kept goes."""
+def test_letting_go_of_a_kept_image_leaves_its_file(spool):
+    """Also where something else has the temporary name by then; an image that was not kept goes."""
     kept, dropped = spool.receive(ANNOUNCED), spool.receive(ANNOUNCED)
     kept.write(b"bytes")
     dropped.write(b"bytes")
@@ -314,8 +314,8 @@ def test_letting_go_of_a_kept_film_leaves_its_file(spool):
     assert sorted(files(spool)) == sorted([path, kept.path])
 
 
-def test_many_threads_may_keep_and_remove_films_of_one_study(spool):
-    """A folder that one thread removes while another fills it costs nobody a film."""
+def test_many_threads_may_keep_and_remove_images_of_one_study(spool):
+    """A folder that one thread removes while another fills it costs nobody an image."""
 
     def keep_and_remove(number: int) -> bool:
         identity = replace(IDENTITY, sop_instance_uid=f"1.2.3.{number % 16}")
@@ -331,7 +331,7 @@ def test_many_threads_may_keep_and_remove_films_of_one_study(spool):
 
 
 def test_only_one_at_a_time_stores_the_same_uid(spool):
-    """Two senders of one film take turns; senders of other films do not wait for them."""
+    """Two senders of one image take turns; senders of other images do not wait for them."""
     inside = []
 
     def hold(number: int) -> None:

@@ -21,9 +21,9 @@ KINDS = {"draft-report": 0, "findings": 1, "overlay": 2, "report-page": 3}
 
 
 @pytest.fixture(scope="module")
-def header(film_header):
-    """The film that the results are about."""
-    return film_header()
+def header(image_header):
+    """The image that the results are about."""
+    return image_header()
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ MUTANTS = {
     ),
     "tracked by name only": ("findings", "tracking", lambda d: without(d, "125007", "112040")),
     "region without image": ("findings", "coordinates", lambda d: scoord(d).pop("ContentSequence")),
-    "region beyond the film": (
+    "region beyond the image": (
         "findings",
         "coordinates",
         lambda d: setattr(scoord(d), "GraphicData", [0, 0, 999, 0, 5, 5, 0, 0]),
@@ -246,11 +246,11 @@ def test_a_result_of_ours_holds_reviewed_codes_only(good, header):
         check(document, header)
 
 
-def test_the_orders_own_words_for_a_code_are_no_fault(make_draft, film_header, equipment):
-    """A code that was copied from the film keeps its meaning there, and the results leave."""
+def test_the_orders_own_words_for_a_code_are_no_fault(make_draft, image_header, equipment):
+    """A code that was copied from the image keeps its meaning there, and the results leave."""
     procedure = code_item(codes.CHEST_RADIOGRAPH)
     procedure.CodeMeaning = "Plain chest X-ray"
-    header = film_header(ProcedureCodeSequence=[procedure])
+    header = image_header(ProcedureCodeSequence=[procedure])
     made = build(make_draft(header), header, np.zeros((300, 240), np.float32), equipment)
     assert made[0].dataset.ProcedureCodeSequence[0].CodeMeaning == "Plain chest X-ray"
 

@@ -1,4 +1,4 @@
-"""A box that a model finds lies on the same anatomy in the film's matrix and in the annotated film."""
+"""A box that a model finds lies on the same anatomy in the image's matrix and in the annotated image."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,8 +34,8 @@ def likeness(one, other):
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def test_a_box_of_the_model_lies_on_the_same_anatomy_for_every_film(shared_data, make_draft):
-    """Boxes all over the model's square are cut out of film and annotated film: the same is seen."""
+def test_a_box_of_the_model_lies_on_the_same_anatomy_for_every_image(shared_data, make_draft):
+    """Boxes all over the model's square are cut out of image and annotated image: the same is seen."""
     header = Dataset()
     header.StudyInstanceUID = header.SOPInstanceUID = header.SeriesInstanceUID = "1.2.3"
     header.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
@@ -46,8 +46,8 @@ def test_a_box_of_the_model_lies_on_the_same_anatomy_for_every_film(shared_data,
         except DicomError:
             continue  # without pixels nothing can be found on it
         rows, columns = frame.shape
-        film, square = grey_image(frame), central_square(rows, columns)
-        shown = centre_square(film, MODEL)
+        image, square = grey_image(frame), central_square(rows, columns)
+        shown = centre_square(image, MODEL)
         source = replace(make_draft(header).source, rows=rows, columns=columns)
         draft = make_draft(header, source=source, findings=())
         moment = datetime(2026, 3, 4, tzinfo=UTC)
@@ -58,11 +58,11 @@ def test_a_box_of_the_model_lies_on_the_same_anatomy_for_every_film(shared_data,
             model = cut(shown, box)
             if model.std() < 2:
                 continue  # nothing to be told apart there
-            on_film = [square.on_film(x / MODEL, y / MODEL) for x, y in box]
-            on_canvas = layout.on_canvas(tuple(on_film), rows, columns)
-            assert likeness(model, cut(film, on_film)) > ALIKE, (path.name, left, top)
+            on_image = [square.on_image(x / MODEL, y / MODEL) for x, y in box]
+            on_canvas = layout.on_canvas(tuple(on_image), rows, columns)
+            assert likeness(model, cut(image, on_image)) > ALIKE, (path.name, left, top)
             assert likeness(model, cut(canvas, on_canvas)) > ALIKE, (path.name, left, top)
-            aside = [(x + 0.1 * square.edge, y) for x, y in on_film]
-            assert likeness(model, cut(film, aside)) < likeness(model, cut(film, on_film))
+            aside = [(x + 0.1 * square.edge, y) for x, y in on_image]
+            assert likeness(model, cut(image, aside)) < likeness(model, cut(image, on_image))
             seen += 1
     assert seen > 60

@@ -43,23 +43,23 @@ def delivered(store):
     """A function: study -> its COMPLETED job."""
 
     def make(study):
-        film = Instance(
+        image = Instance(
             sop_instance_uid=f"{study}.1.1",
             sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
             series_instance_uid=f"{study}.1",
             study_instance_uid=study,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
-            path=Path("film.dcm"),
+            path=Path("image.dcm"),
             digest="a" * 64,
             size=1000,
         )
-        store.add_instance(film, calling_ae="CR_1", association_id=study, eligible=True)
+        store.add_instance(image, calling_ae="CR_1", association_id=study, eligible=True)
         made = store.schedule(study, model="demo", version="1", actor="intake", reason="Released.")
         job = store.claim_reading(made.id, "reader", 60)
         source = SourceImage(
-            sop_instance_uid=film.sop_instance_uid,
-            sop_class_uid=film.sop_class_uid,
-            series_instance_uid=film.series_instance_uid,
+            sop_instance_uid=image.sop_instance_uid,
+            sop_class_uid=image.sop_class_uid,
+            series_instance_uid=image.series_instance_uid,
             rows=1,
             columns=1,
         )

@@ -37,17 +37,17 @@ def wait(store):
     """A function: study -> its job, which waits."""
 
     def schedule(study):
-        film = Instance(
+        image = Instance(
             sop_instance_uid=f"{study}.1.1",
             sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
             series_instance_uid=f"{study}.1",
             study_instance_uid=study,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
-            path=Path("film.dcm"),
+            path=Path("image.dcm"),
             digest="a" * 64,
             size=1000,
         )
-        store.add_instance(film, calling_ae="CR_1", association_id=study, eligible=True)
+        store.add_instance(image, calling_ae="CR_1", association_id=study, eligible=True)
         return store.schedule(study, model="tiny", version="1", actor="intake", reason="Released.")
 
     return schedule

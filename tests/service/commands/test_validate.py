@@ -33,13 +33,13 @@ def test_faults_are_named_with_status_1(examples):
     assert [fault["rule"] for fault in found["faults"]] == ["viewer"]
 
 
-def test_the_film_is_compared_when_given(examples, tmp_path):
-    """With --source the patient must be that of the film."""
+def test_the_image_is_compared_when_given(examples, tmp_path):
+    """With --source the patient must be that of the image."""
     report = dcmread(examples / "02_draft_report_rev1.dcm")
     report.PatientID = "SOMEBODY-ELSE"
-    film = tmp_path / "film.dcm"
-    dcmwrite(film, report)
-    arguments = ["--source", str(film), str(examples / "02_draft_report_rev1.dcm")]
+    image = tmp_path / "image.dcm"
+    dcmwrite(image, report)
+    arguments = ["--source", str(image), str(examples / "02_draft_report_rev1.dcm")]
     result = CliRunner().invoke(validate, arguments)
     assert result.exit_code == 1
     assert "Patient ID (0010,0020) is not that of the image" in result.output

@@ -20,7 +20,7 @@ from service.web.app import make_app, make_app_context
 from service.web.readiness import Readiness, writing_fault
 
 
-def film(number=1):
+def image(number=1):
     """One received image."""
     return Instance(
         sop_instance_uid=f"1.2.3.{number}",
@@ -28,7 +28,7 @@ def film(number=1):
         series_instance_uid="1.2.3.9",
         study_instance_uid="1.2.3",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        path=Path("film.dcm"),
+        path=Path("image.dcm"),
         digest="a" * 64,
         size=1,
     )
@@ -112,12 +112,12 @@ def test_readyz_page_and_check_say_that_it_cannot_be_written(refusing):
     assert advice in done.stdout
 
 
-def test_a_film_is_refused_with_that_reason(refusing):
+def test_an_image_is_refused_with_that_reason(refusing):
     """What the log of C-STORE says is the error's text."""
     settings, advice = refusing
     store = Store(settings.database_url, busy_seconds=1)
     with pytest.raises(StoreNotWritable, match="cannot be written") as caught:
-        store.add_instance(film(), calling_ae="M", association_id="A", eligible=True)
+        store.add_instance(image(), calling_ae="M", association_id="A", eligible=True)
     assert advice in str(caught.value)
     assert caught.value.retry
     store.close()

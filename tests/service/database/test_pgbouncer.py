@@ -48,17 +48,17 @@ def test_migrations_and_transactions_go_through_it(pooled_url):
     store = Store(pooled_url, busy_seconds=5)
     store.check_writable()
     for number in range(12):  # the driver prepares a statement at its fifth execution
-        film = Instance(
+        image = Instance(
             sop_instance_uid=f"1.2.3.{number}",
             sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
             series_instance_uid="1.2.3.9",
             study_instance_uid="1.2.3",
             transfer_syntax_uid="1.2.840.10008.1.2.1",
-            path=Path("film.dcm"),
+            path=Path("image.dcm"),
             digest="a" * 64,
             size=1,
         )
-        store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
+        store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
         if number % 4 == 3:
             store.close()
     assert len(store.instances("1.2.3")) == 12

@@ -117,7 +117,7 @@ _ROWS_OF_0003 = (
     """INSERT INTO instances (id, study_instance_uid, sop_instance_uid, sop_class_uid,
     series_instance_uid, transfer_syntax_uid, sha256, size, path, calling_ae, association_id,
     eligible, conflict, received_at) VALUES (1, '1.2', '1.2.1', '1.2.3', '1.2.4', '1.2.5', 'a', 1,
-    '/film', 'CLINIC', 'A', true, false, '2026-03-01 09:00:00')""",
+    '/image', 'CLINIC', 'A', true, false, '2026-03-01 09:00:00')""",
     """INSERT INTO jobs (id, study_instance_uid, calling_ae, model_name, model_version, revision,
     state, urgent, forced, reason_code, reason, created_at, updated_at, attempts, first_error,
     last_error, lease_owner, fence) VALUES

@@ -54,8 +54,8 @@ def site(tmp_path, new_url, monkeypatch):
 
 
 def receive(settings, seed):
-    """Store a synthetic film as the receiver does; return its SOP Instance UID."""
-    path = write(as_dataset(draw(seed, rows=128, columns=128)), settings.data_dir / "film")
+    """Store a synthetic image as the receiver does; return its SOP Instance UID."""
+    path = write(as_dataset(draw(seed, rows=128, columns=128)), settings.data_dir / "image")
     spool = Spool(settings.spool_dir)
     part = PartFile({}, spool.receive, "MODALITY")
     part.write(memoryview(path.read_bytes()))
@@ -75,7 +75,7 @@ def receive(settings, seed):
 
 @pytest.fixture
 def used(site):
-    """A site with two films, a job for each, a token, a device UID and a commitment that is due."""
+    """A site with two images, a job for each, a token, a device UID and a commitment that is due."""
     settings = site("first")
     settings.data_dir.mkdir()
     schema.upgrade(settings.database_url)
@@ -111,8 +111,8 @@ def test_a_database_that_is_written_all_the_time_is_copied(tmp_path):
     source, copy = tmp_path / "wetread.db", tmp_path / "copy.db"
     with closing(sqlite3.connect(source)) as database, database:
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute("CREATE TABLE films (content BLOB)")
-        database.executemany("INSERT INTO films VALUES (zeroblob(1000000))", [()] * 100)
+        database.execute("CREATE TABLE images (content BLOB)")
+        database.executemany("INSERT INTO images VALUES (zeroblob(1000000))", [()] * 100)
     stop = threading.Event()
 
     def write_on():
@@ -120,7 +120,7 @@ def test_a_database_that_is_written_all_the_time_is_copied(tmp_path):
             other.execute("PRAGMA synchronous = OFF")
             while not stop.is_set():
                 with other:
-                    other.execute("INSERT INTO films VALUES ('x')")
+                    other.execute("INSERT INTO images VALUES ('x')")
 
     writer = threading.Thread(target=write_on)
     copier = threading.Thread(
@@ -134,14 +134,14 @@ def test_a_database_that_is_written_all_the_time_is_copied(tmp_path):
     writer.join()
     assert ended
     with closing(sqlite3.connect(copy)) as database:
-        large = "SELECT count(*) FROM films WHERE length(content) = 1000000"
+        large = "SELECT count(*) FROM images WHERE length(content) = 1000000"
         assert database.execute(large).fetchone() == (100,)
 
 
 def test_a_site_restored_to_another_path_is_whole(used, site, tmp_path):
     """Images, jobs, tokens, device UID and commitments are there, and each row names its file there."""
     manifest = Backup(used, tmp_path / "backup").make(None)
-    assert manifest.files == 5  # two films, device UID, commitment, database
+    assert manifest.files == 5  # two images, device UID, commitment, database
     assert list(damaged_files(tmp_path / "backup", read_backup(tmp_path / "backup")[1])) == []
     second = site("second/deeper")
     restore(second, tmp_path / "backup")
@@ -161,7 +161,7 @@ def test_a_site_restored_to_another_path_is_whole(used, site, tmp_path):
 
 
 def test_what_came_or_went_during_the_backup_leaves_no_gap(used, site, tmp_path, monkeypatch):
-    """A film that comes while files are copied is in the copy; one that retention removes is not."""
+    """An image that comes while files are copied is in the copy; one that retention removes is not."""
     backup = Backup(used, tmp_path / "backup")
     (gone, *_) = used.spool_dir.glob("??/*.dcm")
     copied = backup._leave_out_what_is_gone
@@ -170,7 +170,7 @@ def test_what_came_or_went_during_the_backup_leaves_no_gap(used, site, tmp_path,
         gone.unlink()
         with closing(Store.open(used)) as store:
             (row,) = [each for each in store.instances_after(0, limit=10) if each.path == gone]
-            store.give_up_instance(row, "test", Kind.LOST_FILM, "Removed by this test.")
+            store.give_up_instance(row, "test", Kind.LOST_IMAGE, "Removed by this test.")
         receive(used, 3)
         copied()
 
@@ -202,13 +202,13 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(harm, used, site
     """A changed or missing file, an interrupted or a later version's backup: nothing is restored."""
     folder = tmp_path / "backup"
     Backup(used, folder).make(None)
-    film = next(folder.glob("data/spool/??/*.dcm"))
+    image = next(folder.glob("data/spool/??/*.dcm"))
     manifest = json.loads((folder / MANIFEST).read_text())
     match harm:
         case "changed":
-            film.write_bytes(film.read_bytes()[:-1] + b"\1")
+            image.write_bytes(image.read_bytes()[:-1] + b"\1")
         case "missing":
-            film.unlink()
+            image.unlink()
         case "no manifest":
             (folder / MANIFEST).unlink()
         case "later":

@@ -1,4 +1,4 @@
-"""Spool and database held against each other: real films, a real spool, both databases."""
+"""Spool and database held against each other: real images, a real spool, both databases."""
 
 import fcntl
 import json
@@ -57,14 +57,14 @@ def spool(settings):
 
 
 @pytest.fixture
-def films(phantom_films):
-    """Paths of synthetic films, by name."""
-    return phantom_films
+def images(phantom_images):
+    """Paths of synthetic images, by name."""
+    return phantom_images
 
 
-def keep(spool, film):
-    """Return the instance of a film that lies in the spool; no row knows of it."""
-    header = read_header(film)
+def keep(spool, image):
+    """Return the instance of an image that lies in the spool; no row knows of it."""
+    header = read_header(image)
     identity = check_identity(header)
     announced = Announced(
         sop_class_uid=identity.sop_class_uid,
@@ -72,18 +72,18 @@ def keep(spool, film):
         transfer_syntax_uid=header.file_meta.TransferSyntaxUID,
         source_ae="CR1",
     )
-    content = film.read_bytes()
+    content = image.read_bytes()
     incoming = spool.receive(announced)
     incoming.write(content[144 + int.from_bytes(content[140:144], "little") :])
     return spool.store(incoming, identity).instance
 
 
 @pytest.fixture
-def arrive(store, spool, films):
-    """A function: name -> the instance of that film, in the spool and acknowledged."""
+def arrive(store, spool, images):
+    """A function: name -> the instance of that image, in the spool and acknowledged."""
 
     def add(name):
-        instance = keep(spool, films[name])
+        instance = keep(spool, images[name])
         store.add_instance(instance, calling_ae="CR1", association_id="A", eligible=True)
         return instance
 
@@ -111,7 +111,7 @@ def kinds(found):
 
 
 def rot(path):
-    """Let one bit of a film's last byte fall over, its length and times as they were."""
+    """Let one bit of an image's last byte fall over, its length and times as they were."""
     status = path.stat()
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -120,22 +120,24 @@ def rot(path):
 
 
 def test_where_both_agree_nothing_is_found(arrive, verify, spool):
-    """Films with their rows, removed films without files, and the spool's own folders are all right."""
+    """Images with rows, removed images without files, and folders of the spool are no findings."""
     kept, gone = arrive("normal"), arrive("lateral")
     spool.remove(gone.path)
     (row,) = verify()[0]
-    assert row.kind is Kind.LOST_FILM
+    assert row.kind is Kind.LOST_IMAGE
     verify(repair=True)
     found, tally = verify(Scope(hashes=True, young_seconds=0))
     assert found == []
     assert (tally.files, tally.rows, tally.left) == (1, 1, 0)
-    assert tally.film_bytes == kept.path.stat().st_size
+    assert tally.image_bytes == kept.path.stat().st_size
 
 
-def test_a_film_between_file_and_row_is_adopted_and_read_once(store, spool, films, verify, clock):
-    """The receiver died there: its sender heard nothing, sends again, and that is the same film."""
-    instance = keep(spool, films["effusion"])
-    assert kinds(verify()[0]) == [Kind.UNKNOWN_FILM]
+def test_an_image_between_file_and_row_is_adopted_and_read_once(
+    store, spool, images, verify, clock
+):
+    """The receiver died there: its sender heard nothing, sends again, and that is the same image."""
+    instance = keep(spool, images["effusion"])
+    assert kinds(verify()[0]) == [Kind.UNKNOWN_IMAGE]
     (finding,), tally = verify(repair=True)
     assert tally.left == 0
     assert "CR1" in finding.repaired
@@ -143,23 +145,23 @@ def test_a_film_between_file_and_row_is_adopted_and_read_once(store, spool, film
     assert (row.path, row.calling_ae, row.size) == (instance.path, "CR1", instance.size)
     assert row.path.is_file()
     assert store.quiet_studies(clock.move(10)) == [instance.study_instance_uid]
-    again = keep(spool, films["effusion"])
+    again = keep(spool, images["effusion"])
     arrival = store.add_instance(again, calling_ae="CR1", association_id="B", eligible=True)
     assert (arrival, again.path) == ("same", instance.path)
     assert verify()[0] == []
 
 
-def test_what_came_a_moment_ago_is_passed_over(spool, films, verify):
+def test_what_came_a_moment_ago_is_passed_over(spool, images, verify):
     """Its row is on its way: nothing is said of it, and nothing is done to it."""
-    instance = keep(spool, films["normal"])
+    instance = keep(spool, images["normal"])
     found, tally = verify(Scope(young_seconds=600), repair=True)
     assert (found, tally.young) == ([], 1)
     assert instance.path.exists()
 
 
-def test_a_sender_between_file_and_row_is_waited_for(store, spool, films, verify):
-    """It holds the film's lock; once its row is committed there is nothing to say."""
-    instance = keep(spool, films["normal"])
+def test_a_sender_between_file_and_row_is_waited_for(store, spool, images, verify):
+    """It holds the image's lock; once its row is committed there is nothing to say."""
+    instance = keep(spool, images["normal"])
     found = []
     with spool.uid_lock(instance.sop_instance_uid):
         looking = threading.Thread(target=lambda: found.append(verify(repair=True)))
@@ -170,9 +172,9 @@ def test_a_sender_between_file_and_row_is_waited_for(store, spool, films, verify
     assert len(store.instances(instance.study_instance_uid)) == 1
 
 
-def test_what_is_no_whole_film_is_set_aside(spool, films, verify, settings):
-    """Half a film under a film's name, and a file of nobody's: out of the way, and still there."""
-    half = keep(spool, films["normal"]).path
+def test_what_is_no_whole_image_is_set_aside(spool, images, verify, settings):
+    """Half an image under an image's name, and a file of nobody's: out of the way, and still there."""
+    half = keep(spool, images["normal"]).path
     os.truncate(half, half.stat().st_size // 2)
     stranger = spool.root / half.parent.name / "notes.txt"
     stranger.write_text("hello")
@@ -188,15 +190,15 @@ def test_what_is_no_whole_film_is_set_aside(spool, films, verify, settings):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-def test_a_lost_film_is_an_incident_and_its_job_says_so(store, arrive, spool, verify):
-    """The row does not count any more, so that the film sent again is a new one, and is read."""
+def test_a_lost_image_is_an_incident_and_its_job_says_so(store, arrive, spool, verify):
+    """The row does not count any more, so that the image sent again is a new one, and is read."""
     instance = arrive("normal")
     job = store.schedule(
         instance.study_instance_uid, model="demo", version="1", actor="intake", reason="Released."
     )
     spool.remove(instance.path)
     (finding,), tally = verify()
-    assert (finding.kind, tally.left) == (Kind.LOST_FILM, 1)
+    assert (finding.kind, tally.left) == (Kind.LOST_IMAGE, 1)
     assert f"cannot be read by job {job.id[:8]}" in finding.detail
     assert store.incidents() == []
     (finding,), tally = verify(repair=True)
@@ -210,13 +212,13 @@ def test_a_lost_film_is_an_incident_and_its_job_says_so(store, arrive, spool, ve
     assert [each.digest for each in store.spooled(instance.study_instance_uid)] == [instance.digest]
 
 
-def test_a_film_that_rotted_is_found_by_its_hash_only_and_never_read(store, arrive, verify):
-    """Its length is right. It is set aside; the same film sent again takes its place."""
+def test_an_image_that_rotted_is_found_by_its_hash_only_and_never_read(store, arrive, verify):
+    """Its length is right. It is set aside; the same image sent again takes its place."""
     instance = arrive("pneumothorax")
     rot(instance.path)
     assert verify()[0] == []
     hashes = Scope(hashes=True, young_seconds=0)
-    assert kinds(verify(hashes)[0]) == [Kind.DAMAGED_FILM]
+    assert kinds(verify(hashes)[0]) == [Kind.DAMAGED_IMAGE]
     _, tally = verify(hashes, repair=True)
     assert tally.left == 0
     assert not instance.path.exists()
@@ -227,26 +229,26 @@ def test_a_film_that_rotted_is_found_by_its_hash_only_and_never_read(store, arri
     assert verify(hashes)[0] == []
 
 
-def test_a_film_that_is_too_short_is_found_without_reading_it(arrive, verify):
+def test_an_image_that_is_too_short_is_found_without_reading_it(arrive, verify):
     """A file system that lost the end of a file."""
     instance = arrive("normal")
     os.truncate(instance.path, instance.path.stat().st_size - 1)
-    assert kinds(verify()[0]) == [Kind.DAMAGED_FILM]
+    assert kinds(verify()[0]) == [Kind.DAMAGED_IMAGE]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-def test_a_film_that_lies_elsewhere_is_found_again(store, arrive, spool, verify):
+def test_an_image_that_lies_elsewhere_is_found_again(store, arrive, spool, verify):
     """Moved by somebody, or restored under another folder: row and file meet, nothing is lost."""
     instance = arrive("normal")
     elsewhere = spool.root / ("00" if instance.path.parent.name != "00" else "01")
     elsewhere.mkdir(exist_ok=True)
     instance.path.rename(elsewhere / instance.path.name)
-    assert kinds(verify()[0]) == [Kind.MISPLACED_FILM]
+    assert kinds(verify()[0]) == [Kind.MISPLACED_IMAGE]
     found, tally = verify(repair=True)
-    assert (kinds(found), tally.left) == ([Kind.MISPLACED_FILM], 0)
-    (film,) = store.spooled(instance.study_instance_uid)
-    assert film.path == instance.path
-    assert film.path.is_file()
+    assert (kinds(found), tally.left) == ([Kind.MISPLACED_IMAGE], 0)
+    (image,) = store.spooled(instance.study_instance_uid)
+    assert image.path == instance.path
+    assert image.path.is_file()
     assert verify()[0] == []
 
 
@@ -258,16 +260,18 @@ def test_a_spool_that_was_moved_whole_is_taken_over(store, arrive, settings, tmp
     settings.spool_dir.rename(moved.spool_dir)
     intake = Intake(store, moved, lambda *_: None)
     check = SpoolCheck(store, moved, AT_ONCE, Repairs(store, moved, intake))
-    assert kinds(check.findings()) == [Kind.MISPLACED_FILM] * 2
+    assert kinds(check.findings()) == [Kind.MISPLACED_IMAGE] * 2
     assert check.tally.left == 0
     for instance in instances:
-        (film,) = store.spooled(instance.study_instance_uid)
-        assert film.path.is_relative_to(moved.spool_dir)
-        assert film.path.is_file()
+        (image,) = store.spooled(instance.study_instance_uid)
+        assert image.path.is_relative_to(moved.spool_dir)
+        assert image.path.is_file()
 
 
-def test_a_spool_whose_old_place_is_a_link_to_it_keeps_its_films(store, arrive, settings, tmp_path):
-    """Every row names the old place, which is the same file: no film is taken for a second copy."""
+def test_a_spool_whose_old_place_is_a_link_to_it_keeps_its_images(
+    store, arrive, settings, tmp_path
+):
+    """Every row names the old place, which is the same file: no image is taken for a second copy."""
     instance = arrive("normal")
     moved = load_settings(data_dir=tmp_path / "new")
     settings.data_dir.rename(moved.data_dir)
@@ -279,12 +283,12 @@ def test_a_spool_whose_old_place_is_a_link_to_it_keeps_its_films(store, arrive, 
     assert instance.path.is_file()
 
 
-def test_no_film_is_given_up_while_the_disk_is_not_there(store, arrive, settings, verify):
-    """Where the spool's disk is not mounted every film is missed; repaired would be forgotten."""
+def test_no_image_is_given_up_while_the_disk_is_not_there(store, arrive, settings, verify):
+    """Where the spool's disk is not mounted every image is missed; repaired would be forgotten."""
     instance = arrive("normal")
     away = settings.spool_dir.rename(settings.data_dir / "away")
     (finding,), tally = verify(repair=True)
-    assert (finding.kind, tally.left) == (Kind.LOST_FILM, 1)
+    assert (finding.kind, tally.left) == (Kind.LOST_IMAGE, 1)
     assert "is its disk mounted?" in finding.detail
     shutil.rmtree(settings.spool_dir)
     away.rename(settings.spool_dir)
@@ -306,13 +310,13 @@ def test_what_retention_takes_during_the_look_does_not_end_it(arrive, verify, mo
     monkeypatch.setattr(spool_check, "spooled_files", listed)
     monkeypatch.setattr(spool_check, "data_set_size", measured)
     found, tally = verify()
-    assert kinds(found) == [Kind.LOST_FILM]
+    assert kinds(found) == [Kind.LOST_IMAGE]
     assert tally.files == 2
     assert kept.path.is_file()
 
 
 def test_a_second_copy_is_set_aside(arrive, spool, verify):
-    """The film that its row names stays where it is."""
+    """The image that its row names stays where it is."""
     instance = arrive("normal")
     copy = spool.root / "00" / instance.path.name
     copy.parent.mkdir(exist_ok=True)
@@ -324,7 +328,7 @@ def test_a_second_copy_is_set_aside(arrive, spool, verify):
 
 
 def copied(instance, folder):
-    """Return the path of a copy of a film in another folder of the spool."""
+    """Return the path of a copy of an image in another folder of the spool."""
     copy = instance.path.parents[1] / folder / instance.path.name
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(instance.path, copy)
@@ -332,7 +336,7 @@ def copied(instance, folder):
 
 
 def cut(path):
-    """Take the end of a film away."""
+    """Take the end of an image away."""
     os.truncate(path, 4000)
 
 
@@ -340,7 +344,7 @@ def cut(path):
     ("damage", "folder", "hashes"),
     [(rot, "00", False), (rot, "ff", True), (cut, "restored/ab", False), (cut, "00", True)],
 )
-def test_the_copy_of_a_damaged_film_becomes_the_film(
+def test_the_copy_of_a_damaged_image_becomes_the_image(
     store, arrive, spool, verify, damage, folder, hashes
 ):
     """Whichever of the two is met first, the whole one ends where the row says, the other aside."""
@@ -352,24 +356,24 @@ def test_the_copy_of_a_damaged_film_becomes_the_film(
     assert copy.exists()
     found, tally = verify(scope, repair=True)
     assert (kinds(found), tally.left) == ([Kind.SOUND_COPY], 0)
-    (film,) = store.spooled(instance.study_instance_uid)
-    assert film.path == instance.path
-    assert has_digest(film.path, film.digest)
+    (image,) = store.spooled(instance.study_instance_uid)
+    assert image.path == instance.path
+    assert has_digest(image.path, image.digest)
     assert not copy.exists()
     (aside,) = (spool.root / "quarantine").iterdir()
-    assert not has_digest(aside, film.digest)
+    assert not has_digest(aside, image.digest)
     assert store.incidents() == []
     assert verify(Scope(hashes=True, young_seconds=0))[0] == []
 
 
-def test_of_two_damaged_copies_none_is_the_film(store, arrive, verify):
-    """The second is set aside, and the film is given up as if there were no other."""
+def test_of_two_damaged_copies_none_is_the_image(store, arrive, verify):
+    """The second is set aside, and the image is given up as if there were no other."""
     instance = arrive("normal")
     copy = copied(instance, "ff")
     rot(instance.path)
     rot(copy)
     found, tally = verify(Scope(hashes=True, young_seconds=0), repair=True)
-    assert {*kinds(found)} == {Kind.DAMAGED_FILM, Kind.UNSOUND_FILE}
+    assert {*kinds(found)} == {Kind.DAMAGED_IMAGE, Kind.UNSOUND_FILE}
     assert tally.left == 0
     assert store.spooled(instance.study_instance_uid) == []
 
@@ -377,7 +381,7 @@ def test_of_two_damaged_copies_none_is_the_film(store, arrive, verify):
 def test_leftovers_go_and_what_is_being_written_stays(spool, verify):
     """A temporary file that somebody still writes is held by its lock."""
     dead = spool.root / "tmp" / "dead.part"
-    dead.write_bytes(b"half a film")
+    dead.write_bytes(b"half an image")
     alive = spool.root / "tmp" / "alive.part"
     with alive.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -387,15 +391,15 @@ def test_leftovers_go_and_what_is_being_written_stays(spool, verify):
     assert not dead.exists()
 
 
-def test_levels_are_no_films_and_are_removed_without_their_film(arrive, spool, verify):
-    """Levels beside their film are no fault; those of a film that is gone are removed."""
+def test_levels_are_no_images_and_are_removed_without_their_image(arrive, spool, verify):
+    """Levels beside their image are no fault; those of an image that is gone are removed."""
     kept, gone = arrive("normal"), arrive("lateral")
     for each in (kept, gone):
         assert write_levels(each.path, b"levels")
     assert verify()[0] == []
     spool.remove(gone.path)
     found, _ = verify(repair=True)
-    assert {*kinds(found)} == {Kind.LOST_FILM, Kind.ORPHANED_LEVELS}
+    assert {*kinds(found)} == {Kind.LOST_IMAGE, Kind.ORPHANED_LEVELS}
     assert levels_path(kept.path).exists()
     assert not levels_path(gone.path).exists()
     assert verify()[0] == []
@@ -432,15 +436,15 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
         schema.upgrade(settings.database_url)
         now = datetime(2026, 3, 1, tzinfo=UTC)
         study = {"study_instance_uid": "1.2", "calling_ae": "CR1", "urgent": False}
-        film = {"study_instance_uid": "1.2", "sop_class_uid": "1.2", "series_instance_uid": "1.2"}
-        film |= {"transfer_syntax_uid": "1.2", "size": 1, "calling_ae": "CR1", "eligible": True}
-        film |= {"association_id": "A", "conflict": False, "received_at": now}
+        image = {"study_instance_uid": "1.2", "sop_class_uid": "1.2", "series_instance_uid": "1.2"}
+        image |= {"transfer_syntax_uid": "1.2", "size": 1, "calling_ae": "CR1", "eligible": True}
+        image |= {"association_id": "A", "conflict": False, "received_at": now}
         own = ({"sop_instance_uid": f"1.{n}", "path": f"/no/{n}"} for n in range(1, count + 1))
         engine = create_engine(settings.database_url)
         with engine.begin() as connection:
             times = {"first_arrival": now, "last_arrival": now}
             connection.execute(insert(StudyRow), [study | times])
-            rows = [film | each | {"digest": "a" * 64} for each in own]
+            rows = [image | each | {"digest": "a" * 64} for each in own]
             connection.execute(insert(InstanceRow), rows)
         engine.dispose()
         store = Store.open(settings)
@@ -458,13 +462,13 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
     assert peak(20_000) < peak(2_000) + 6 * 2**20
 
 
-def test_the_command_says_it_in_a_table_and_for_programs(tmp_path, films):
+def test_the_command_says_it_in_a_table_and_for_programs(tmp_path, images):
     """Status 1 while something is left, 0 after the repair; no patient's name in what it prints."""
     overrides = {"data_dir": str(tmp_path / "data")}
     settings = load_settings(**overrides)
     schema.upgrade(settings.database_url)
     spool = Spool(settings.spool_dir)
-    instance = keep(spool, films["normal"])
+    instance = keep(spool, images["normal"])
 
     def run(*arguments):
         return subprocess.run(
@@ -484,7 +488,7 @@ def test_the_command_says_it_in_a_table_and_for_programs(tmp_path, films):
     finding, tally = [json.loads(line) for line in repaired.stdout.splitlines()]
     assert finding["path"] == str(instance.path)
     assert (tally["found"], tally["left"]) == ({"unknown_film": 1}, 0)
-    name = str(read_header(films["normal"]).PatientName)
+    name = str(read_header(images["normal"]).PatientName)
     assert name
     assert name not in found.stdout + repaired.stdout + repaired.stderr
     store = Store.open(settings)

@@ -40,25 +40,25 @@ def draft(store):
 
     def make(number, destinations=("pacs",)):
         study = derived_uid("destination care", number)
-        film = Instance(
+        image = Instance(
             sop_instance_uid=f"{study}.1.1",
             sop_class_uid=DX,
             series_instance_uid=f"{study}.1",
             study_instance_uid=study,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
-            path=Path("film.dcm"),
+            path=Path("image.dcm"),
             digest="a" * 64,
             size=1000,
         )
-        store.add_instance(film, calling_ae="CR_1", association_id="a", eligible=True)
+        store.add_instance(image, calling_ae="CR_1", association_id="a", eligible=True)
         waits = store.schedule(study, model="tiny", version="1", actor="intake", reason="Released.")
         job = store.claim_reading(waits.id, "reader", 60)
         report = DraftReport(
             study_instance_uid=study,
             source=SourceImage(
-                sop_instance_uid=film.sop_instance_uid,
+                sop_instance_uid=image.sop_instance_uid,
                 sop_class_uid=DX,
-                series_instance_uid=film.series_instance_uid,
+                series_instance_uid=image.series_instance_uid,
                 rows=8,
                 columns=8,
             ),

@@ -115,13 +115,13 @@ def listens(port: int) -> bool:
     return True
 
 
-def test_a_film_is_received_by_the_plain_path(site, phantom_films, eventually):
+def test_an_image_is_received_by_the_plain_path(site, phantom_images, eventually):
     """Of pynetdicom 99.1 nobody knows the internal parts: they are not used, and the log says so."""
-    film = next(iter(phantom_films.values()))
+    image = next(iter(phantom_images.values()))
     with site.running("receive", other="pynetdicom") as (_, log):
         eventually(lambda: listens(site.dicom), seconds=60, what="the receiver listens")
         (outcome,) = send_files(
-            [film], host="127.0.0.1", port=site.dicom, calling="CR1", called="WETREAD"
+            [image], host="127.0.0.1", port=site.dicom, calling="CR1", called="WETREAD"
         )
         assert outcome.status == 0x0000
         warned = warnings(log)

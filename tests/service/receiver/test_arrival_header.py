@@ -1,4 +1,4 @@
-"""What the intake asks of a film's header is what the receiver decodes of it."""
+"""What the intake asks of an image's header is what the receiver decodes of it."""
 
 from typing import ClassVar
 
@@ -62,20 +62,20 @@ def test_no_question_meets_an_element_that_was_not_decoded():
 
 
 def test_the_short_header_answers_as_the_whole_one(shared_data):
-    """On every film at hand, readable ones and odd ones."""
-    films = sorted((shared_data / "cxr-dicom").rglob("*.dcm"))
-    films += sorted((shared_data / "not-chest").rglob("*.dcm"))
-    assert films
-    for film in films:
-        short, whole = read_header(film, only=ASKED_ON_ARRIVAL), read_header(film)
-        assert check_identity(short) == check_identity(whole), film.name
-        assert triage(short) == triage(whole), film.name
-        assert is_urgent(short) == is_urgent(whole), film.name
+    """On every image at hand, readable ones and odd ones."""
+    images = sorted((shared_data / "cxr-dicom").rglob("*.dcm"))
+    images += sorted((shared_data / "not-chest").rglob("*.dcm"))
+    assert images
+    for image in images:
+        short, whole = read_header(image, only=ASKED_ON_ARRIVAL), read_header(image)
+        assert check_identity(short) == check_identity(whole), image.name
+        assert triage(short) == triage(whole), image.name
+        assert is_urgent(short) == is_urgent(whole), image.name
 
 
 @pytest.mark.parametrize("name", ["PatientName", "PatientID", "InstitutionName"])
 def test_nothing_else_of_the_patient_is_decoded(tmp_path, name):
     """What nobody asks for does not go round in memory."""
-    film = tmp_path / "film.dcm"
-    write(as_dataset(draw(seed=1, rows=64, columns=64), seed=1), film)
-    assert name not in read_header(film, only=ASKED_ON_ARRIVAL)
+    image = tmp_path / "image.dcm"
+    write(as_dataset(draw(seed=1, rows=64, columns=64), seed=1), image)
+    assert name not in read_header(image, only=ASKED_ON_ARRIVAL)

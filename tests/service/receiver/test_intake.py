@@ -16,8 +16,8 @@ STUDY = "1.2.3"
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 
 
-def film(number=1, *, study=STUDY):
-    """A film as the spool kept it."""
+def image(number=1, *, study=STUDY):
+    """An image as the spool kept it."""
     return Instance(
         sop_instance_uid=f"{study}.1.{number}",
         sop_class_uid=DX,
@@ -31,7 +31,7 @@ def film(number=1, *, study=STUDY):
 
 
 def header(*, view="PA", sop_class=DX, **other):
-    """The header of a chest film."""
+    """The header of a chest image."""
     dataset = Dataset()
     dataset.SOPClassUID = sop_class
     dataset.Modality = "DX" if sop_class == DX else "CT"
@@ -78,14 +78,14 @@ def intake(store, settings, published):
 
 
 def arrive(intake, number=1, *, calling_ae="MODALITY", association="A1", **about):
-    """Let a film arrive on an association."""
+    """Let an image arrive on an association."""
     return intake.instance_arrived(
-        film(number), header(**about), calling_ae=calling_ae, association_id=association
+        image(number), header(**about), calling_ae=calling_ae, association_id=association
     )
 
 
 def test_the_job_starts_when_the_association_is_released(intake, store, published):
-    """Not a moment of quiet time is waited for after a frontal film."""
+    """Not a moment of quiet time is waited for after a frontal image."""
     assert arrive(intake) is Arrival.NEW
     assert store.jobs() == []
     (job,) = intake.association_ended("A1", "released")
@@ -114,7 +114,7 @@ def test_after_a_broken_association_the_quiet_time_decides(intake, store, clock,
 
 
 def test_a_lateral_alone_waits_for_the_quiet_time(intake, store, clock):
-    """The frontal film may come on the next association."""
+    """The frontal image may come on the next association."""
     arrive(intake, view="LL")
     assert intake.association_ended("A1", "released") == []
     assert store.quiet_studies(clock.move(2)) == [STUDY]
@@ -154,7 +154,7 @@ def test_a_routine_study_is_not_urgent(intake):
 
 
 def test_a_second_association_of_the_same_study_is_one_job_while_it_waits(intake, published):
-    """Two films on two associations before a worker came: one reading."""
+    """Two images on two associations before a worker came: one reading."""
     arrive(intake, 1, association="A1")
     arrive(intake, 2, association="A2")
     assert len(intake.association_ended("A1", "released")) == 1
@@ -168,7 +168,7 @@ def test_associations_that_end_together_are_published_in_one_go(store, settings)
     intake = Intake(store, settings, lambda *jobs: calls.append(jobs))
     for number, association in enumerate(["A1", "A1", "A2"]):
         intake.instance_arrived(
-            film(study=f"1.{number}"),
+            image(study=f"1.{number}"),
             header(),
             calling_ae="MODALITY",
             association_id=association,
@@ -191,8 +191,8 @@ def test_a_broker_that_is_away_does_not_matter(store, settings, clock):
     assert store.job(job.id).published_at is None
 
 
-def test_a_database_that_is_away_refuses_the_film(settings, free_port):
-    """The film is not kept, so the sender must not hear Success; the end of the association passes."""
+def test_a_database_that_is_away_refuses_the_image(settings, free_port):
+    """The image is not kept, so the sender must not hear Success; the end of the association passes."""
     url = f"postgresql+psycopg://wetread@127.0.0.1:{free_port()}/none"
     intake = Intake(Store(url, busy_seconds=1), settings, lambda _: None)
     with pytest.raises(StoreUnavailable):
@@ -206,7 +206,7 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 def document(number=9):
     """A report as the spool kept it."""
-    return replace(film(number), sop_class_uid=BASIC_TEXT_SR)
+    return replace(image(number), sop_class_uid=BASIC_TEXT_SR)
 
 
 def report_header():
@@ -234,9 +234,9 @@ def test_a_document_alone_begins_no_job(intake, store, clock):
     assert [each.sop_class_uid for each in store.instances(STUDY)] == [BASIC_TEXT_SR]
 
 
-@pytest.mark.parametrize("order", ["document first", "film first"])
-def test_a_document_with_a_film_changes_nothing_for_the_film(intake, store, clock, order):
-    """The film's job begins at the release, and no second one after the document."""
+@pytest.mark.parametrize("order", ["document first", "image first"])
+def test_a_document_with_an_image_changes_nothing_for_the_image(intake, store, clock, order):
+    """The image's job begins at the release, and no second one after the document."""
     senders = [lambda: send_document(intake), lambda: arrive(intake)]
     for send in senders if order == "document first" else reversed(senders):
         send()
@@ -248,8 +248,8 @@ def test_a_document_with_a_film_changes_nothing_for_the_film(intake, store, cloc
     assert [each.id for each in store.jobs()] == [job.id]
 
 
-def test_a_document_does_not_end_the_wait_of_a_film(intake, store, clock):
-    """After a broken association the film's quiet time goes on counting."""
+def test_a_document_does_not_end_the_wait_of_an_image(intake, store, clock):
+    """After a broken association the image's quiet time goes on counting."""
     arrive(intake)
     intake.association_ended("A1", "broken")
     send_document(intake, association="A2")
@@ -258,8 +258,8 @@ def test_a_document_does_not_end_the_wait_of_a_film(intake, store, clock):
 
 
 def test_a_result_of_ours_that_comes_back_begins_no_job(intake, store):
-    """An archive forwards the annotated film: it is stored and not read."""
-    own = replace(film(7), sop_class_uid=SECONDARY_CAPTURE)
+    """An archive forwards the annotated image: it is stored and not read."""
+    own = replace(image(7), sop_class_uid=SECONDARY_CAPTURE)
     about = header(sop_class=SECONDARY_CAPTURE, Manufacturer="Wetread", Modality="OT")
     intake.instance_arrived(own, about, calling_ae="MODALITY", association_id="A1")
     assert intake.association_ended("A1", "released") == []
@@ -269,7 +269,7 @@ def test_a_result_of_ours_that_comes_back_begins_no_job(intake, store):
 @pytest.mark.parametrize("modality", ["CR", "DX"])
 def test_a_secondary_capture_with_a_radiographs_modality_is_read(intake, store, modality):
     """Digitizers send so; nothing has to be configured for it."""
-    capture = replace(film(7), sop_class_uid=SECONDARY_CAPTURE)
+    capture = replace(image(7), sop_class_uid=SECONDARY_CAPTURE)
     about = header(sop_class=SECONDARY_CAPTURE, Modality=modality)
     intake.instance_arrived(capture, about, calling_ae="MODALITY", association_id="A1")
     (job,) = intake.association_ended("A1", "released")

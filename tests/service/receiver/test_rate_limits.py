@@ -7,7 +7,7 @@ import pytest
 
 from service.receiver.rate_limits import RateLimits
 
-# Takes films as fast as it can until its input ends, and says how many were within the limit.
+# Takes images as fast as it can until its input ends, and says how many were within the limit.
 TAKER = """
 import sys
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_a_rate_refills_steadily_and_each_caller_has_its_own(limits, now):
 
 
 def test_two_processes_take_from_one_bucket(tmp_path):
-    """Each asks for 500 films at the same time, 600 are allowed: together they get 600, not 1000."""
+    """Each asks for 500 images at the same time, 600 are allowed: together they get 600, not 1000."""
     takers = [
         subprocess.Popen(
             [sys.executable, "-c", TAKER, str(tmp_path)],

@@ -124,11 +124,11 @@ def test_a_flood_of_names_writes_no_flood_of_incidents(reception, monkeypatch):
 
 
 def test_without_its_table_the_sender_hears_out_of_resources(reception, shared_data):
-    """A database that fails is 0xA700: the modality keeps its film and tries again."""
+    """A database that fails is 0xA700: the modality keeps its image and tries again."""
     receiver = reception()
     schema.downgrade(receiver._settings.database_url, "base")
-    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
-    header = read_header(film)
+    image = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    header = read_header(image)
     identity = check_identity(header)
     instance = Instance(
         sop_instance_uid=identity.sop_instance_uid,
@@ -136,7 +136,7 @@ def test_without_its_table_the_sender_hears_out_of_resources(reception, shared_d
         series_instance_uid=identity.series_instance_uid,
         study_instance_uid=identity.study_instance_uid,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        path=film,
+        path=image,
         digest="0" * 64,
         size=1,
     )
@@ -145,8 +145,8 @@ def test_without_its_table_the_sender_hears_out_of_resources(reception, shared_d
     assert fault.status == 0xA700
 
 
-def test_a_film_whose_row_was_there_without_its_file_is_read_when_it_comes_again(
-    reception, phantom_films, tmp_path
+def test_an_image_whose_row_was_there_without_its_file_is_read_when_it_comes_again(
+    reception, phantom_images, tmp_path
 ):
     """The answer to a commit was lost, so the file was taken back, and the job found none and failed."""
     receiver, spool = reception(), Spool(tmp_path / "spool")
@@ -157,14 +157,14 @@ def test_a_film_whose_row_was_there_without_its_file_is_read_when_it_comes_again
         return [OutOfResources("the database does not accept it now") for _ in arrived]
 
     with pytest.raises(OutOfResources):
-        Ingest(spool, lost).store(incoming_of(spool, phantom_films["normal"]), peer())
+        Ingest(spool, lost).store(incoming_of(spool, phantom_images["normal"]), peer())
     (study,) = store.quiet_studies(store.now() + timedelta(minutes=1))
     assert not store.spooled(study)[0].path.exists()
     wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
     job = store.schedule(study, **wanted)
     held = store.claim_reading(job.id, "reader", 60)
-    store.fail(job.id, held.fence, "TRANSIENT_READING_ERROR", "A film cannot be opened.")
-    Ingest(spool, receiver.record).store(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
+    store.fail(job.id, held.fence, "TRANSIENT_READING_ERROR", "An image cannot be opened.")
+    Ingest(spool, receiver.record).store(incoming_of(spool, phantom_images["normal"]), peer(id="2"))
     assert store.completed_by(["2"]) == [(study, "CR1")]
     again = store.schedule(study, **wanted)
     assert again.revision == 2
@@ -173,60 +173,60 @@ def test_a_film_whose_row_was_there_without_its_file_is_read_when_it_comes_again
 
 
 @pytest.mark.parametrize("harm", ["short", "rotten"])
-def test_a_film_whose_file_was_damaged_is_read_when_it_comes_again(
-    reception, phantom_films, tmp_path, harm
+def test_an_image_whose_file_was_damaged_is_read_when_it_comes_again(
+    reception, phantom_images, tmp_path, harm
 ):
     """Its job failed on what lay there; the sound bytes take its place and are a reason to read."""
     receiver, spool = reception(), Spool(tmp_path / "spool")
     store = receiver._store
-    film = Ingest(spool, receiver.record).store(
-        incoming_of(spool, phantom_films["normal"]), peer(id="1")
+    image = Ingest(spool, receiver.record).store(
+        incoming_of(spool, phantom_images["normal"]), peer(id="1")
     )
     wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
-    job = store.schedule(film.study_instance_uid, **wanted)
+    job = store.schedule(image.study_instance_uid, **wanted)
     held = store.claim_reading(job.id, "reader", 60)
-    store.fail(job.id, held.fence, "PERMANENT_READING_ERROR", "A film cannot be opened.")
-    content = film.path.read_bytes()
-    film.path.write_bytes(content[:-9] if harm == "short" else content[:-9] + bytes(8) + b"\1")
-    Ingest(spool, receiver.record).store(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
-    assert has_digest(film.path, film.digest)
-    assert store.completed_by(["2"]) == [(film.study_instance_uid, "CR1")]
-    assert store.schedule(film.study_instance_uid, **wanted).revision == 2
+    store.fail(job.id, held.fence, "PERMANENT_READING_ERROR", "An image cannot be opened.")
+    content = image.path.read_bytes()
+    image.path.write_bytes(content[:-9] if harm == "short" else content[:-9] + bytes(8) + b"\1")
+    Ingest(spool, receiver.record).store(incoming_of(spool, phantom_images["normal"]), peer(id="2"))
+    assert has_digest(image.path, image.digest)
+    assert store.completed_by(["2"]) == [(image.study_instance_uid, "CR1")]
+    assert store.schedule(image.study_instance_uid, **wanted).revision == 2
 
 
-def test_a_damaged_film_that_came_again_in_vain_is_read_when_it_comes_once_more(
-    reception, phantom_films, tmp_path
+def test_a_damaged_image_that_came_again_in_vain_is_read_when_it_comes_once_more(
+    reception, phantom_images, tmp_path
 ):
     """Its sound bytes are in their place since the first time, but no row told of it."""
     receiver, spool = reception(), Spool(tmp_path / "spool")
     store = receiver._store
-    film = Ingest(spool, receiver.record).store(
-        incoming_of(spool, phantom_films["normal"]), peer(id="1")
+    image = Ingest(spool, receiver.record).store(
+        incoming_of(spool, phantom_images["normal"]), peer(id="1")
     )
     wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
-    job = store.schedule(film.study_instance_uid, **wanted)
+    job = store.schedule(image.study_instance_uid, **wanted)
     held = store.claim_reading(job.id, "reader", 60)
-    store.fail(job.id, held.fence, "PERMANENT_READING_ERROR", "A film cannot be opened.")
-    film.path.write_bytes(film.path.read_bytes()[:-9])
+    store.fail(job.id, held.fence, "PERMANENT_READING_ERROR", "An image cannot be opened.")
+    image.path.write_bytes(image.path.read_bytes()[:-9])
 
     def away(arrived):
         return [OutOfResources("the database does not accept it now") for _ in arrived]
 
     with pytest.raises(OutOfResources):
-        Ingest(spool, away).store(incoming_of(spool, phantom_films["normal"]), peer(id="2"))
-    assert has_digest(film.path, film.digest)
+        Ingest(spool, away).store(incoming_of(spool, phantom_images["normal"]), peer(id="2"))
+    assert has_digest(image.path, image.digest)
     for number in ("3", "4"):
         Ingest(spool, receiver.record).store(
-            incoming_of(spool, phantom_films["normal"]), peer(id=number)
+            incoming_of(spool, phantom_images["normal"]), peer(id=number)
         )
     assert store.completed_by(["2", "4"]) == []
-    assert store.completed_by(["3"]) == [(film.study_instance_uid, "CR1")]
-    assert store.schedule(film.study_instance_uid, **wanted).revision == 2
+    assert store.completed_by(["3"]) == [(image.study_instance_uid, "CR1")]
+    assert store.schedule(image.study_instance_uid, **wanted).revision == 2
 
 
-def incoming_of(spool, film):
-    """Return a film's data set on its way to the spool."""
-    header = read_header(film)
+def incoming_of(spool, image):
+    """Return an image's data set on its way to the spool."""
+    header = read_header(image)
     identity = check_identity(header)
     incoming = spool.receive(
         Announced(
@@ -236,18 +236,18 @@ def incoming_of(spool, film):
             source_ae="CR1",
         )
     )
-    content = film.read_bytes()
+    content = image.read_bytes()
     incoming.write(content[144 + int.from_bytes(content[140:144], "little") :])
     return incoming
 
 
-def test_while_the_database_is_away_films_are_refused_at_their_command(reception, shared_data):
+def test_while_the_database_is_away_images_are_refused_at_their_command(reception, shared_data):
     """0xA700 from the first failure on, and Success again once the database answers."""
     receiver = reception(callers=({"ae_title": "CR1", "films_per_minute": 2},))
     store = Store(receiver._settings.database_url, busy_seconds=0.2)
     receiver._intake._store = store
-    film = describe(shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm")
-    arrived = [Received(instance=film, header=read_header(film.path), association=peer())]
+    image = describe(shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm")
+    arrived = [Received(instance=image, header=read_header(image.path), association=peer())]
     probe = Probe(store, "receive@here", 104)
     with closing(sqlite3.connect(receiver._settings.data_dir / "wetread.db")) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -358,16 +358,16 @@ def receiver(tmp_path, free_port, redis_server):
     server.store.close()
 
 
-def test_a_film_becomes_a_row_and_a_job_and_the_receiver_stops_in_order(
+def test_an_image_becomes_a_row_and_a_job_and_the_receiver_stops_in_order(
     receiver, dcmtk, shared_data, eventually
 ):
     """From dcmsend's Success to a scheduled study; then SIGTERM ends it with status 0."""
-    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
-    study = check_identity(read_header(film)).study_instance_uid
+    image = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    study = check_identity(read_header(image)).study_instance_uid
     receiver.start()
     call = ("-aet", "CR1", "-aec", "WETREAD", "127.0.0.1", receiver.port)
     assert dcmtk("echoscu", *call).returncode == 0
-    assert dcmtk("dcmsend", *call, film).returncode == 0
+    assert dcmtk("dcmsend", *call, image).returncode == 0
     (row,) = receiver.store.instances(study)
     assert row.calling_ae == "CR1"
     assert row.path.is_file()
@@ -433,45 +433,45 @@ def test_what_is_not_accepted_is_logged_and_counted_by_the_process(receiver, eve
     assert log.count("association aborted") == 1
 
 
-def test_after_kill_every_acknowledged_film_is_there(receiver, dcmtk, shared_data):
+def test_after_kill_every_acknowledged_image_is_there(receiver, dcmtk, shared_data):
     """Kill -9 between two sends loses neither row nor file, and the second start goes on."""
-    films = sorted((shared_data / "cxr-dicom").glob("barre_cxr_*.dcm"))
+    images = sorted((shared_data / "cxr-dicom").glob("barre_cxr_*.dcm"))
     call = ("-aet", "CR1", "-aec", "WETREAD", "127.0.0.1", receiver.port)
     receiver.start()
-    assert dcmtk("dcmsend", *call, films[0]).returncode == 0
+    assert dcmtk("dcmsend", *call, images[0]).returncode == 0
     receiver.end(signal.SIGKILL)
     receiver.start()
-    assert dcmtk("dcmsend", *call, films[0]).returncode == 0
-    study = check_identity(read_header(films[0])).study_instance_uid
+    assert dcmtk("dcmsend", *call, images[0]).returncode == 0
+    study = check_identity(read_header(images[0])).study_instance_uid
     rows = receiver.store.instances(study)
     assert len(rows) == 1
     assert rows[0].path.is_file()
 
 
 def test_a_stop_lets_the_running_association_finish_and_takes_no_new_one(
-    receiver, phantom_films, eventually
+    receiver, phantom_images, eventually
 ):
-    """SIGTERM between two films: the rest is acknowledged and kept, and the process ends with 0."""
-    films = [dcmread(path) for path in phantom_films.values()]
+    """SIGTERM between two images: the rest is acknowledged and kept, and the process ends with 0."""
+    images = [dcmread(path) for path in phantom_images.values()]
     client = AE(ae_title="CR1")
-    for film in films:
-        client.add_requested_context(film.SOPClassUID, film.file_meta.TransferSyntaxUID)
+    for image in images:
+        client.add_requested_context(image.SOPClassUID, image.file_meta.TransferSyntaxUID)
 
     def associate():
         return client.associate("127.0.0.1", receiver.port, ae_title="WETREAD")
 
     receiver.start()
     association = associate()
-    statuses = [association.send_c_store(films[0]).Status]
+    statuses = [association.send_c_store(images[0]).Status]
     receiver.process.send_signal(signal.SIGTERM)
     eventually(lambda: not associate().is_established, seconds=20, what="a closed door")
-    statuses += [association.send_c_store(film).Status for film in films[1:]]
+    statuses += [association.send_c_store(image).Status for image in images[1:]]
     association.release()
     _, log = receiver.process.communicate(timeout=40)
     assert receiver.process.returncode == 0, log
-    assert statuses == [0x0000] * len(films)
-    for film in films:
-        (row,) = receiver.store.instances_with_uid(film.SOPInstanceUID)
+    assert statuses == [0x0000] * len(images)
+    for image in images:
+        (row,) = receiver.store.instances_with_uid(image.SOPInstanceUID)
         assert row.path.is_file()
 
 
@@ -480,11 +480,11 @@ def test_two_processes_share_the_port_and_one_that_dies_comes_back(
 ):
     """Kill -9 of one of them refuses nobody for long; the end of the parent ends both."""
     receiver.environment["WETREAD_RECEIVER__PROCESSES"] = "2"
-    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    image = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
     call = ("-aet", "CR1", "-aec", "WETREAD", "127.0.0.1", receiver.port)
     receiver.start()
     eventually(lambda: len(receiver.store.processes()) == 2, seconds=40, what="two processes")
-    assert dcmtk("dcmsend", *call, film).returncode == 0
+    assert dcmtk("dcmsend", *call, image).returncode == 0
     first = {beat.pid for beat in receiver.store.processes()}
     os.kill(min(first), signal.SIGKILL)
     eventually(
@@ -492,7 +492,7 @@ def test_two_processes_share_the_port_and_one_that_dies_comes_back(
         seconds=20,
         what="a new process",
     )
-    assert dcmtk("dcmsend", *call, film).returncode == 0
+    assert dcmtk("dcmsend", *call, image).returncode == 0
     receiver.end()
     assert receiver.process.returncode == 0
     assert receiver.store.processes() == []
@@ -546,7 +546,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(receiver):
 
 
 @pytest.mark.dcmtk
-def test_a_receiver_with_the_tls_port_only_takes_films(receiver, dcmtk, shared_data, tmp_path):
+def test_a_receiver_with_the_tls_port_only_takes_images(receiver, dcmtk, shared_data, tmp_path):
     """`wetread receive` with `port = "none"`: DCMTK stores over TLS, no other port is open."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
@@ -563,8 +563,8 @@ def test_a_receiver_with_the_tls_port_only_takes_films(receiver, dcmtk, shared_d
         "WETREAD_RECEIVER__TLS_KEY": str(key),
     }
     receiver.start()
-    film = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
-    call = ("-aet", "CR1", "-aec", "WETREAD", "127.0.0.1", receiver.port, film)
+    image = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
+    call = ("-aet", "CR1", "-aec", "WETREAD", "127.0.0.1", receiver.port, image)
     sent = dcmtk("storescu", "+tla", "+cf", certificate, *call)
     assert sent.returncode == 0, sent.stderr
     assert dcmtk("storescu", *call).returncode != 0

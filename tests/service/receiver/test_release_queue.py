@@ -34,8 +34,8 @@ def releases(store, tmp_path, published):
 
 
 def arrive(intake, number):
-    """Let a film of a study of its own arrive on an association of its own; return that one's id."""
-    film = Instance(
+    """Let an image of a study of its own arrive on an association of its own; return that one's id."""
+    image = Instance(
         sop_instance_uid=f"1.{number}.1",
         sop_class_uid=str(HEADER.SOPClassUID),
         series_instance_uid=f"1.{number}.2",
@@ -45,7 +45,7 @@ def arrive(intake, number):
         digest="a" * 64,
         size=1,
     )
-    intake.instance_arrived(film, HEADER, calling_ae="MODALITY", association_id=f"A{number}")
+    intake.instance_arrived(image, HEADER, calling_ae="MODALITY", association_id=f"A{number}")
     return f"A{number}"
 
 

@@ -62,8 +62,8 @@ def site(tmp_path, archive):
 
 
 @pytest.fixture
-def film(tmp_path):
-    """A function: seed, changed attributes -> the file of a small synthetic film."""
+def image(tmp_path):
+    """A function: seed, changed attributes -> the file of a small synthetic image."""
 
     def make(seed, name="", **changes):
         dataset = as_dataset(draw(seed, rows=128, columns=128))
@@ -108,9 +108,9 @@ def stored():
 
 
 @pytest.mark.parametrize("kind", ["orthanc", "stow", "dimse"])
-def test_a_study_that_never_came_is_listed_and_fetched(kind, archive, site, film, stored):
+def test_a_study_that_never_came_is_listed_and_fetched(kind, archive, site, image, stored):
     """Over each kind of connection it is listed as missing; fetched, it is durable and has one job."""
-    studies = upload(archive, film(1), film(2))
+    studies = upload(archive, image(1), image(2))
     settings = site(kind)
     found = look(settings)
     assert {(each.study_instance_uid, each.lack) for each in found.lacking} == {
@@ -134,14 +134,14 @@ def test_a_study_that_never_came_is_listed_and_fetched(kind, archive, site, film
 
 
 @pytest.mark.parametrize("kind", ["orthanc", "stow", "dimse"])
-def test_a_study_of_which_one_instance_is_absent_is_incomplete(kind, archive, site, film):
+def test_a_study_of_which_one_instance_is_absent_is_incomplete(kind, archive, site, image):
     """An instance that was stored later than the others is found, also in the same series."""
-    first = film(1)
+    first = image(1)
     upload(archive, first)
     settings = site(kind)
     look(settings, fetches=True)
     other = {"SOPInstanceUID": f"{dcmread(first).SOPInstanceUID}.1", "InstanceNumber": "2"}
-    upload(archive, film(1, "b", **other))
+    upload(archive, image(1, "b", **other))
     (lacking,) = look(settings).lacking
     assert lacking.lack is Lack.INSTANCES
     assert [each.sop_instance_uid for each in lacking.absent] == [other["SOPInstanceUID"]]
@@ -149,19 +149,19 @@ def test_a_study_of_which_one_instance_is_absent_is_incomplete(kind, archive, si
 
 
 @pytest.mark.parametrize("kind", ["orthanc", "stow", "dimse"])
-def test_what_is_not_accepted_here_is_not_missing(kind, archive, site, film):
+def test_what_is_not_accepted_here_is_not_missing(kind, archive, site, image):
     """Other SOP Classes and other Modalities are no lack; the classes are counted."""
-    mammogram = film(1, SOPClassUID=MAMMOGRAPHY)
-    upload(archive, mammogram, film(2, Modality="CT"), film(3, Modality="OT"))
+    mammogram = image(1, SOPClassUID=MAMMOGRAPHY)
+    upload(archive, mammogram, image(2, Modality="CT"), image(3, Modality="OT"))
     found = look(site(kind))
     assert found.lacking == []
     assert found.other_classes == {MAMMOGRAPHY: 1}
 
 
-def test_what_was_not_absent_for_long_may_be_on_its_way(archive, site, film, stored):
+def test_what_was_not_absent_for_long_may_be_on_its_way(archive, site, image, stored):
     """Only after `after_seconds` it is missing, and only then fetched; the position waits for it."""
     settings = site(after_seconds=60, fetch=True)
-    upload(archive, film(1))
+    upload(archive, image(1))
     passed = [0.0]
     with open_context(settings, fetches=True) as (store, context):
         reconciler = context.reconciler(settings.reconcile[0], fetches=True)
@@ -178,10 +178,10 @@ def test_what_was_not_absent_for_long_may_be_on_its_way(archive, site, film, sto
     assert len(stored(settings).jobs()) == 1
 
 
-def test_what_is_here_is_not_asked_for_again(archive, site, film, stored):
+def test_what_is_here_is_not_asked_for_again(archive, site, image, stored):
     """The position stays before what is absent, and moves on once it is here, over a restart as well."""
     settings = site()
-    upload(archive, film(1))
+    upload(archive, image(1))
     look(settings, complete=False)
     store = stored(settings)
     (before,) = store.reconciliations()
@@ -191,14 +191,14 @@ def test_what_is_here_is_not_asked_for_again(archive, site, film, stored):
     (after,) = store.reconciliations()
     assert after.position > before.position
     assert look(settings, complete=False).studies == 0
-    upload(archive, film(2))
+    upload(archive, image(2))
     assert [each.lack for each in look(settings, complete=False).lacking] == [Lack.STUDY]
 
 
-def test_an_archive_that_is_away_is_told_once(archive, site, film, stored):
+def test_an_archive_that_is_away_is_told_once(archive, site, image, stored):
     """The look fails with the reason; page and metrics have it; the missing studies stay counted."""
     settings = site()
-    upload(archive, film(1))
+    upload(archive, image(1))
     look(settings)
     archive.stop()
     for _ in range(2):
@@ -214,12 +214,12 @@ def test_an_archive_that_is_away_is_told_once(archive, site, film, stored):
     assert kinds.count("archive_not_compared") == 1
 
 
-def test_an_instance_that_cannot_be_stored_says_why_and_is_fetched_once(archive, site, film):
-    """A film larger than allowed is listed with the reason; the others of the archive are fetched."""
+def test_an_instance_that_cannot_be_stored_says_why_and_is_fetched_once(archive, site, image):
+    """An image larger than allowed is listed with the reason; the others of the archive are fetched."""
     settings = site()
     receiver = settings.receiver.model_copy(update={"max_object_bytes": 20_000})
     small = settings.model_copy(update={"receiver": receiver})
-    upload(archive, film(1))
+    upload(archive, image(1))
     with open_context(small, fetches=True) as (store, context):
         reconciler = context.reconciler(small.reconcile[0], fetches=True)
         for _ in range(2):
@@ -229,12 +229,12 @@ def test_an_instance_that_cannot_be_stored_says_why_and_is_fetched_once(archive,
     assert len(look(settings, fetches=True).fetched) == 1
 
 
-def test_what_cannot_be_stored_now_is_fetched_later(archive, site, film, stored):
+def test_what_cannot_be_stored_now_is_fetched_later(archive, site, image, stored):
     """A full disk, or too many images in a minute (0xA700): nothing is given up, and the reason told."""
     settings = site(after_seconds=0)
     receiver = settings.receiver.model_copy(update={"min_free_bytes": 2**60})
     full = settings.model_copy(update={"receiver": receiver})
-    upload(archive, film(1), film(2))
+    upload(archive, image(1), image(2))
     refused = look(full, fetches=True, complete=False)
     assert (len(refused.lacking), refused.fetched) == (2, [])
     assert refused.fault == "the spool's disk is nearly full"
@@ -245,7 +245,7 @@ def test_what_cannot_be_stored_now_is_fetched_later(archive, site, film, stored)
 
 
 @pytest.mark.parametrize("kind", ["orthanc", "stow", "dimse"])
-def test_no_outage_is_too_long(kind, archive, site, film, stored):
+def test_no_outage_is_too_long(kind, archive, site, image, stored):
     """What is older than `hours` is fetched if it came while nothing was compared.
 
     A look by hand has its own window and moves no position.
@@ -253,7 +253,7 @@ def test_no_outage_is_too_long(kind, archive, site, film, stored):
     hour = timedelta(hours=1)
     today = f"{datetime.now().astimezone():%Y%m%d}"
     settings = site(kind, hours=1, after_seconds=0)
-    upload(archive, film(1, StudyDate=today))
+    upload(archive, image(1, StudyDate=today))
     store = stored(settings)
     with open_context(settings, fetches=True) as (_, context):
         first = context.reconciler(settings.reconcile[0], fetches=True)
@@ -261,7 +261,7 @@ def test_no_outage_is_too_long(kind, archive, site, film, stored):
         assert len(first.compare().fetched) == 0
         (row,) = store.reconciliations()
         assert row.complete_at is not None
-    upload(archive, film(2, StudyDate=today))
+    upload(archive, image(2, StudyDate=today))
     later = row.complete_at + 100 * hour
     with open_context(settings, fetches=True) as (opened_store, context):
         opened_store._clock = lambda: later
@@ -272,7 +272,7 @@ def test_no_outage_is_too_long(kind, archive, site, film, stored):
 
 
 def test_what_is_on_its_way_holds_the_window_only_where_its_age_is_not_known(
-    archive, site, film, stored
+    archive, site, image, stored
 ):
     """On a busy site something always is; after a restart nobody knows since when it has been absent."""
     settings = site(after_seconds=60)
@@ -290,7 +290,7 @@ def test_what_is_on_its_way_holds_the_window_only_where_its_age_is_not_known(
     with open_context(settings, fetches=True) as (_, context):
         reconciler = context.reconciler(settings.reconcile[0], fetches=True)
         assert complete_after(reconciler, 0) == 0
-        upload(archive, film(1))
+        upload(archive, image(1))
         assert complete_after(reconciler, 10) == 10  # it came after the look before
         assert complete_after(reconciler, 40) == 10
     with open_context(settings, fetches=True) as (_, context):
@@ -300,13 +300,13 @@ def test_what_is_on_its_way_holds_the_window_only_where_its_age_is_not_known(
         assert len(store.jobs()) == 1
 
 
-def test_many_changes_are_looked_at_in_several_looks(archive, site, film, monkeypatch, stored):
+def test_many_changes_are_looked_at_in_several_looks(archive, site, image, monkeypatch, stored):
     """A long list of changes is taken piece by piece; it is complete after the last piece."""
     monkeypatch.setattr("service.reconcile.reconciliation._MOST_CHANGES", 1)
     monkeypatch.setattr("dicom.archives.orthanc._CHANGES", 3)
     settings = site(after_seconds=0)
     look(settings, complete=False)
-    upload(archive, *(film(seed) for seed in range(1, 4)))
+    upload(archive, *(image(seed) for seed in range(1, 4)))
     store = stored(settings)
     fetched, looks = 0, 0
     while len(store.jobs()) < 3 or store.reconciliations()[0].complete_at is None:
@@ -317,12 +317,12 @@ def test_many_changes_are_looked_at_in_several_looks(archive, site, film, monkey
     assert looks >= 3
 
 
-def test_what_stays_absent_hides_nothing_that_came_later(archive, site, film, monkeypatch):
+def test_what_stays_absent_hides_nothing_that_came_later(archive, site, image, monkeypatch):
     """However many changes come after it, they are looked at; what the archive deletes is forgotten."""
     monkeypatch.setattr("service.reconcile.reconciliation._MOST_CHANGES", 1)
     monkeypatch.setattr("dicom.archives.orthanc._CHANGES", 3)
     settings = site(after_seconds=60)
-    studies = upload(archive, *(film(seed) for seed in range(1, 5)))
+    studies = upload(archive, *(image(seed) for seed in range(1, 5)))
     passed = [0.0]
     with open_context(settings, fetches=False) as (store, context):
         reconciler = context.reconciler(settings.reconcile[0], fetches=False)
@@ -356,10 +356,10 @@ def delete_study(server, study_uid):
 
 
 @pytest.mark.parametrize("kind", ["stow", "dimse"])
-def test_studies_that_left_the_window_are_forgotten(kind, archive, site, film):
+def test_studies_that_left_the_window_are_forgotten(kind, archive, site, image):
     """A process that runs for years remembers what the archive lists now, and lists none of it again."""
     settings = site(kind, after_seconds=0)
-    studies = upload(archive, film(1), film(2))
+    studies = upload(archive, image(1), image(2))
     assert len(look(settings, fetches=True, complete=False).fetched) == 2
     with open_context(settings, fetches=True) as (_, context):
         reconciler = context.reconciler(settings.reconcile[0], fetches=True)
@@ -371,12 +371,12 @@ def test_studies_that_left_the_window_are_forgotten(kind, archive, site, film):
         assert reconciler._settled.keys() == studies
 
 
-def test_what_was_refused_is_reported_no_longer_than_the_window(archive, site, film):
+def test_what_was_refused_is_reported_no_longer_than_the_window(archive, site, image):
     """It is neither kept nor listed as missing for as long as the process runs."""
     settings = site(hours=LONG)
     receiver = settings.receiver.model_copy(update={"max_object_bytes": 20_000})
     small = settings.model_copy(update={"receiver": receiver})
-    studies = upload(archive, film(1))
+    studies = upload(archive, image(1))
     passed = [0.0]
     with open_context(small, fetches=True) as (_, context):
         reconciler = context.reconciler(small.reconcile[0], fetches=True)
@@ -391,11 +391,11 @@ def test_what_was_refused_is_reported_no_longer_than_the_window(archive, site, f
         assert reconciler._refused == {}
 
 
-def test_a_study_of_captures_only_lacks_no_job(archive, site, film):
+def test_a_study_of_captures_only_lacks_no_job(archive, site, image):
     """Captures of another product begin no job: the comparison ends and says so."""
     settings = site(after_seconds=0)
     image_type = ["DERIVED", "SECONDARY", "", "AI"]
-    capture = film(1, SOPClassUID=SECONDARY_CAPTURE, ImageType=image_type, Manufacturer="Other AI")
+    capture = image(1, SOPClassUID=SECONDARY_CAPTURE, ImageType=image_type, Manufacturer="Other AI")
     studies = upload(archive, capture)
     with open_context(settings, fetches=False) as (store, context):
         reconciler = context.reconciler(settings.reconcile[0], fetches=False)
@@ -410,8 +410,8 @@ def test_a_study_of_captures_only_lacks_no_job(archive, site, film):
         (row,) = store.reconciliations()
         assert row.missing == 0
         assert reconciler.compare().studies == 0
-        film_of_it = film(1, "-film", SOPInstanceUID="2.25.71")
-        upload(archive, film_of_it)
+        image_of_it = image(1, "-image", SOPInstanceUID="2.25.71")
+        upload(archive, image_of_it)
         assert [each.lack for each in reconciler.compare().lacking] == [Lack.INSTANCES]
 
 

@@ -42,7 +42,7 @@ def test_a_word_has_one_meaning_in_a_column():
     assert not {*Action} & {*Event}
 
 
-def test_a_lost_film_is_an_incident_and_an_event():
+def test_a_lost_image_is_an_incident_and_an_event():
     """The store makes both of the finding of a spool check."""
-    for kind in (Kind.LOST_FILM, Kind.DAMAGED_FILM):
+    for kind in (Kind.LOST_IMAGE, Kind.DAMAGED_IMAGE):
         assert IncidentKind(kind.value).value == Event(kind.value).value

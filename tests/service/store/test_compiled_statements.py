@@ -14,8 +14,8 @@ from service.store import Store
 from service.store.compiled_statements import ROWS_AT_ONCE, choice_of
 
 
-def film(number, *, study=None, urgent=False):
-    """A film of a study of its own, brought by an association of its own."""
+def image(number, *, study=None, urgent=False):
+    """An image of a study of its own, brought by an association of its own."""
     uid = study or f"1.2.{number}"
     instance = Instance(
         sop_instance_uid=f"1.2.{number}.1.1",
@@ -36,9 +36,9 @@ def film(number, *, study=None, urgent=False):
     )
 
 
-def wanted(store, films):
-    """What the release of the films' associations asks for, by study."""
-    complete = store.completed_by([each.association_id for each in films])
+def wanted(store, images):
+    """What the release of the images' associations asks for, by study."""
+    complete = store.completed_by([each.association_id for each in images])
     return [
         Wanted(study_instance_uid=uid, model="tiny", version="1", destinations=("PACS",))
         for uid, _ in sorted(complete)
@@ -46,23 +46,23 @@ def wanted(store, films):
 
 
 @pytest.mark.parametrize("count", [1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE + 3])
-def test_films_that_arrive_together_are_each_kept_as_they_came(database_url, count):
-    """Each row has its own film's values, however many statements that took."""
+def test_images_that_arrive_together_are_each_kept_as_they_came(database_url, count):
+    """Each row has its own image's values, however many statements that took."""
     store = Store(database_url)
-    films = [film(number) for number in range(1, count + 1)]
-    assert store.add_instances(films) == [Arrival.NEW] * count
-    kept = [store.study(each.instance.study_instance_uid).instances for each in films]
-    assert kept == [(each.instance,) for each in films]
+    images = [image(number) for number in range(1, count + 1)]
+    assert store.add_instances(images) == [Arrival.NEW] * count
+    kept = [store.study(each.instance.study_instance_uid).instances for each in images]
+    assert kept == [(each.instance,) for each in images]
 
 
 def test_every_finding_is_told_in_one_long_batch(database_url):
-    """Known, doubled and conflicting films are told apart from new ones across statements."""
+    """Known, doubled and conflicting images are told apart from new ones across statements."""
     store = Store(database_url)
-    films = [film(number) for number in range(1, 2 * ROWS_AT_ONCE)]
-    store.add_instances([films[1], films[-1]])
-    other = replace(films[2], instance=replace(films[2].instance, digest="f" * 64))
-    found = store.add_instances([*films, films[0], other])
-    expected = [Arrival.NEW] * len(films)
+    images = [image(number) for number in range(1, 2 * ROWS_AT_ONCE)]
+    store.add_instances([images[1], images[-1]])
+    other = replace(images[2], instance=replace(images[2].instance, digest="f" * 64))
+    found = store.add_instances([*images, images[0], other])
+    expected = [Arrival.NEW] * len(images)
     expected[1] = expected[-1] = Arrival.SAME
     assert found == [*expected, Arrival.SAME, Arrival.CONFLICT]
 
@@ -70,17 +70,17 @@ def test_every_finding_is_told_in_one_long_batch(database_url):
 def test_the_job_told_is_the_job_kept(database_url):
     """What is returned of many new jobs is what the database has, their history too."""
     store = Store(database_url)
-    films = [film(number, urgent=number % 2 == 0) for number in range(1, ROWS_AT_ONCE + 4)]
-    store.add_instances(films)
-    jobs = store.schedule_all(wanted(store, films), actor="intake", reason="Released.")
-    assert len(jobs) == len(films)
+    images = [image(number, urgent=number % 2 == 0) for number in range(1, ROWS_AT_ONCE + 4)]
+    store.add_instances(images)
+    jobs = store.schedule_all(wanted(store, images), actor="intake", reason="Released.")
+    assert len(jobs) == len(images)
     kept = {job.id: job for job in store.jobs(limit=len(jobs))}
     assert [kept[job.id] for job in jobs] == jobs
     assert [each.action for each in store.events(jobs[-1].id)] == ["schedule"]
     assert {job.study_instance_uid for job in jobs if job.urgent} == {
-        each.instance.study_instance_uid for each in films if each.urgent
+        each.instance.study_instance_uid for each in images if each.urgent
     }
-    assert wanted(store, films) == []
+    assert wanted(store, images) == []
 
 
 def test_nothing_asked_changes_nothing(database_url):
@@ -92,11 +92,11 @@ def test_nothing_asked_changes_nothing(database_url):
 
 
 def test_a_study_that_two_associations_brought_is_told_once(database_url):
-    """Films of one study on several associations make one study complete."""
+    """Images of one study on several associations make one study complete."""
     store = Store(database_url)
-    films = [film(number, study="1.2.3") for number in (1, 2, 3)]
-    store.add_instances(films)
-    assert store.completed_by([each.association_id for each in films]) == [("1.2.3", "MODALITY")]
+    images = [image(number, study="1.2.3") for number in (1, 2, 3)]
+    store.add_instances(images)
+    assert store.completed_by([each.association_id for each in images]) == [("1.2.3", "MODALITY")]
 
 
 def test_an_error_tells_no_value(database_url):
@@ -105,7 +105,7 @@ def test_an_error_tells_no_value(database_url):
     with store._writing() as session:
         session.execute(text("ALTER TABLE instances RENAME TO earlier"))
     with pytest.raises(SchemaMismatch) as caught:
-        store.add_instances([film(4711)])
+        store.add_instances([image(4711)])
     assert "4711" not in f"{caught.value}{caught.value.__cause__}"
 
 
@@ -113,7 +113,7 @@ def test_a_time_without_zone_is_a_store_error(database_url):
     """A clock that does not say its zone is refused as any other value that cannot be kept."""
     store = Store(database_url, clock=lambda: datetime(2026, 1, 1))  # noqa: DTZ001 - the fault
     with pytest.raises(StoreError, match="a value was refused"):
-        store.add_instances([film(1)])
+        store.add_instances([image(1)])
 
 
 @pytest.mark.parametrize(("given", "count"), [(1, 1), (2, 2), (3, 4), (5, 8), (100, 128)])

@@ -1,4 +1,4 @@
-"""Films received when digests were still SHA-256: found, checked and recognised after the upgrade."""
+"""Images received when digests were still SHA-256: found, checked and recognised after the upgrade."""
 
 import hashlib
 import os
@@ -37,20 +37,20 @@ _ROWS = (
 
 
 class Site:
-    """A spool and a database with one film that the version before received, then upgraded.
+    """A spool and a database with one image that the version before received, then upgraded.
 
     Attributes:
-        before: The film's file.
-        arrivals: What the store said of each film that came since.
+        before: The image's file.
+        arrivals: What the store said of each image that came since.
     """
 
-    def __init__(self, tmp_path, url, film):
+    def __init__(self, tmp_path, url, image):
         self.settings = load_settings(data_dir=tmp_path / "data")
         self.spool = Spool(self.settings.spool_dir)
         self.arrivals = []
-        header = read_header(film)
+        header = read_header(image)
         self.identity = check_identity(header)
-        content = film.read_bytes()
+        content = image.read_bytes()
         self.content = content[144 + int.from_bytes(content[140:144], "little") :]
         new = self.spool.store(self._incoming(self.content), self.identity).instance
         self.digest = hashlib.sha256(self.content).hexdigest()
@@ -98,24 +98,24 @@ class Site:
         )
         return Ingest(self.spool, self._arrived).store(self._incoming(content), association)
 
-    def _arrived(self, films):
-        self.arrivals += self.intake.instances_arrived(films)
-        return [None] * len(films)
+    def _arrived(self, images):
+        self.arrivals += self.intake.instances_arrived(images)
+        return [None] * len(images)
 
     def place_a_copy(self):
-        """Leave what kill -9 leaves of a film that was sent again: its new file, not yet removed."""
+        """Leave what kill -9 leaves of an image that was sent again: its new file, not yet removed."""
         return self.spool.store(self._incoming(self.content), self.identity).instance.path
 
     def files(self):
-        """Return the films' files."""
+        """Return the images' files."""
         return sorted(self.spool.root.glob("??/*.dcm"))
 
-    def films(self):
-        """Return the films whose files should be there."""
+    def images(self):
+        """Return the images whose files should be there."""
         return self.store.instances_with_uid(self.identity.sop_instance_uid)
 
     def verify(self, *, repair=False):
-        """Return the kinds of what reading every film finds."""
+        """Return the kinds of what reading every image finds."""
         repairs = Repairs(self.store, self.settings, self.intake) if repair else None
         scope = Scope(hashes=True, young_seconds=0)
         found = SpoolCheck(self.store, self.settings, scope, repairs).findings()
@@ -131,31 +131,31 @@ def database_url(request, tmp_path):
 
 
 @pytest.fixture
-def site(tmp_path, database_url, phantom_films):
+def site(tmp_path, database_url, phantom_images):
     """A site as the version before left it, upgraded."""
-    made = Site(tmp_path, database_url, phantom_films["normal"])
+    made = Site(tmp_path, database_url, phantom_images["normal"])
     yield made
     made.store.close()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-def test_the_same_film_sent_again_is_the_film_and_another_is_a_conflict(site):
+def test_the_same_image_sent_again_is_the_image_and_another_is_a_conflict(site):
     """The acknowledged file and its row stay as they are; what came with other bytes lies beside."""
-    (known,) = site.films()
+    (known,) = site.images()
     site.send(site.content)
     assert site.arrivals == [Arrival.SAME]
-    assert (site.films(), site.files()) == ([known], [site.before])
+    assert (site.images(), site.files()) == ([known], [site.before])
     assert (known.digest, known.path) == (site.digest, site.before)
     site.send(site.content + b"\xfc\xff\xfc\xff\x00\x00")
     assert site.arrivals == [Arrival.SAME, Arrival.CONFLICT]
-    assert len(site.films()) == len(site.files()) == 2
+    assert len(site.images()) == len(site.files()) == 2
     assert [each.kind for each in site.store.incidents()] == ["conflict"]
     assert site.verify() == []
 
 
 @pytest.mark.parametrize("spoil", ["unlink", "cut", "rot"])
-def test_a_film_whose_file_is_gone_or_spoilt_takes_the_new_file(site, spoil):
-    """It is the same film, under the digest of today."""
+def test_an_image_whose_file_is_gone_or_spoilt_takes_the_new_file(site, spoil):
+    """It is the same image, under the digest of today."""
     if spoil == "unlink":
         site.before.unlink()
     elif spoil == "cut":
@@ -164,13 +164,13 @@ def test_a_film_whose_file_is_gone_or_spoilt_takes_the_new_file(site, spoil):
         site.before.write_bytes(site.before.read_bytes()[:-1] + b"\x55")
     instance = site.send(site.content)
     assert site.arrivals == [Arrival.SAME]
-    (film,) = site.films()
-    assert (film.path, film.digest) == (instance.path, instance.digest)
-    assert len(film.digest) == 56
-    assert film.path in site.files()
+    (image,) = site.images()
+    assert (image.path, image.digest) == (instance.path, instance.digest)
+    assert len(image.digest) == 56
+    assert image.path in site.files()
 
 
-def test_a_film_that_cannot_be_read_back_is_refused_and_not_called_another(site, monkeypatch):
+def test_an_image_that_cannot_be_read_back_is_refused_and_not_called_another(site, monkeypatch):
     """The disk fails while the old digest is made anew: the sender hears so, and may try again."""
     monkeypatch.setattr("service.store.duplicate_lookup.content_digest", lambda *_, **__: "")
     with pytest.raises(StoreError, match="cannot be read back"):
@@ -183,7 +183,7 @@ def test_a_film_that_cannot_be_read_back_is_refused_and_not_called_another(site,
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_other_writers_do_not_wait_while_a_file_is_read(site, eventually):
-    """What they change meanwhile is seen: here the film's file is moved to another path."""
+    """What they change meanwhile is seen: here the image's file is moved to another path."""
     (row,) = site.store.instances_after(0, limit=1)
     moved = site.before.rename(site.before.with_name("moved.dcm"))
     os.mkfifo(site.before)  # a disk that does not answer: who opens the file waits for `_answer`
@@ -193,7 +193,7 @@ def test_other_writers_do_not_wait_while_a_file_is_read(site, eventually):
         eventually(answer, seconds=60, what="the file is opened")
         instance = sent.result(60)
     assert site.arrivals == [Arrival.SAME]
-    assert [film.path for film in site.films()] == [moved]
+    assert [image.path for image in site.images()] == [moved]
     assert instance.path != moved
 
 
@@ -210,7 +210,7 @@ def _answer(pipe, store, row, moved):
     return True
 
 
-def test_a_film_that_lost_its_copy_too_is_read_again(site):
+def test_an_image_that_lost_its_copy_too_is_read_again(site):
     """Its row was given the copy under today's name, which is lost as well when it is sent again."""
     copy = site.place_a_copy()
     site.before.unlink()
@@ -218,25 +218,25 @@ def test_a_film_that_lost_its_copy_too_is_read_again(site):
     copy.unlink()
     instance = site.send(site.content)
     assert site.arrivals == [Arrival.SAME]
-    assert [film.path for film in site.films()] == [instance.path]
+    assert [image.path for image in site.images()] == [instance.path]
     assert [study for study, _ in site.store.completed_by(["B"])] == [
         site.identity.study_instance_uid
     ]
 
 
-def test_a_film_that_retention_removed_comes_back(site):
+def test_an_image_that_retention_removed_comes_back(site):
     """Its row gets the new file, and it is read again, as one that never had another digest."""
-    (known,) = site.films()
+    (known,) = site.images()
     site.store.mark_instance_removed(known)
     site.before.unlink()
     instance = site.send(site.content)
     assert site.arrivals == [Arrival.SAME]
-    assert [film.path for film in site.films()] == site.files() == [instance.path]
+    assert [image.path for image in site.images()] == site.files() == [instance.path]
     assert site.verify() == []
 
 
 def test_what_is_committed_is_read_by_the_algorithm_of_its_digest(site):
-    """A film from before is committed while its bytes are those that came."""
+    """An image from before is committed while its bytes are those that came."""
     reference = Reference(
         sop_class_uid=site.identity.sop_class_uid, sop_instance_uid=site.identity.sop_instance_uid
     )
@@ -248,7 +248,7 @@ def test_what_is_committed_is_read_by_the_algorithm_of_its_digest(site):
 
 
 def test_verify_takes_a_second_copy_for_what_it_is(site):
-    """The film's own file stays; a copy under today's name is set aside, not adopted."""
+    """The image's own file stays; a copy under today's name is set aside, not adopted."""
     assert site.verify() == []
     copy = site.place_a_copy()
     assert site.verify(repair=True) == [Kind.STRAY_COPY]
@@ -256,10 +256,10 @@ def test_verify_takes_a_second_copy_for_what_it_is(site):
     assert not copy.exists()
 
 
-def test_verify_gives_a_lost_film_the_copy(site):
-    """Where the film's own file is gone, the row finds the one under today's name."""
+def test_verify_gives_a_lost_image_the_copy(site):
+    """Where the image's own file is gone, the row finds the one under today's name."""
     copy = site.place_a_copy()
     site.before.unlink()
-    assert site.verify(repair=True) == [Kind.MISPLACED_FILM]
-    assert [film.path for film in site.films()] == [copy]
+    assert site.verify(repair=True) == [Kind.MISPLACED_IMAGE]
+    assert [image.path for image in site.images()] == [copy]
     assert site.verify() == []

@@ -34,7 +34,7 @@ def _later(store):
 @pytest.fixture
 def drafted(store):
     """A job with a draft that one destination has not yet."""
-    film = Instance(
+    image = Instance(
         sop_instance_uid="1.2.3.1",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
         series_instance_uid="1.2.3",
@@ -44,14 +44,14 @@ def drafted(store):
         digest="a" * 56,
         size=1000,
     )
-    store.add_instance(film, calling_ae="CR1", association_id="A", eligible=True)
+    store.add_instance(image, calling_ae="CR1", association_id="A", eligible=True)
     waiting = store.schedule("1.2", model="tiny", version="1", actor="intake", reason="")
     job = store.claim_reading(waiting.id, "reader", 60)
     draft = DraftReport(
         study_instance_uid="1.2",
         source=SourceImage(
             sop_instance_uid="1.2.3.1",
-            sop_class_uid=film.sop_class_uid,
+            sop_class_uid=image.sop_class_uid,
             series_instance_uid="1.2.3",
             rows=10,
             columns=20,

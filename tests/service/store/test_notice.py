@@ -18,17 +18,17 @@ def unread(store):
     """A function that makes a job NOT_ANALYSED with a notice for the named destinations."""
 
     def make(*destinations):
-        film = Instance(
+        image = Instance(
             sop_instance_uid=f"{STUDY}.1",
             sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
             series_instance_uid=f"{STUDY}.2",
             study_instance_uid=STUDY,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
-            path=Path("/spool/film"),
+            path=Path("/spool/image"),
             digest="a" * 64,
             size=1,
         )
-        store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
+        store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
         store.schedule(STUDY, model="tiny", version="1", actor="t", reason="Released.")
         (waiting,) = store.jobs([JobState.SCHEDULED])
         job = store.claim_reading(waiting.id, "reader", 60)
@@ -37,7 +37,7 @@ def unread(store):
             job.id,
             job.fence,
             "NOT_FRONTAL",
-            "Only a lateral film.",
+            "Only a lateral image.",
             notice=notice,
             destinations=destinations,
         )

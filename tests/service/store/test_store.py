@@ -21,8 +21,8 @@ MODEL = {"model": "tiny", "version": "1"}
 DRAFT_REPORT = "1.2.840.10008.5.1.4.1.1.88.11"
 
 
-def film(number=1, *, study=STUDY, sha="a"):
-    """A film of the study; the same number is the same SOP Instance UID."""
+def image(number=1, *, study=STUDY, sha="a"):
+    """An image of the study; the same number is the same SOP Instance UID."""
     return Instance(
         sop_instance_uid=f"{study}.1.{number}",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
@@ -36,10 +36,10 @@ def film(number=1, *, study=STUDY, sha="a"):
 
 
 def arrive(store, number=1, *, association="A1", eligible=True, **other):
-    """Add a film; return what the store found."""
+    """Add an image; return what the store found."""
     keep = {key: other.pop(key) for key in ("study", "sha") if key in other}
     return store.add_instance(
-        film(number, **keep),
+        image(number, **keep),
         calling_ae="MODALITY",
         association_id=association,
         eligible=eligible,
@@ -53,13 +53,13 @@ def schedule(store, study=STUDY, **other):
 
 
 def claimed(store, number=1, study=STUDY, **other):
-    """A job of a new film, IN_PROGRESS, held by "reader" for a minute."""
+    """A job of a new image, IN_PROGRESS, held by "reader" for a minute."""
     arrive(store, number, study=study, **other)
     return store.claim_reading(schedule(store, study).id, "reader", 60)
 
 
 def draft_of(job, source=1):
-    """A draft about the film number `source`."""
+    """A draft about the image number `source`."""
     return DraftReport(
         study_instance_uid=job.study_instance_uid,
         source=SourceImage(
@@ -112,15 +112,15 @@ def actions(store, job):
 class TestArrival:
     """What `add_instance` keeps."""
 
-    def test_a_film_is_kept_with_its_time(self, store, clock):
-        """A new film is listed with its sender and the time by the store's clock, to the microsecond."""
+    def test_an_image_is_kept_with_its_time(self, store, clock):
+        """A new image has its sender and the time by the clock of the store, to the microsecond."""
         assert arrive(store) is Arrival.NEW
         (kept,) = store.instances(STUDY)
         assert kept.received_at == clock()
         assert kept.calling_ae == "MODALITY"
-        assert store.study(STUDY).instances == (film(),)
+        assert store.study(STUDY).instances == (image(),)
 
-    def test_the_same_film_again_changes_nothing(self, store, clock):
+    def test_the_same_image_again_changes_nothing(self, store, clock):
         """The same bytes again are SAME, keep their first time, and do not prolong the quiet time."""
         arrive(store, quiet_seconds=2)
         clock.move(1.5)
@@ -134,12 +134,12 @@ class TestArrival:
         assert arrive(store, sha="b") is Arrival.CONFLICT
         assert arrive(store, sha="b") is Arrival.CONFLICT
         assert [kept.conflict for kept in store.instances(STUDY)] == [False, True]
-        assert store.study(STUDY).instances == (film(),)
+        assert store.study(STUDY).instances == (image(),)
         (incident,) = store.incidents()
-        assert (incident.kind, incident.subject) == ("conflict", film().sop_instance_uid)
+        assert (incident.kind, incident.subject) == ("conflict", image().sop_instance_uid)
 
-    def test_many_senders_of_the_same_uid_leave_one_film(self, store):
-        """Eight threads with different bytes under one UID: one film, seven conflicts."""
+    def test_many_senders_of_the_same_uid_leave_one_image(self, store):
+        """Eight threads with different bytes under one UID: one image, seven conflicts."""
         answers = []
 
         def send(sha):
@@ -162,15 +162,15 @@ class TestArrival:
 class TestCompletion:
     """When a study counts as complete."""
 
-    def test_a_release_completes_the_studies_of_eligible_films(self, store):
-        """Only studies to which the released association brought a film that may be read."""
+    def test_a_release_completes_the_studies_of_eligible_images(self, store):
+        """Only studies to which the released association brought an image that may be read."""
         arrive(store, 1, study="1.1")
         arrive(store, 1, study="1.2", eligible=False)
         arrive(store, 1, study="1.3", association="A2")
         assert store.completed_by(["A1"]) == [("1.1", "MODALITY")]
 
     def test_several_releases_complete_each_study_once(self, store):
-        """Two films of one study on two associations, and another study."""
+        """Two images of one study on two associations, and another study."""
         arrive(store, 1, study="1.1")
         arrive(store, 2, study="1.1", association="A2")
         arrive(store, 1, study="1.2", association="A2")
@@ -222,11 +222,11 @@ class TestCompletion:
         assert store.completed_by(["A1"]) == []
 
 
-class TestLaterFilms:
-    """The rule for films that come after the first job."""
+class TestLaterImages:
+    """The rule for images that come after the first job."""
 
     def test_before_the_claim_nothing_is_added(self, store):
-        """A film that comes while the job waits is read by that job."""
+        """An image that comes while the job waits is read by that job."""
         arrive(store, 1)
         job = schedule(store)
         arrive(store, 2)
@@ -236,7 +236,7 @@ class TestLaterFilms:
         assert [each.sop_instance_uid for each in read.instances] == ["1.2.3.1.1", "1.2.3.1.2"]
 
     def test_after_the_claim_there_is_a_new_revision_that_waits(self, store):
-        """A film that comes while the job is read makes revision 2, claimable once 1 is read."""
+        """An image that comes while the job is read makes revision 2, claimable once 1 is read."""
         first = claimed(store, 1)
         arrive(store, 2)
         second = schedule(store)
@@ -257,7 +257,7 @@ class TestLaterFilms:
         drafted(store, first)
         assert [job.id for job in store.due_readings(clock(), ago)] == [second.id]
 
-    def test_a_retry_of_a_superseded_attempt_reads_its_own_films(self, store):
+    def test_a_retry_of_a_superseded_attempt_reads_its_own_images(self, store):
         """An attempt that is repeated after a later revision was made reads what it read before."""
         first = claimed(store, 1)
         arrive(store, 2)
@@ -296,22 +296,22 @@ class TestLaterFilms:
         assert third.revision == 3
         assert store.previous_draft(third.id).id == first.id
 
-    def test_later_films_that_cannot_be_read_make_no_job(self, store):
+    def test_later_images_that_cannot_be_read_make_no_job(self, store):
         """They get a line in the history of the job that stands."""
         first = claimed(store, 1)
         arrive(store, 2, eligible=False)
         assert schedule(store) is None
         assert actions(store, first)[-1] == "later_films"
 
-    def test_a_job_without_eligible_film_is_read_again_with_more(self, store):
-        """NOT_ANALYSED is no draft: any later film is worth a look."""
+    def test_a_job_without_eligible_image_is_read_again_with_more(self, store):
+        """NOT_ANALYSED is no draft: any later image is worth a look."""
         first = claimed(store, 1, eligible=False)
-        store.not_analysed(first.id, first.fence, "NOT_FRONTAL", "Only a lateral film.")
+        store.not_analysed(first.id, first.fence, "NOT_FRONTAL", "Only a lateral image.")
         arrive(store, 2, eligible=False)
         assert schedule(store).revision == 2
 
     def test_nothing_new_makes_no_job_unless_forced(self, store):
-        """The same films are not read twice, except by a person's wish."""
+        """The same images are not read twice, except by a person's wish."""
         first = claimed(store, 1)
         drafted(store, first)
         assert schedule(store) is None
@@ -319,14 +319,14 @@ class TestLaterFilms:
         assert (again.revision, again.forced) == (2, True)
 
     def test_a_job_canceled_before_its_claim_stays_canceled(self, store):
-        """Its films are not scheduled again by the next release or quiet time."""
+        """Its images are not scheduled again by the next release or quiet time."""
         arrive(store)
         job = schedule(store)
         store.cancel(job.id, "admin")
         assert schedule(store) is None
 
-    def test_films_and_claims_at_once_leave_no_film_unread(self, store):
-        """Whatever the interleaving, each film is covered by a claimed job or by one that waits."""
+    def test_images_and_claims_at_once_leave_no_image_unread(self, store):
+        """Whatever the interleaving, each image is covered by a claimed job or by one that waits."""
         arrive(store, 1)
         first = schedule(store)
         claimer = threading.Thread(target=store.claim_reading, args=(first.id, "reader", 60))
@@ -390,7 +390,7 @@ class TestQueries:
         assert store.oldest_waiting().id == first.id
 
     def test_the_version_tells_of_every_change(self, store, clock):
-        """Films, jobs, events and incidents each give another word; looking does not."""
+        """Images, jobs, events and incidents each give another word; looking does not."""
         seen = [store.version()]
 
         def differs():
@@ -477,7 +477,7 @@ class TestFaults:
             server.stop()
 
     def test_a_full_disk_is_unavailable_and_loses_nothing(self, database_url):
-        """When the database may not grow, the film is refused and what was kept stays."""
+        """When the database may not grow, the image is refused and what was kept stays."""
         store = Store(database_url)
         if not store._is_sqlite:
             pytest.skip("the page limit is SQLite's")
@@ -487,7 +487,7 @@ class TestFaults:
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreUnavailable):
             [arrive(store, number) for number in range(2, 400)]
-        assert film() in store.study(STUDY).instances
+        assert image() in store.study(STUDY).instances
 
     def test_a_time_without_zone_is_refused(self, database_url):
         """A clock that does not say its zone is a fault of the program."""
@@ -661,8 +661,8 @@ class TestLife:
         assert [job.id for job in due] == [jobs[2].id, jobs[0].id, jobs[1].id]
         assert due[0].published_at is None
 
-    def test_an_urgent_film_makes_the_job_urgent(self, store):
-        """One film of an urgent caller is enough."""
+    def test_an_urgent_image_makes_the_job_urgent(self, store):
+        """One image of an urgent caller is enough."""
         arrive(store, 1)
         arrive(store, 2, urgent=True)
         assert schedule(store).urgent
@@ -768,7 +768,7 @@ class TestDeliveries:
         }
 
     def test_after_retention_a_study_that_comes_again_can_be_read_again(self, store):
-        """Without its films a retry asks for them; with them it reads, as the old results are gone."""
+        """Without its images a retry asks for them; with them it reads, as the old results are gone."""
         job = claimed(store)
         drafted(store, job, ("A",))
         delivery, _ = store.claim_delivery(job.id, "s", 60, {})
@@ -786,11 +786,11 @@ class TestDeliveries:
         assert deliver_all(store, job).state is JobState.COMPLETED
 
     def test_after_retention_a_study_that_comes_again_is_a_new_revision(self, store, clock):
-        """The release makes it at once; a film that comes after its claim makes another."""
+        """The release makes it at once; an image that comes after its claim makes another."""
         arrive(store, 1)
         arrive(store, 2)
         job = store.claim_reading(schedule(store).id, "reader", 60)
-        store.not_analysed(job.id, job.fence, "NO_FRONTAL", "No frontal film.")
+        store.not_analysed(job.id, job.fence, "NO_FRONTAL", "No frontal image.")
         for each in store.spooled(STUDY):
             store.mark_instance_removed(each)
         store.removed(job.id, "Ended long ago.")
@@ -801,7 +801,7 @@ class TestDeliveries:
         second = schedule(store)
         assert (second.revision, second.supersedes) == (2, job.id)
         held = store.claim_reading(second.id, "reader", 60)
-        assert store.study(STUDY, through=held.read_through).instances == (film(1),)
+        assert store.study(STUDY, through=held.read_through).instances == (image(1),)
         assert arrive(store, 2, association="A3") is Arrival.SAME
         assert store.quiet_studies(clock.move(60)) == [STUDY]
         assert schedule(store).revision == 3

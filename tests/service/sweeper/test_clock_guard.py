@@ -1,4 +1,4 @@
-"""A clock that leaps ahead makes films old at once; they are not removed for it."""
+"""A clock that leaps ahead makes images old at once; they are not removed for it."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def passed():
 
 @pytest.fixture
 def steadiness_of(store, tmp_path, passed):
-    """A function that returns the steadiness of a site that keeps films for so many days."""
+    """A function that returns the steadiness of a site that keeps images for so many days."""
 
     def make(days=30):
         settings = load_settings(data_dir=tmp_path, sweep={"retention_days": days})
@@ -73,7 +73,7 @@ def test_a_clock_that_is_set_right_or_sleeps_is_no_leap(steadiness_of, store, cl
     assert store.incidents() == []
 
 
-def test_who_keeps_films_for_less_waits_no_longer(steadiness_of, clock, passed):
+def test_who_keeps_images_for_less_waits_no_longer(steadiness_of, clock, passed):
     """With a retention of a minute they go after a minute."""
     steadiness = steadiness_of(days=60 / 86400)
     passed.seconds += 60

@@ -22,17 +22,17 @@ OWNER = f"{WORKER}:a1b2c3"
 
 def claimed(store, tmp_path, seconds):
     """Return a job that a worker of this process has claimed."""
-    film = Instance(
+    image = Instance(
         sop_instance_uid=f"{STUDY}.1",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
         series_instance_uid=f"{STUDY}.2",
         study_instance_uid=STUDY,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        path=tmp_path / "film.dcm",
+        path=tmp_path / "image.dcm",
         digest="a" * 64,
         size=1,
     )
-    store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
+    store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
     job = store.schedule(STUDY, model="tiny", version="1", actor="t", reason="Released.")
     return store.claim_reading(job.id, OWNER, seconds)
 

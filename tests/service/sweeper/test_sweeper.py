@@ -73,15 +73,15 @@ def sweeper(store, settings, post, clock):
 
 @pytest.fixture
 def arrive(store, settings):
-    """A function that lets a film arrive, its file in the spool."""
+    """A function that lets an image arrive, its file in the spool."""
 
     def add(number=1, *, study=STUDY, quiet_seconds=2.0):
-        # As in any spool in which the films of others lie.
+        # As in any spool in which the images of others lie.
         (settings.spool_dir / "ab").mkdir(parents=True, exist_ok=True)
         path = settings.spool_dir / study / f"{number}.dcm"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"film")
-        film = Instance(
+        image = Instance(
             sop_instance_uid=f"{study}.1.{number}",
             sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
             series_instance_uid=f"{study}.1",
@@ -92,7 +92,7 @@ def arrive(store, settings):
             size=4,
         )
         store.add_instance(
-            film,
+            image,
             calling_ae="MODALITY",
             association_id="A1",
             eligible=True,
@@ -161,7 +161,7 @@ def test_a_quiet_study_becomes_a_job_once(sweeper, store, clock, arrive, post):
 
 
 def test_a_quiet_study_is_read_and_sent_as_its_caller_has_it(store, clock, arrive, post, tmp_path):
-    """As the receiver does it at the release: who sent the last film decides."""
+    """As the receiver does it at the release: who sent the last image decides."""
     settings = load_settings(
         data_dir=tmp_path / "data",
         models=[{"name": "second", "model": "tiny", "model_version": "7"}],
@@ -270,7 +270,7 @@ def test_several_sweepers_are_harmless(database_url, settings, clock, post):
     """Three that look at the same time make one job of a study and take a job back once."""
     stores = [Store(database_url, clock=clock) for _ in range(3)]
     sweepers = [Sweeper(each, settings, post) for each in stores]
-    film = Instance(
+    image = Instance(
         sop_instance_uid="1.1",
         sop_class_uid="1.2",
         series_instance_uid="1.3",
@@ -280,7 +280,7 @@ def test_several_sweepers_are_harmless(database_url, settings, clock, post):
         digest="a" * 64,
         size=1,
     )
-    stores[0].add_instance(film, calling_ae="M", association_id="A", eligible=True)
+    stores[0].add_instance(image, calling_ae="M", association_id="A", eligible=True)
     clock.move(3)
     for sweeper in sweepers:
         sweeper.tick()
@@ -300,7 +300,7 @@ def test_several_sweepers_are_harmless(database_url, settings, clock, post):
 
 
 def test_old_files_go_and_rows_stay(sweeper, store, settings, clock, arrive):
-    """After retention_days the film and the results are gone from the disk, the job is still listed."""
+    """After retention_days the image and the results are gone from the disk, the job is still listed."""
     path = arrive()
     assert write_levels(path, b"levels")
     job = drafted(store, settings, schedule(store))
@@ -323,7 +323,7 @@ def test_old_files_go_and_rows_stay(sweeper, store, settings, clock, arrive):
     assert store.events(job.id)[-1].action == "remove_files"
 
 
-def test_a_film_that_comes_again_after_its_removal_is_kept_as_long_as_a_new_one(
+def test_an_image_that_comes_again_after_its_removal_is_kept_as_long_as_a_new_one(
     sweeper, store, settings, clock, arrive
 ):
     """It is read again, as a new revision, and it does not lie there for ever."""
@@ -350,7 +350,7 @@ def test_a_film_that_comes_again_after_its_removal_is_kept_as_long_as_a_new_one(
 
 
 def old(store, settings, arrive, study=STUDY):
-    """Let a study come and end; return its job and its film's path."""
+    """Let a study come and end; return its job and its image's path."""
     path = arrive(study=study)
     return drafted(store, settings, schedule(store, study), ()), path
 
@@ -376,7 +376,7 @@ def test_one_study_that_cannot_be_removed_does_not_hold_up_the_others(
     bad, stuck = old(store, settings, arrive, "1.1")
     good, path = old(store, settings, arrive, "1.2")
     stuck.unlink()
-    (stuck / "not a film").mkdir(parents=True)
+    (stuck / "not an image").mkdir(parents=True)
     clock.move(31 * 86400)
     sweeper.tick()
     assert not path.exists()
@@ -386,21 +386,21 @@ def test_one_study_that_cannot_be_removed_does_not_hold_up_the_others(
     sweeper.tick()
     (incident,) = store.incidents()
     assert (incident.kind, incident.subject) == ("files_not_removed", "1.1")
-    (stuck / "not a film").rmdir()
+    (stuck / "not an image").rmdir()
     stuck.rmdir()
     clock.move(3600)
     sweeper.tick()
     assert store.job(bad.id).removed_at == clock.now
 
 
-def test_a_spool_without_films_is_no_removal(sweeper, store, settings, clock, arrive):
+def test_a_spool_without_images_is_no_removal(sweeper, store, settings, clock, arrive):
     """Its disk is not mounted: what is not there is not noted as removed, and goes when it is back."""
     job, path = old(store, settings, arrive)
     away = settings.spool_dir.rename(settings.data_dir / "on another disk")
     clock.move(31 * 86400)
     sweeper.tick()
     assert store.job(job.id).removed_at is None
-    assert [film.path for film in store.spooled(STUDY)] == [path]
+    assert [image.path for image in store.spooled(STUDY)] == [path]
     (incident,) = store.incidents()
     assert "is the spool's disk mounted?" in incident.detail
     shutil.rmtree(settings.spool_dir)
@@ -508,10 +508,10 @@ def left(folder):
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_film_that_comes_while_its_study_is_removed_stays(
+def test_an_image_that_comes_while_its_study_is_removed_stays(
     sweeper, store, settings, clock, arrive, monkeypatch, number
 ):
-    """The same film again or another: what was acknowledged after the choice is not deleted."""
+    """The same image again or another: what was acknowledged after the choice is not deleted."""
     job, _ = old(store, settings, arrive)
     clock.move(31 * 86400)
     choose = store.removable
@@ -532,7 +532,7 @@ def test_a_film_that_comes_while_its_study_is_removed_stays(
 def test_retention_waits_for_a_sender_that_is_between_file_and_row(
     sweeper, store, settings, clock, arrive, monkeypatch
 ):
-    """It holds the film's lock: once its row is committed, the film that it sent again stays."""
+    """It holds the image's lock: once its row is committed, the image that it sent again stays."""
     job, path = old(store, settings, arrive)
     clock.move(31 * 86400)
     chosen = threading.Event()
@@ -610,11 +610,11 @@ def test_two_sweeper_processes_are_harmless(tmp_path, redis_server, eventually):
 
 
 def come(store, settings, study):
-    """Let a study of one film come whose quiet time is over at once."""
+    """Let a study of one image come whose quiet time is over at once."""
     path = settings.spool_dir / study / "1.dcm"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"film")
-    film = Instance(
+    image = Instance(
         sop_instance_uid=f"{study}.1.1",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
         series_instance_uid=f"{study}.1",
@@ -624,7 +624,7 @@ def come(store, settings, study):
         digest="a" * 64,
         size=4,
     )
-    store.add_instance(film, calling_ae="M", association_id=study, eligible=True, quiet_seconds=0)
+    store.add_instance(image, calling_ae="M", association_id=study, eligible=True, quiet_seconds=0)
 
 
 def come_and_end(store, settings, study):
@@ -634,7 +634,7 @@ def come_and_end(store, settings, study):
 
 
 def test_what_is_not_delivered_is_never_removed(sweeper, store, settings, clock, arrive):
-    """A draft that waits for its destination keeps its film and objects, however old it is."""
+    """A draft that waits for its destination keeps its image and objects, however old it is."""
     path = arrive()
     job = drafted(store, settings, schedule(store))
     clock.move(300 * 86400)
@@ -655,39 +655,39 @@ def test_what_a_destination_refused_stays_until_somebody_gives_it_up(
     sweeper, store, settings, clock, arrive
 ):
     """However old it is, it can be sent again; a canceled job is owed to nobody."""
-    film = arrive()
+    image = arrive()
     job = refused(store, settings, schedule(store))
     sweep_for(60, sweeper, clock)
     clock.move(400 * 86400)
     sweeper.tick()
     assert store.job(job.id).removed_at is None
-    assert film.exists()
+    assert image.exists()
     assert store.cancel(job.id, "admin").state is JobState.CANCELED
     clock.move(400 * 86400)
     sweeper.tick()
     assert store.job(job.id).removed_at == clock.now
-    assert not film.exists()
+    assert not image.exists()
 
 
 def test_what_a_destination_refused_is_let_go_by_a_later_draft(
     sweeper, store, settings, clock, arrive
 ):
     """The later draft stands in its place; neither retry nor a look by hand is needed."""
-    films = [arrive(1)]
+    images = [arrive(1)]
     first = refused(store, settings, schedule(store))
-    films.append(arrive(2))
+    images.append(arrive(2))
     second = drafted(store, settings, schedule(store), ())
     assert store.job(second.id).state is JobState.COMPLETED
     assert store.job(first.id).superseded_by is None  # nothing of it is in any PACS
     clock.move(400 * 86400)
     sweeper.tick()
     assert all(store.job(job.id).removed_at for job in (first, second))
-    assert not any(film.exists() for film in films)
+    assert not any(image.exists() for image in images)
 
 
 def test_what_a_destination_refused_is_let_go_by_a_recall(sweeper, store, settings, clock, arrive):
     """A withdrawn draft is owed to nobody."""
-    film = arrive()
+    image = arrive()
     job = refused(store, settings, schedule(store))
     store.withdraw(job.id, "admin", "The model is recalled.")
     recalled = store.job(job.id)
@@ -695,10 +695,12 @@ def test_what_a_destination_refused_is_let_go_by_a_recall(sweeper, store, settin
     clock.move(400 * 86400)
     sweeper.tick()
     assert store.job(job.id).removed_at == clock.now
-    assert not film.exists()
+    assert not image.exists()
 
 
-def test_a_film_outside_the_spool_is_not_removed(sweeper, store, settings, clock, arrive, tmp_path):
+def test_an_image_outside_the_spool_is_not_removed(
+    sweeper, store, settings, clock, arrive, tmp_path
+):
     """A row that names a file elsewhere cannot make retention delete it."""
     arrive()
     precious = tmp_path / "precious"
@@ -748,7 +750,7 @@ def test_a_silent_process_is_an_incident(sweeper, store, clock):
 def test_what_a_clock_that_was_ahead_put_off_goes_on_once_it_is_right(
     sweeper, store, settings, clock, arrive, post
 ):
-    """An hour ahead a film came, a job was handed back, a worker died, a delivery failed: none waits."""
+    """With times an hour ahead (image, handed-back job, lost worker, failed delivery) nothing waits."""
     studies = ["1.1", "1.2", "1.3", "1.4"]
     clock.move(3600)
     for study in studies:
@@ -810,12 +812,12 @@ def test_the_process_sweeps_and_ends_in_order(tmp_path, redis_server, arrive_in,
 
 @pytest.fixture
 def arrive_in():
-    """A function that opens the store of settings and lets one film arrive there."""
+    """A function that opens the store of settings and lets one image arrive there."""
 
     def open_and_add(settings):
         schema.upgrade(settings.database_url)
         store = Store.open(settings)
-        film = Instance(
+        image = Instance(
             sop_instance_uid="1.1",
             sop_class_uid="1.2",
             series_instance_uid="1.3",
@@ -826,7 +828,7 @@ def arrive_in():
             size=1,
         )
         store.add_instance(
-            film, calling_ae="M", association_id="A", eligible=True, quiet_seconds=0.5
+            image, calling_ae="M", association_id="A", eligible=True, quiet_seconds=0.5
         )
         return store
 

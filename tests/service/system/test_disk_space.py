@@ -59,13 +59,13 @@ def test_a_disk_that_does_not_answer_counts_as_full(settings):
 
 @pytest.fixture
 def ended(store, settings):
-    """A function: study, what its job ends as, how many deliveries are confirmed -> its film's path."""
+    """A function: study, what its job ends as, how many deliveries are confirmed -> its image's path."""
 
     def end(study, state, *, confirmed=2, size=150 * KIB):
-        path = settings.spool_dir / study / "film.dcm"
+        path = settings.spool_dir / study / "image.dcm"
         path.parent.mkdir(parents=True)
         path.write_bytes(bytes(size))
-        film = Instance(
+        image = Instance(
             sop_instance_uid=f"{study}.1",
             sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
             series_instance_uid=f"{study}.2",
@@ -75,16 +75,16 @@ def ended(store, settings):
             digest="a" * 64,
             size=size,
         )
-        store.add_instance(film, calling_ae="CR1", association_id=study, eligible=True)
+        store.add_instance(image, calling_ae="CR1", association_id=study, eligible=True)
         job = store.schedule(study, model="demo", version="1", actor="t", reason="Released.")
         held = store.claim_reading(job.id, "reader", 60)
         if state is JobState.NOT_ANALYSED:
-            store.not_analysed(job.id, held.fence, "NOT_FRONTAL", "A lateral film.")
+            store.not_analysed(job.id, held.fence, "NOT_FRONTAL", "A lateral image.")
             return path
         source = SourceImage(
-            sop_instance_uid=film.sop_instance_uid,
-            sop_class_uid=film.sop_class_uid,
-            series_instance_uid=film.series_instance_uid,
+            sop_instance_uid=image.sop_instance_uid,
+            sop_class_uid=image.sop_class_uid,
+            series_instance_uid=image.series_instance_uid,
             rows=1,
             columns=1,
         )
@@ -137,13 +137,13 @@ def test_only_what_every_destination_has_goes_early(store, settings, ended, cloc
     assert [each.kind for each in store.incidents()] == ["disk_no_room_to_make", "disk_full"]
 
 
-def test_a_film_that_was_kept_apart_does_not_go_early(store, settings, ended, clock):
-    """Its study is read and delivered, but nothing was made of the film that conflicts."""
+def test_an_image_that_was_kept_apart_does_not_go_early(store, settings, ended, clock):
+    """Its study is read and delivered, but nothing was made of the image that conflicts."""
     path = ended("1.6", JobState.COMPLETED)
-    (film,) = store.spooled("1.6")
+    (image,) = store.spooled("1.6")
     other = path.with_name("other.dcm")
     other.write_bytes(bytes(KIB))
-    conflict = replace(film, digest="c" * 64, path=other)
+    conflict = replace(image, digest="c" * 64, path=other)
     store.add_instance(conflict, calling_ae="CR1", association_id="B", eligible=True)
     clock.move(1)
     care = DiskPressure(
@@ -156,7 +156,7 @@ def test_a_film_that_was_kept_apart_does_not_go_early(store, settings, ended, cl
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_small_disk_fills_up_and_is_relieved(store, ended, small_disk, clock, settings):
-    """On a file system of 2 MiB: told of, films go oldest first until there is room, refused, roomy."""
+    """On a file system of 2 MiB: told of, images go oldest first until there is room, refused, roomy."""
     settings.data_dir.mkdir(exist_ok=True)
     settings.spool_dir.symlink_to(small_disk)
     Spool(settings.spool_dir)
@@ -176,7 +176,9 @@ def test_a_small_disk_fills_up_and_is_relieved(store, ended, small_disk, clock, 
     assert "nearly full" in str(refused)
     assert care.check(clock.move(1)) is DiskLevel.FULL
     assert [path.exists() for path in [*paths, waiting]] == [False, False, True]
-    assert reception.unavailable(PEER) is None  # what was removed was room enough for the next film
+    assert (
+        reception.unavailable(PEER) is None
+    )  # what was removed was room enough for the next image
     (small_disk / "filling").unlink()
     assert care.check(clock.move(1)) is DiskLevel.WARN
     reception.close()

@@ -1,4 +1,4 @@
-"""A real store, real films in a spool, and the web process's application on a real socket."""
+"""A real store, real images in a spool, and the web process's application on a real socket."""
 
 import asyncio
 import hashlib
@@ -89,15 +89,17 @@ class Site:
 
 @dataclass(frozen=True)
 class Seeder:
-    """Puts films and jobs into a store through the store's own methods."""
+    """Puts images and jobs into a store through the store's own methods."""
 
     store: Store
     folder: Path
 
-    def film(self, number: int, *, study: int | None = None, side: int = 96, **options) -> Instance:
-        """Write a phantom's film into the spool and add its row."""
+    def image(
+        self, number: int, *, study: int | None = None, side: int = 96, **options
+    ) -> Instance:
+        """Write a phantom's image into the spool and add its row."""
         uid = derived_uid("web test study", number if study is None else study)
-        dataset = small_film(number, uid, side)
+        dataset = small_image(number, uid, side)
         path = self.folder / f"{dataset.SOPInstanceUID}.dcm"
         dataset.save_as(path, enforce_file_format=True)
         content = path.read_bytes()
@@ -116,10 +118,10 @@ class Seeder:
         return instance
 
     def waiting(self, number: int, *, urgent: bool = False, **options) -> Job:
-        """Return the SCHEDULED job of a new study of one film."""
-        film = self.film(number, **options)
+        """Return the SCHEDULED job of a new study of one image."""
+        image = self.image(number, **options)
         job = self.store.schedule(
-            film.study_instance_uid,
+            image.study_instance_uid,
             model="demo",
             version=MODEL.version,
             urgent=urgent,
@@ -149,7 +151,7 @@ class Seeder:
         return self.store.draft(job.id, job.fence, report, [result], destinations)
 
     def draft_of(self, job: Job) -> DraftReport:
-        """Return a draft about the first film of the job's study."""
+        """Return a draft about the first image of the job's study."""
         first, *others = self.store.instances(job.study_instance_uid)
         return DraftReport(
             study_instance_uid=job.study_instance_uid,
@@ -172,7 +174,7 @@ class Seeder:
             findings=findings(),
             notes=("The text and the scores disagree on consolidation.",),
             not_read=tuple(
-                NotRead(sop_instance_uid=each.sop_instance_uid, reason="It is a lateral film.")
+                NotRead(sop_instance_uid=each.sop_instance_uid, reason="It is a lateral image.")
                 for each in others
             ),
             model=MODEL,
@@ -245,13 +247,13 @@ def log_in(
     return f"{SECURE_COOKIE}={token}"
 
 
-def small_film(number: int, study_uid: str, side: int) -> Dataset:
+def small_image(number: int, study_uid: str, side: int) -> Dataset:
     """Return a DX image whose grey rises from left to right."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.SOPInstanceUID = derived_uid("web test film", number)
+    dataset.SOPInstanceUID = derived_uid("web test image", number)
     dataset.SeriesInstanceUID = derived_uid("web test series", number)
     dataset.StudyInstanceUID = study_uid
     dataset.PatientName = f"PHANTOM^CHEST^{number}"

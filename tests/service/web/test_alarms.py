@@ -43,7 +43,7 @@ def doubtful(site, seeder):
 
 
 def overlay_of(site, seeder, job, path):
-    """An annotated film of 200 x 160 pixels, green."""
+    """An annotated image of 200 x 160 pixels, green."""
     capture = dcmread(site.store.instances(job.study_instance_uid)[0].path)
     capture.SamplesPerPixel, capture.PhotometricInterpretation = 3, "RGB"
     capture.PlanarConfiguration, capture.Rows, capture.Columns = 0, 160, 200
@@ -151,7 +151,7 @@ def test_a_withdrawn_draft_that_is_superseded_is_still_withdrawn(site, seeder, w
 
 
 def test_the_findings_of_a_withdrawn_draft_are_drawn_only_when_asked_for(site, seeder, tmp_path):
-    """The film is shown without them; with them it bears a red stamp."""
+    """The image is shown without them; with them it bears a red stamp."""
     job = seeder.reading(1)
     objects = [overlay_of(site, seeder, job, tmp_path / "overlay.dcm")]
     site.store.draft(job.id, job.fence, seeder.draft_of(job), objects, ["orthanc"])

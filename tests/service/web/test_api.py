@@ -25,11 +25,11 @@ def test_the_documentation_lists_exactly_the_routes():
 
 
 def test_the_documentation_names_every_key_of_a_job(site, seeder):
-    """Each key of a job in full, of its parts and of a film stands in docs/api.md."""
+    """Each key of a job in full, of its parts and of an image stands in docs/api.md."""
     job = seeder.completed(1)
     full = site.get(f"/api/jobs/{job.id}").json()
-    film = site.get(f"/api/studies/{job.study_instance_uid}").json()["films"][0]
-    keys = set(full) | set(film) | set(full["model"])
+    image = site.get(f"/api/studies/{job.study_instance_uid}").json()["films"][0]
+    keys = set(full) | set(image) | set(full["model"])
     for part in ("deliveries", "objects", "events"):
         keys |= set(full[part][0])
     documented = set(re.findall(r"[a-z_0-9]+", API_MD.read_text()))
@@ -78,7 +78,7 @@ def test_one_job_is_given_in_full_by_its_first_letters(site, seeder):
 
 
 def test_no_answer_of_the_api_holds_a_patient_attribute(site, seeder):
-    """Neither jobs nor studies carry what the film's header says of the patient."""
+    """Neither jobs nor studies carry what the image's header says of the patient."""
     job = seeder.completed(1)
     for path in ("/api/jobs", f"/api/jobs/{job.id}", f"/api/studies/{job.study_instance_uid}"):
         assert "PHANTOM" not in site.get(path).text

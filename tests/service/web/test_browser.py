@@ -181,11 +181,11 @@ def test_a_page_finds_its_server_again(make_site, seeder_of, browser, eventually
     assert light(browser) != "away"
 
 
-def test_a_film_that_cannot_be_shown_says_why_in_its_place(site, seeder, browser, eventually):
+def test_an_image_that_cannot_be_shown_says_why_in_its_place(site, seeder, browser, eventually):
     """Instead of a broken picture."""
     job = seeder.drafted(1)
-    for film in site.store.instances(job.study_instance_uid):
-        film.path.write_bytes(film.path.read_bytes()[:-5000])
+    for image in site.store.instances(job.study_instance_uid):
+        image.path.write_bytes(image.path.read_bytes()[:-5000])
     browser.open(f"{site.url}studies/{job.study_instance_uid}")
     text = 'return document.getElementById("films").textContent'
     eventually(lambda: "cannot be shown" in browser.run(text), seconds=20, what="the reason")
@@ -269,7 +269,7 @@ def test_the_page_works_behind_a_proxy_under_a_path(site, seeder, browser, event
     browser.open(f"{proxied}jobs/{job.id}")
     assert browser.run(address).startswith(f"{proxied}studies/{job.study_instance_uid}?job=")
     shown = "return [...document.images].filter(each => each.naturalWidth > 0).length"
-    eventually(lambda: browser.run(shown) >= 1, seconds=20, what="the film")
+    eventually(lambda: browser.run(shown) >= 1, seconds=20, what="the image")
     assert browser.run("return getComputedStyle(document.body).margin") == "0px"
     browser.open(f"{proxied}studies/nowhere")
     browser.click("main a")

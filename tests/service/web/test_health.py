@@ -61,7 +61,7 @@ def test_readiness_tells_no_address_and_no_secret(make_site):
         assert secret not in text
 
 
-def test_a_receiver_that_refuses_films_is_said_until_it_takes_them(make_site):
+def test_a_receiver_that_refuses_images_is_said_until_it_takes_them(make_site):
     """Its disk step ends later than it began, so that what it says itself is what counts."""
     site = make_site()
     store = site.here.store

@@ -25,7 +25,7 @@ def test_an_empty_queue_explains_how_to_send_the_first_study(site):
     """Without any job the page names AE title, port, who may send, and a command."""
     page = site.get("/").text
     assert "No study has arrived yet" in page
-    assert "storescu -aet MODALITY -aec WETREAD localhost 11112 film.dcm" in page
+    assert "storescu -aet MODALITY -aec WETREAD localhost 11112 image.dcm" in page
 
 
 def test_every_page_says_that_results_are_unverified_ai_drafts(site, seeder):
@@ -55,23 +55,23 @@ def test_the_queue_lists_jobs_with_state_reason_and_counts(site, seeder):
     seeder.beat("reading")
     seeder.waiting(1, urgent=True)
     held = seeder.reading(2)
-    site.store.not_analysed(held.id, held.fence, "NOT_FRONTAL", "The only film is a lateral view.")
+    site.store.not_analysed(held.id, held.fence, "NOT_FRONTAL", "The only image is a lateral view.")
     page = site.get("/").text
     assert "Waiting for the message broker" in page
-    assert "The only film is a lateral view." in page
+    assert "The only image is a lateral view." in page
     assert "urgent</span>" in page
     assert page.count("MODALITY</td>") == 2
     assert re.search(r"Not analyzed</span> <b>1</b>", page)
 
 
 def test_the_queue_lists_studies_whose_quiet_time_runs(site, seeder):
-    """A study without a job yet is there, with its films and the end of its quiet time."""
-    film = seeder.film(1, quiet_seconds=60)
+    """A study without a job yet is there, with its images and the end of its quiet time."""
+    image = seeder.image(1, quiet_seconds=60)
     page = site.get("/").text
-    assert f'href="./studies/{film.study_instance_uid}"' in page
+    assert f'href="./studies/{image.study_instance_uid}"' in page
     assert "1 image; quiet time ends <time" in page
-    assert "No job yet" in site.get(f"/studies/{film.study_instance_uid}").text
-    assert film.study_instance_uid not in site.get("/?state=FAILED").text
+    assert "No job yet" in site.get(f"/studies/{image.study_instance_uid}").text
+    assert image.study_instance_uid not in site.get("/?state=FAILED").text
 
 
 def test_the_queue_shows_one_state_when_asked(site, seeder):
@@ -91,7 +91,7 @@ def test_the_queue_names_dead_and_restarted_processes(site, seeder):
     assert "Nothing is read now:" in page
 
 
-def test_a_study_page_shows_draft_findings_films_deliveries_and_events(site, seeder):
+def test_a_study_page_shows_draft_findings_images_deliveries_and_events(site, seeder):
     """The page of a drafted study holds all that was made of it and the unverified-AI banner."""
     job = seeder.drafted(1)
     page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
@@ -150,15 +150,15 @@ def test_a_study_page_says_what_a_score_is_a_score_of(site, seeder):
 def test_the_page_says_why_an_image_gets_no_result_for_its_patient_id(site, seeder, patient_id):
     """Study page and queue have the whole reason, with what to do and without the Patient ID."""
     job = seeder.reading(1)
-    (film,) = site.store.instances(job.study_instance_uid)
-    header = dcmread(film.path)
+    (image,) = site.store.instances(job.study_instance_uid)
+    header = dcmread(image.path)
     # A value that pydicom would write in another way than it came.
     header["PatientID"] = RawDataElement(
         Tag("PatientID"), "LO", len(patient_id), patient_id, 0, False, True
     )
-    header.save_as(film.path, enforce_file_format=True)
+    header.save_as(image.path, enforce_file_format=True)
     with pytest.raises(InvalidDataset) as raised:
-        check_source(film.path)
+        check_source(image.path)
     site.store.fail(job.id, job.fence, "INVALID_DATASET", str(raised.value))
     page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
     assert "The Patient ID (0010,0020) of the image cannot be copied exactly" in page
@@ -167,7 +167,7 @@ def test_the_page_says_why_an_image_gets_no_result_for_its_patient_id(site, seed
     assert "PAGE-7" not in re.search("cannot be copied exactly.*", page).group(0)
 
 
-def test_the_link_of_each_small_film_has_a_name(site, seeder):
+def test_the_link_of_each_small_image_has_a_name(site, seeder):
     """Who goes by keyboard and ear is told where the link around a picture leads."""
     job = seeder.drafted(1)
     page = site.get(f"/studies/{job.study_instance_uid}").text
@@ -176,7 +176,7 @@ def test_the_link_of_each_small_film_has_a_name(site, seeder):
 
 
 def test_no_finding_is_not_shown_as_an_alarm(site, seeder):
-    """That a film is said to be normal is written without the colour of a positive finding."""
+    """That an image is said to be normal is written without the colour of a positive finding."""
     job = seeder.reading(1)
     draft = seeder.draft_of(job)
     normal = Finding(observation=Observation.NO_FINDING, presence=Presence.PRESENT)
@@ -189,13 +189,13 @@ def test_no_finding_is_not_shown_as_an_alarm(site, seeder):
 def test_an_event_does_not_say_twice_where_it_led(site, seeder):
     """That "Not analyzed" leads to "Not analyzed" is said once; what leads elsewhere says so."""
     job = seeder.reading(1)
-    site.store.not_analysed(job.id, job.fence, "NOT_FRONTAL", "The only film is a lateral view.")
+    site.store.not_analysed(job.id, job.fence, "NOT_FRONTAL", "The only image is a lateral view.")
     page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
     assert "→ Not analyzed" not in page
     assert "→ Reading" in page
 
 
-def test_a_study_page_reads_the_patient_from_the_film_and_keeps_nothing(site, seeder, caplog):
+def test_a_study_page_reads_the_patient_from_the_image_and_keeps_nothing(site, seeder, caplog):
     """The name is on the page, and neither in the live parts nor in any log line."""
     job = seeder.completed(1)
     address = f"/studies/{job.study_instance_uid}"
@@ -207,11 +207,11 @@ def test_a_study_page_reads_the_patient_from_the_film_and_keeps_nothing(site, se
     assert "PHANTOM" not in caplog.text
 
 
-def test_a_study_page_without_its_film_says_so(site, seeder):
-    """When retention has removed the film the page is still there, without a picture."""
+def test_a_study_page_without_its_image_says_so(site, seeder):
+    """When retention has removed the image the page is still there, without a picture."""
     job = seeder.completed(1)
-    for film in site.store.instances(job.study_instance_uid):
-        film.path.unlink()
+    for image in site.store.instances(job.study_instance_uid):
+        image.path.unlink()
     page = site.get(f"/studies/{job.study_instance_uid}")
     assert page.status_code == 200
     assert "header cannot be read" in page.text
@@ -222,13 +222,13 @@ def test_a_study_page_without_its_film_says_so(site, seeder):
 def test_revisions_of_a_study_point_at_each_other(site, seeder):
     """The older draft says that it is superseded, the newer that it supersedes."""
     first = seeder.completed(1)
-    seeder.film(2, study=1)
+    seeder.image(2, study=1)
     second = site.store.schedule(
         first.study_instance_uid,
         model=first.model_name,
         version=first.model_version,
         actor="intake",
-        reason="A later film arrived.",
+        reason="A later image arrived.",
     )
     seeder.finish(seeder.claim(second))
     address = f"/studies/{first.study_instance_uid}"
@@ -239,23 +239,23 @@ def test_revisions_of_a_study_point_at_each_other(site, seeder):
     newest = site.get(address).text
     assert mark not in newest
     assert "This draft supersedes an earlier one." in newest
-    assert "It is a lateral film." in newest
+    assert "It is a lateral image." in newest
 
 
-def test_a_film_is_shown_as_png_small_on_request(site, seeder):
+def test_an_image_is_shown_as_png_small_on_request(site, seeder):
     """The image that was read is a PNG of its own size; its thumbnail is at most 160 pixels."""
     job = seeder.drafted(1, side=256)
     whole = site.get(f"/jobs/{job.id}/film.png")
     assert whole.headers["content-type"] == "image/png"
     assert whole.headers["cache-control"] == "no-store"
     assert Image.open(io.BytesIO(whole.content)).size == (256, 256)
-    film = site.store.instances(job.study_instance_uid)[0].sop_instance_uid
-    small = site.get(f"/studies/{job.study_instance_uid}/films/{film}.png?size=160")
+    image = site.store.instances(job.study_instance_uid)[0].sop_instance_uid
+    small = site.get(f"/studies/{job.study_instance_uid}/films/{image}.png?size=160")
     assert Image.open(io.BytesIO(small.content)).size == (160, 160)
 
 
-def test_the_annotated_film_is_preferred_and_the_plain_one_can_be_had(site, seeder):
-    """With an overlay in the outbox its colours are shown; `?source=1` shows the film itself."""
+def test_the_annotated_image_is_preferred_and_the_plain_one_can_be_had(site, seeder):
+    """With an overlay in the outbox its colours are shown; `?source=1` shows the image itself."""
     job = seeder.reading(1, side=64)
     path = site.here.settings.data_dir / "overlay.dcm"
     capture = dcmread(site.store.instances(job.study_instance_uid)[0].path)
@@ -275,7 +275,7 @@ def test_the_annotated_film_is_preferred_and_the_plain_one_can_be_had(site, seed
     assert "Without findings" in site.get(f"/studies/{job.study_instance_uid}").text
 
 
-def test_a_film_that_cannot_be_decoded_answers_with_a_sentence(site, seeder):
+def test_an_image_that_cannot_be_decoded_answers_with_a_sentence(site, seeder):
     """Broken pixel data gives 422 and words, and the page that embeds it is unharmed."""
     job = seeder.drafted(1)
     path = site.store.instances(job.study_instance_uid)[0].path
@@ -327,9 +327,9 @@ def test_an_action_that_came_too_late_says_so(site, seeder):
 def test_hostile_values_are_text_on_every_page(site, seeder):
     """Calling AE titles, reasons, incidents and process names never become markup."""
     site.store.record_incident(actor=HOSTILE, kind=HOSTILE, subject=HOSTILE, detail=HOSTILE)
-    seeder.film(1, calling_ae="<b>AE</b>")
+    seeder.image(1, calling_ae="<b>AE</b>")
     job = site.store.schedule(
-        seeder.film(2, study=1, calling_ae="<b>AE</b>").study_instance_uid,
+        seeder.image(2, study=1, calling_ae="<b>AE</b>").study_instance_uid,
         model=HOSTILE,
         version=HOSTILE,
         actor=HOSTILE,
@@ -362,14 +362,14 @@ def test_hostile_addresses_are_refused_in_words(site):
 
 
 def test_a_hostile_patient_name_is_text(site, seeder):
-    """Markup in the film's header is shown as text."""
-    film = seeder.film(1)
-    header = read_header(film.path)
-    path = film.path
+    """Markup in the image's header is shown as text."""
+    image = seeder.image(1)
+    header = read_header(image.path)
+    path = image.path
     content = path.read_bytes()
     name = str(header.PatientName).encode()
     path.write_bytes(content.replace(name, b"<i>hostile</i>"[: len(name)].ljust(len(name))))
-    page = site.get(f"/studies/{film.study_instance_uid}").text
+    page = site.get(f"/studies/{image.study_instance_uid}").text
     assert "<i>hostile" not in page
     assert "&lt;i&gt;hostile" in page
 

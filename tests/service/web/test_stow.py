@@ -51,7 +51,7 @@ class OpenDoor:
 
     @property
     def studies(self) -> str:
-        """The address to which films are posted."""
+        """The address to which images are posted."""
         return f"{self.url}dicom-web/studies"
 
     def post(self, content, *, path="", **headers) -> httpx.Response:
@@ -61,7 +61,7 @@ class OpenDoor:
         given = {name: value for name, value in given.items() if value is not None}
         return httpx.post(self.studies + path, content=content, headers=given, timeout=30)
 
-    def films(self) -> list[Path]:
+    def images(self) -> list[Path]:
         """Return what is kept in the spool."""
         return sorted(self.settings.spool_dir.glob("??/*.dcm"))
 
@@ -138,8 +138,8 @@ def door(make_door_at) -> OpenDoor:
     return make_door_at()
 
 
-def film(number: int, *, study: int | str = 1, side: int = 64) -> bytes:
-    """Return a small DX film as a PS3.10 file."""
+def image(number: int, *, study: int | str = 1, side: int = 64) -> bytes:
+    """Return a small DX image as a PS3.10 file."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -177,15 +177,15 @@ def reasons(response: httpx.Response) -> list[int]:
     return [item["00081197"]["Value"][0] for item in items]
 
 
-def test_a_film_is_stored_byte_for_byte_and_its_study_becomes_a_job(door, eventually):
+def test_an_image_is_stored_byte_for_byte_and_its_study_becomes_a_job(door, eventually):
     """200, one file with the same data set, one row, and a job although nobody waited."""
-    content = film(1)
+    content = image(1)
     response = door.post(body(content))
     assert response.status_code == 200
     (item,) = response.json()[REFERENCED]["Value"]
     assert item["00081155"]["Value"] == ["2.25.77.1.1"]
     assert response.json()["00081190"] == {"vr": "UR"}
-    (kept,) = door.films()
+    (kept,) = door.images()
     assert data_set_of(kept.read_bytes()) == data_set_of(content)
     (row,) = door.store.instances("2.25.77.1")
     assert row.calling_ae == "MODALITY"
@@ -197,7 +197,7 @@ def test_a_film_is_stored_byte_for_byte_and_its_study_becomes_a_job(door, eventu
 def test_curl_stores_in_pieces_of_unknown_number(door, tmp_path):
     """A chunked body, announced by Expect: 100-continue, through curl."""
     curl = shutil.which("curl") or pytest.skip("curl is not installed")
-    (tmp_path / "body").write_bytes(body(film(1, side=1500), film(2)))
+    (tmp_path / "body").write_bytes(body(image(1, side=1500), image(2)))
     heads = [f"Authorization: Bearer {door.token}", f"Content-Type: {MULTIPART}"]
     heads += ["Transfer-Encoding: chunked", "Expect: 100-continue"]
     given = [word for head in heads for word in ("-H", head)]
@@ -214,7 +214,7 @@ def test_curl_stores_in_pieces_of_unknown_number(door, tmp_path):
     ]
     done = subprocess.run([*command, door.studies], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("200"), done
-    assert len(door.films()) == 2
+    assert len(door.images()) == 2
 
 
 def test_dicomweb_client_stores_and_understands_the_answer(door):
@@ -222,14 +222,14 @@ def test_dicomweb_client_stores_and_understands_the_answer(door):
     client = DICOMwebClient(
         f"{door.url}dicom-web", headers={"Authorization": f"Bearer {door.token}"}
     )
-    films = [dcmread(BytesIO(film(number))) for number in (1, 2)]
-    answer = client.store_instances(films, study_instance_uid="2.25.77.1")
+    images = [dcmread(BytesIO(image(number))) for number in (1, 2)]
+    answer = client.store_instances(images, study_instance_uid="2.25.77.1")
     stored = [item.ReferencedSOPInstanceUID for item in answer.ReferencedSOPSequence]
     assert stored == ["2.25.77.1.1", "2.25.77.1.2"]
 
 
-def test_real_films_keep_their_bytes_and_their_transfer_syntax(make_door_at, shared_data):
-    """All films of the collection in one request; only the one without a file meta group fails."""
+def test_real_images_keep_their_bytes_and_their_transfer_syntax(make_door_at, shared_data):
+    """All images of the collection in one request; only the one without a file meta group fails."""
     callers = [{"ae_title": "MODALITY"}]
     receiver = {"min_free_bytes": 0, "callers": callers, "storage_classes": [SECONDARY_CAPTURE]}
     door = make_door_at(receiver=receiver)
@@ -239,7 +239,7 @@ def test_real_films_keep_their_bytes_and_their_transfer_syntax(make_door_at, sha
     assert response.status_code == 202
     refused = [file.name for file in files if "headless" in file.name]
     assert reasons(response) == [0xC000] * len(refused)
-    kept = {hashlib.sha256(data_set_of(each.read_bytes())).hexdigest() for each in door.films()}
+    kept = {hashlib.sha256(data_set_of(each.read_bytes())).hexdigest() for each in door.images()}
     sent = {
         hashlib.sha256(data_set_of(content)).hexdigest()
         for file, content in zip(files, contents, strict=True)
@@ -247,7 +247,7 @@ def test_real_films_keep_their_bytes_and_their_transfer_syntax(make_door_at, sha
     }
     assert kept == sent
     syntaxes = {
-        dcmread(each, specific_tags=[]).file_meta.TransferSyntaxUID for each in door.films()
+        dcmread(each, specific_tags=[]).file_meta.TransferSyntaxUID for each in door.images()
     }
     assert len(syntaxes) > 8
 
@@ -264,13 +264,13 @@ def test_every_odd_file_is_stored_or_refused_and_nothing_is_left(door, shared_da
     counted = sum(door.store.refusal_totals().values())
     assert counted == found.count(0x0122) + found.count(0xC122) > 0
     assert door.leftovers() == []
-    assert door.post(body(film(1))).status_code == 200
+    assert door.post(body(image(1))).status_code == 200
 
 
-def test_the_same_film_again_changes_nothing(door):
+def test_the_same_image_again_changes_nothing(door):
     """A router that sends twice hears 200 twice; one file, one row."""
-    assert [door.post(body(film(1), film(1))).status_code for _ in range(2)] == [200, 200]
-    assert len(door.films()) == len(door.store.instances("2.25.77.1")) == 1
+    assert [door.post(body(image(1), image(1))).status_code for _ in range(2)] == [200, 200]
+    assert len(door.images()) == len(door.store.instances("2.25.77.1")) == 1
 
 
 @pytest.mark.parametrize(
@@ -283,12 +283,12 @@ def test_without_the_right_token_nothing_is_read(door, authorization, status):
         authorization = f"Bearer {add_token(door.store, 'monitor', Scope.READ)}"
     elif authorization == "stranger":
         authorization = f"Bearer {add_token(door.store, 'other', ae_title='STRANGER')}"
-    response = door.post(body(film(1)), Authorization=authorization)
+    response = door.post(body(image(1)), Authorization=authorization)
     assert response.status_code == status
     assert ("WWW-Authenticate" in response.headers) == (
         authorization is None or "wetread_" not in authorization or "scope" in response.text
     )
-    assert door.films() == []
+    assert door.images() == []
 
 
 @pytest.mark.parametrize(
@@ -306,8 +306,8 @@ def test_without_the_right_token_nothing_is_read(door, authorization, status):
 )
 def test_a_body_of_another_kind_is_refused_before_it_is_read(door, content_type, status):
     """415 for what is no multipart of PS3.10 files, 400 where its boundary is none."""
-    assert door.post(body(film(1)), Content_Type=content_type).status_code == status
-    assert door.films() == []
+    assert door.post(body(image(1)), Content_Type=content_type).status_code == status
+    assert door.images() == []
 
 
 def test_odd_requests_are_refused(door):
@@ -315,14 +315,14 @@ def test_odd_requests_are_refused(door):
     long = f'multipart/related; type="application/dicom"; boundary="{"x" * 2**20}"'
     with contextlib.suppress(httpx.ReadError, httpx.WriteError):  # or closed while it still sends
         assert door.post(b"", Content_Type=long).status_code == 400
-    assert door.post(body(film(1)), Content_Encoding="gzip").status_code == 415
-    assert door.post(body(film(1)), path="/..%2f1").status_code in {400, 404}
-    assert door.post(body(film(1)), path="/1..3").status_code == 400
+    assert door.post(body(image(1)), Content_Encoding="gzip").status_code == 415
+    assert door.post(body(image(1)), path="/..%2f1").status_code in {400, 404}
+    assert door.post(body(image(1)), path="/1..3").status_code == 400
     assert httpx.get(door.studies).status_code == 405
-    assert door.films() == []
+    assert door.images() == []
 
 
-GOOD = b"--frontier\r\nContent-Type: application/dicom\r\n\r\n" + film(1) + b"\r\n"
+GOOD = b"--frontier\r\nContent-Type: application/dicom\r\n\r\n" + image(1) + b"\r\n"
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ GOOD = b"--frontier\r\nContent-Type: application/dicom\r\n\r\n" + film(1) + b"\r
         (b"", 400, 0),
         (b"--frontier--\r\n", 400, 0),
         (GOOD, 400, 0),
-        (GOOD + b"--frontier\r\n\r\n" + film(2)[:4000], 400, 1),
+        (GOOD + b"--frontier\r\n\r\n" + image(2)[:4000], 400, 1),
         (GOOD + b"--frontier\r\nX: " + b"x" * 100_000, 400, 1),
         (GOOD + b"--frontier\r\n" + b"X: y\r\n" * 1000 + b"\r\n", 400, 1),
         (
@@ -341,14 +341,14 @@ GOOD = b"--frontier\r\nContent-Type: application/dicom\r\n\r\n" + film(1) + b"\r
         ),
         (b"--frontier\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--frontier--", 409, 0),
         (body(b""), 409, 0),
-        (body(film(1)[:200]), 409, 0),
-        (body(film(1)[:128] + b"DICM" + b"\x02\x00\x10\x00UI\xff\xff" + b"1" * 70_000), 409, 0),
+        (body(image(1)[:200]), 409, 0),
+        (body(image(1)[:128] + b"DICM" + b"\x02\x00\x10\x00UI\xff\xff" + b"1" * 70_000), 409, 0),
     ],
 )
 def test_a_broken_body_leaves_only_its_whole_parts(door, content, status, kept):
     """What came whole is kept, as its sender may have to be told again; nothing half is."""
     assert door.post(content).status_code == status
-    assert len(door.films()) == kept
+    assert len(door.images()) == kept
     assert door.leftovers() == []
 
 
@@ -361,9 +361,9 @@ def test_ten_thousand_parts_are_too_many(door):
 def test_a_body_that_is_too_long_is_refused_however_it_comes(make_door_at):
     """By its Content-Length before it is read, in chunks when it has become too long."""
     door = make_door_at(stow={"port": 0, "max_request_bytes": 2**20})
-    long = body(film(1), film(2, side=1000))
+    long = body(image(1), image(2, side=1000))
     assert door.post(long).status_code == 413
-    assert door.films() == []
+    assert door.images() == []
     pieces = (long[at : at + 65536] for at in range(0, len(long), 65536))
     assert door.post(pieces).status_code == 413
     assert door.leftovers() == []
@@ -377,23 +377,23 @@ def test_an_object_that_is_too_long_fails_alone(make_door_at):
         "callers": [{"ae_title": "MODALITY"}],
     }
     door = make_door_at(receiver=receiver)
-    response = door.post(body(film(1), film(2, side=1000), film(3)))
+    response = door.post(body(image(1), image(2, side=1000), image(3)))
     assert (response.status_code, reasons(response)) == (202, [0xC000])
-    assert len(door.films()) == 2
+    assert len(door.images()) == 2
     assert door.leftovers() == []
 
 
-def test_a_film_of_another_study_than_the_address_names_is_refused(door):
-    """409 with the reason; the same film is taken where it belongs."""
-    response = door.post(body(film(1)), path="/2.25.77.2")
+def test_an_image_of_another_study_than_the_address_names_is_refused(door):
+    """409 with the reason; the same image is taken where it belongs."""
+    response = door.post(body(image(1)), path="/2.25.77.2")
     assert (response.status_code, reasons(response)) == (409, [0xA900])
-    assert door.films() == []
-    assert door.post(body(film(1)), path="/2.25.77.1").status_code == 200
+    assert door.images() == []
+    assert door.post(body(image(1)), path="/2.25.77.1").status_code == 200
 
 
 def test_leading_zeros_of_uids_are_kept(door):
     """In the address, in the file and in the answer, although PS3.5 9.1 forbids them."""
-    response = door.post(body(film(1, study="007.01")), path="/2.25.77.007.01")
+    response = door.post(body(image(1, study="007.01")), path="/2.25.77.007.01")
     assert response.status_code == 200
     (item,) = response.json()[REFERENCED]["Value"]
     assert item["00081155"]["Value"] == ["2.25.77.007.01.1"]
@@ -407,7 +407,7 @@ def test_what_the_file_says_of_itself_must_be_true(door):
     def changed(was: bytes, now: bytes) -> bytes:
         """Change the file meta group only, where the value is found first."""
         assert len(was) == len(now)
-        return film(1).replace(was, now, 1)
+        return image(1).replace(was, now, 1)
 
     parts = [
         changed(b"1.2.840.10008.5.1.4.1.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.2\0\0\0"),
@@ -418,29 +418,29 @@ def test_what_the_file_says_of_itself_must_be_true(door):
     response = door.post(body(*parts))
     assert (response.status_code, reasons(response)) == (409, [0x0122, 0xC122, 0xA900, 0xA900])
     assert "../" not in response.text
-    assert door.films() == []
+    assert door.images() == []
 
 
 def test_a_caller_has_its_rate_and_its_urgency_here_too(make_door_at, eventually):
-    """Two films a minute: the third is to be sent again; the study overtakes."""
+    """Two images a minute: the third is to be sent again; the study overtakes."""
     caller = {"ae_title": "MODALITY", "films_per_minute": 2, "priority": "urgent"}
     door = make_door_at(receiver={"min_free_bytes": 0, "callers": [caller]})
-    response = door.post(body(film(1), film(2), film(3)))
+    response = door.post(body(image(1), image(2), image(3)))
     assert (response.status_code, reasons(response)) == (202, [0xA700])
-    again = door.post(body(film(3)))
+    again = door.post(body(image(3)))
     assert (again.status_code, again.headers["Retry-After"]) == (503, "10")
     eventually(lambda: door.store.jobs(study="2.25.77.1"), seconds=20, what="the job")
     assert door.store.jobs(study="2.25.77.1")[0].urgent
 
 
 def test_a_disk_that_was_full_is_left_as_late_as_by_the_other_door(make_door_at):
-    """Until a tenth more than the limit is free, or films would be let in and refused in turn."""
+    """Until a tenth more than the limit is free, or images would be let in and refused in turn."""
     receiver = {"min_free_bytes": 1_000_000, "callers": [{"ae_title": "MODALITY"}]}
     door = make_door_at(receiver=receiver)
     free = [0]
     door.door.reception._disk = Watermark(door.settings, lambda _: free[0])
     for free[0], status in [(999_999, 503), (1_099_999, 503), (1_100_000, 200), (1_000_000, 200)]:
-        assert door.post(body(film(1))).status_code == status
+        assert door.post(body(image(1))).status_code == status
         assert httpx.get(f"{door.url}readyz").status_code == status
 
 
@@ -464,17 +464,17 @@ def test_a_full_disk_is_told_before_the_body_is_sent(make_door_at):
 
 
 def test_a_disk_that_fills_up_keeps_nothing_half(small_disk, make_door_at):
-    """A film longer than the room that is left: 503, nothing of it stays, a short one is taken."""
+    """An image longer than the room that is left: 503, nothing of it stays, a short one is taken."""
     door = make_door_at(data_dir=small_disk / "site")
-    response = door.post(body(film(1, side=1200)))
+    response = door.post(body(image(1, side=1200)))
     assert (response.status_code, reasons(response)) == (503, [0xA700])
-    assert door.leftovers() == door.films() == []
-    assert door.post(body(film(2))).status_code == 200
+    assert door.leftovers() == door.images() == []
+    assert door.post(body(image(2))).status_code == 200
 
 
 def test_an_early_answer_reaches_who_sends_on_all_the_same(door):
     """20 MB behind a wrong token: the sender reads 401, not a broken connection."""
-    long = body(film(1, side=3200))
+    long = body(image(1, side=3200))
     for _ in range(3):
         response = door.post(long, Authorization="Bearer wrong")
         assert (response.status_code, response.headers["Connection"]) == (401, "close")
@@ -483,29 +483,29 @@ def test_an_early_answer_reaches_who_sends_on_all_the_same(door):
 def test_a_database_that_takes_nothing_is_told_and_nothing_is_kept(make_door_at):
     """Another program holds SQLite's only writer: 503, no file; afterwards all is well by itself."""
     door = make_door_at(database={"busy_seconds": 0.2})
-    assert door.post(body(film(1))).status_code == 200
+    assert door.post(body(image(1))).status_code == 200
     other = sqlite3.connect(door.settings.data_dir / "wetread.db")
     other.execute("BEGIN IMMEDIATE")
-    refused = door.post(body(film(2)))
+    refused = door.post(body(image(2)))
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
-    assert len(door.films()) == 1
+    assert len(door.images()) == 1
     other.rollback()
     other.close()
     wait = threading.Event()
-    while door.post(body(film(2))).status_code != 200:
+    while door.post(body(image(2))).status_code != 200:
         wait.wait(0.1)
-    assert len(door.films()) == 2
+    assert len(door.images()) == 2
 
 
 def test_a_sender_that_goes_away_leaves_only_what_came_whole(door, eventually):
     """A Content-Length that lies, and the connection closed: the whole part stays, the half does not."""
     with raw(door, b"Content-Length: 50000000") as connection:
-        connection.sendall(GOOD + b"--frontier\r\n\r\n" + film(2, side=1500))
-        eventually(lambda: len(door.leftovers()) == 1, seconds=20, what="the second film")
+        connection.sendall(GOOD + b"--frontier\r\n\r\n" + image(2, side=1500))
+        eventually(lambda: len(door.leftovers()) == 1, seconds=20, what="the second image")
     eventually(lambda: not door.leftovers(), seconds=20, what="the end")
-    assert len(door.films()) == 1
+    assert len(door.images()) == 1
     assert door.store.jobs() == []
-    assert door.post(body(film(3))).status_code == 200
+    assert door.post(body(image(3))).status_code == 200
 
 
 def test_a_sender_that_is_too_slow_is_told_so(door, monkeypatch):
@@ -523,7 +523,7 @@ def test_connections_that_say_nothing_end_and_keep_nobody_out(door, monkeypatch)
     silent = [socket.create_connection((host, int(port)), timeout=20) for _ in range(300)]
     for each in silent[::3]:
         each.send(b"POST /dicom-web/studies HTTP/1.1\r\nX: ")
-    assert door.post(body(film(1))).status_code == 200
+    assert door.post(body(image(1))).status_code == 200
 
     def ended(each: socket.socket) -> bool:
         try:
@@ -567,7 +567,7 @@ def test_one_connection_too_many_is_closed(door, monkeypatch, eventually):
 
     def is_served():
         with contextlib.suppress(httpx.TransportError):
-            return door.post(body(film(1))).status_code == 200
+            return door.post(body(image(1))).status_code == 200
 
     eventually(is_served, seconds=10, what="the next sender is served")
 
@@ -578,15 +578,15 @@ def test_more_requests_than_are_taken_are_told_to_come_again(make_door_at):
     with raw(door, b"Content-Length: 50000"):
         while not door.door.running:
             pass
-        assert door.post(body(film(1))).status_code == 503
-    while (status := door.post(body(film(1))).status_code) == 503:
+        assert door.post(body(image(1))).status_code == 503
+    while (status := door.post(body(image(1))).status_code) == 503:
         pass
     assert status == 200
 
 
 def test_requests_at_the_same_time_lose_and_mix_nothing(door):
-    """Eight senders, five films each: forty files, each with the bytes that were sent."""
-    sent = {number: film(number, study=number) for number in range(1, 41)}
+    """Eight senders, five images each: forty files, each with the bytes that were sent."""
+    sent = {number: image(number, study=number) for number in range(1, 41)}
     answers = []
 
     def send(first: int) -> None:
@@ -599,16 +599,16 @@ def test_requests_at_the_same_time_lose_and_mix_nothing(door):
     for each in senders:
         each.join()
     assert answers == [200] * 8
-    kept = sorted(data_set_of(each.read_bytes()) for each in door.films())
+    kept = sorted(data_set_of(each.read_bytes()) for each in door.images())
     assert kept == sorted(map(data_set_of, sent.values()))
 
 
 def test_the_answer_comes_as_xml_to_who_asks_for_it(door):
     """Accept: application/dicom+xml; anything else gets JSON."""
-    response = door.post(body(film(1)), Accept="application/dicom+xml")
+    response = door.post(body(image(1)), Accept="application/dicom+xml")
     assert response.headers["Content-Type"] == "application/dicom+xml"
     assert '<Value number="1">2.25.77.1.1</Value>' in response.text
-    assert json.loads(door.post(body(film(1)), Accept="*/*").text)
+    assert json.loads(door.post(body(image(1)), Accept="*/*").text)
 
 
 def test_the_probes_need_no_token(door):

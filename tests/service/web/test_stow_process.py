@@ -46,11 +46,11 @@ class Process:
 
     @property
     def spool(self) -> Path:
-        """Where films lie."""
+        """Where images lie."""
         return self.folder / "spool"
 
     def start(self, **settings: str) -> str:
-        """Start it with these besides; return the address for films once it answers."""
+        """Start it with these besides; return the address for images once it answers."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith("WETREAD")}
         ours = {
             "WETREAD_DATA_DIR": str(self.folder),
@@ -114,7 +114,7 @@ def receiver(tmp_path, eventually):
 
 
 def head(number: int) -> bytes:
-    """Return a film's part up to where its pixels' value begins; 100 MB of them are announced."""
+    """Return an image's part up to where its pixels' value begins; 100 MB of them are announced."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -134,8 +134,8 @@ def pixels(size: int) -> bytes:
     return b"\xe0\x7f\x10\x00OW\0\0" + size.to_bytes(4, "little")
 
 
-def film(number: int, size: int = 40_000) -> bytes:
-    """Return the part of a whole film."""
+def image(number: int, size: int = 40_000) -> bytes:
+    """Return the part of a whole image."""
     return head(number) + pixels(size) + number.to_bytes(4, "little") * (size // 4) + b"\r\n"
 
 
@@ -143,7 +143,7 @@ END = f"--{BOUNDARY}--\r\n".encode()
 
 
 def test_what_was_acknowledged_outlives_a_kill(receiver):
-    """Four senders, killed at no good moment: each acknowledged film is there, none is half."""
+    """Four senders, killed at no good moment: each acknowledged image is there, none is half."""
     url = receiver.start()
     acknowledged: list[int] = []
     enough = threading.Event()
@@ -151,7 +151,7 @@ def test_what_was_acknowledged_outlives_a_kill(receiver):
     def send(first: int) -> None:
         for number in range(first, first + 400):
             try:
-                answer = receiver.post(url, film(number, size=400_000) + END)
+                answer = receiver.post(url, image(number, size=400_000) + END)
             except httpx.TransportError:
                 return
             if answer.status_code == 200:
@@ -171,7 +171,7 @@ def test_what_was_acknowledged_outlives_a_kill(receiver):
     assert all(has_digest(found[0].path, found[0].digest) for found in rows.values())
     receiver.start()
     assert list((receiver.spool / "tmp").iterdir()) == []
-    # A film whose answer never came may be there, but then it is whole and its row too.
+    # An image whose answer never came may be there, but then it is whole and its row too.
     files = list(receiver.spool.glob("??/*.dcm"))
     assert all(has_digest(file, parse_file_name(file.name)[1]) for file in files)
 
@@ -193,10 +193,10 @@ def test_a_stop_lets_a_running_request_finish(receiver, eventually):
     begun, stopped = threading.Event(), threading.Event()
 
     def content():
-        yield film(1, size=1_200_000)[:1_000_000]
+        yield image(1, size=1_200_000)[:1_000_000]
         begun.set()
         stopped.wait(20)
-        yield film(1, size=1_200_000)[1_000_000:] + film(2) + END
+        yield image(1, size=1_200_000)[1_000_000:] + image(2) + END
 
     def stop() -> None:
         begun.wait(20)
@@ -220,11 +220,11 @@ def test_a_stop_cuts_short_a_request_that_does_not_end(receiver, eventually):
     released = threading.Event()
 
     def content():
-        yield film(1) + film(2, size=1_200_000)[:1_000_000]
+        yield image(1) + image(2, size=1_200_000)[:1_000_000]
         released.wait(20)
 
     def stop() -> None:
-        eventually(lambda: kept(receiver) == 1, seconds=20, what="the first film")
+        eventually(lambda: kept(receiver) == 1, seconds=20, what="the first image")
         receiver.process.send_signal(signal.SIGTERM)
         eventually(lambda: "request_canceled" in log.read_text(), seconds=20, what="the end")
         released.set()
@@ -246,14 +246,14 @@ def test_a_stop_cuts_short_a_request_that_does_not_end(receiver, eventually):
 
 
 def kept(receiver) -> int:
-    """Return how many films lie in the spool."""
+    """Return how many images lie in the spool."""
     return len(list(receiver.spool.glob("??/*.dcm")))
 
 
 def test_memory_does_not_grow_with_what_is_sent(receiver):
-    """A film of 100 MB and two hundred small ones in a request: a few MiB more than for one film."""
+    """An image of 100 MB and two hundred small ones in a request: a few MiB more than for one image."""
     url = receiver.start()
-    assert receiver.post(url, film(1) + END).status_code == 200
+    assert receiver.post(url, image(1) + END).status_code == 200
     before = receiver.peak_kib()
 
     def long():
@@ -263,7 +263,7 @@ def test_memory_does_not_grow_with_what_is_sent(receiver):
         yield b"\r\n" + END
 
     assert receiver.post(url, long()).status_code == 200
-    small = b"".join(film(number) for number in range(100, 300)) + END
+    small = b"".join(image(number) for number in range(100, 300)) + END
     assert receiver.post(url, small).status_code == 200
     assert receiver.peak_kib() - before < 32 * 1024
     log = (receiver.folder / "log").read_text()

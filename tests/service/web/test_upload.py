@@ -55,7 +55,7 @@ class Body:
 
 def test_an_upload_that_is_cancelled_waits_for_the_thread_that_writes(tmp_path):
     """It would close the file under it; and what the thread returns then is nobody's any more."""
-    path, kept = tmp_path / "film.part", []
+    path, kept = tmp_path / "image.part", []
     parts = OnePart(Part(incoming=Incoming(path, ANNOUNCED, max_bytes=1000), fault=None))
     upload = Upload(parts, keep=kept.append, interrupted=lambda: None, max_bytes=1000)
 
@@ -75,7 +75,7 @@ def test_an_upload_that_is_cancelled_waits_for_the_thread_that_writes(tmp_path):
 
 def test_a_part_for_which_no_thread_is_left_may_be_sent_again(tmp_path, monkeypatch):
     """It is answered 0xA700, and its file is not left behind in a process that goes on."""
-    path, kept = tmp_path / "film.part", []
+    path, kept = tmp_path / "image.part", []
     parts = OnePart(Part(incoming=Incoming(path, ANNOUNCED, max_bytes=1000), fault=None))
     upload = Upload(parts, keep=kept.append, interrupted=lambda: None, max_bytes=1000)
 
@@ -98,7 +98,7 @@ def test_a_bug_does_not_end_as_stored(tmp_path, caplog):
     def keep(_: Incoming) -> None:
         raise KeyError(name)
 
-    path = tmp_path / "film.part"
+    path = tmp_path / "image.part"
     incoming = Incoming(path, ANNOUNCED, max_bytes=1000)
     assert path.exists()
     upload = Upload(None, keep=keep, interrupted=lambda: None, max_bytes=1000)

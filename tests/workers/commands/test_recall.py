@@ -48,9 +48,9 @@ class Site:
         self.destinations = destinations(self.settings)
 
     def arrive(self, seed):
-        """Let a film of the study `seed` arrive; return its path."""
-        film = as_dataset(draw(seed, rows=128, columns=112))
-        path = write(film, self.folder / f"{seed}.dcm")
+        """Let an image of the study `seed` arrive; return its path."""
+        image = as_dataset(draw(seed, rows=128, columns=112))
+        path = write(image, self.folder / f"{seed}.dcm")
         instance = describe(path)
         self.store.add_instance(instance, calling_ae="M", association_id="A", eligible=True)
         return path
@@ -58,9 +58,9 @@ class Site:
     def drafted(self, seed, *, version="1", forced=False):
         """Return a DRAFTED job of the study `seed`, not yet delivered."""
         path = self.arrive(seed)
-        film = dcmread(path)
+        image = dcmread(path)
         job = self.store.schedule(
-            film.StudyInstanceUID,
+            image.StudyInstanceUID,
             model="tiny",
             version=version,
             actor="t",
@@ -69,11 +69,11 @@ class Site:
         )
         job = self.store.claim_reading(job.id, "reader", 60)
         draft = DraftReport(
-            study_instance_uid=film.StudyInstanceUID,
+            study_instance_uid=image.StudyInstanceUID,
             source=SourceImage(
-                sop_instance_uid=film.SOPInstanceUID,
-                sop_class_uid=film.SOPClassUID,
-                series_instance_uid=film.SeriesInstanceUID,
+                sop_instance_uid=image.SOPInstanceUID,
+                sop_class_uid=image.SOPClassUID,
+                series_instance_uid=image.SeriesInstanceUID,
                 rows=128,
                 columns=112,
             ),
@@ -82,7 +82,7 @@ class Site:
             findings_text=("Clear.",),
             model=ModelIdentity(name="Tiny model", version=version, weights_sha256="0" * 64),
         )
-        outputs = build(draft, film, np.zeros((128, 112), np.float32), EQUIPMENT)
+        outputs = build(draft, image, np.zeros((128, 112), np.float32), EQUIPMENT)
         objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs, [path])
         return self.store.draft(job.id, job.fence, draft, objects, ["ours", "other"])
 
@@ -307,10 +307,10 @@ def test_the_drafts_of_one_study_are_withdrawn_alone(site, store):
 
 
 def put_in_doubt(site, job, seed):
-    """Let the job's film come again with another Patient ID; its notices of doubt are due then."""
-    film = as_dataset(draw(seed, rows=128, columns=112))
-    film.PatientID = "RIGHT-2"
-    path = write(film, site.folder / f"{seed}-again.dcm")
+    """Let the job's image come again with another Patient ID; its notices of doubt are due then."""
+    image = as_dataset(draw(seed, rows=128, columns=112))
+    image.PatientID = "RIGHT-2"
+    path = write(image, site.folder / f"{seed}-again.dcm")
     site.store.add_instance(describe(path), calling_ae="M", association_id="B", eligible=True)
     assert Doubts(site.store, site.settings).compare_due() == 1
     return doubt_count(site, job)

@@ -28,7 +28,7 @@ EQUIPMENT = Equipment(device_uid="2.25.9", software_version="0.1.0")
 
 
 class Site:
-    """A store, two folders as destinations, films and drafts."""
+    """A store, two folders as destinations, images and drafts."""
 
     def __init__(self, store, folder):
         self.store, self.folder = store, folder
@@ -40,40 +40,40 @@ class Site:
         )
         self.doubts = Doubts(store, self.settings)
 
-    def arrive(self, film, name):
-        """Let a film arrive; return what the store found."""
-        path = film if isinstance(film, Path) else write(film, self.folder / name)
+    def arrive(self, image, name):
+        """Let an image arrive; return what the store found."""
+        path = image if isinstance(image, Path) else write(image, self.folder / name)
         return self.store.add_instance(
             describe(path), calling_ae="CR1", association_id=name, eligible=True
         )
 
-    def claimed(self, film):
-        """Return the job of the film's study, held by a worker."""
+    def claimed(self, image):
+        """Return the job of the image's study, held by a worker."""
         job = self.store.schedule(
-            film.StudyInstanceUID, model="m", version="1", actor="t", reason="Released."
+            image.StudyInstanceUID, model="m", version="1", actor="t", reason="Released."
         )
         return self.store.claim_reading(job.id, "reader", 60)
 
-    def drafted(self, film, job):
-        """Return the held job with a draft about the film."""
+    def drafted(self, image, job):
+        """Return the held job with a draft about the image."""
         source = SourceImage(
-            sop_instance_uid=film.SOPInstanceUID,
-            sop_class_uid=film.SOPClassUID,
-            series_instance_uid=film.SeriesInstanceUID,
-            rows=film.Rows,
-            columns=film.Columns,
+            sop_instance_uid=image.SOPInstanceUID,
+            sop_class_uid=image.SOPClassUID,
+            series_instance_uid=image.SeriesInstanceUID,
+            rows=image.Rows,
+            columns=image.Columns,
         )
         draft = DraftReport(
-            study_instance_uid=film.StudyInstanceUID,
+            study_instance_uid=image.StudyInstanceUID,
             source=source,
             revision=job.revision,
             produced_at=job.produced_at,
             findings_text=("Clear.",),
             model=ModelIdentity(name="M", version="1", weights_sha256="0" * 64),
         )
-        outputs = build(draft, film, np.zeros((film.Rows, film.Columns), np.float32), EQUIPMENT)
-        films = [each.path for each in self.store.instances(film.StudyInstanceUID)]
-        objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs, films)
+        outputs = build(draft, image, np.zeros((image.Rows, image.Columns), np.float32), EQUIPMENT)
+        images = [each.path for each in self.store.instances(image.StudyInstanceUID)]
+        objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs, images)
         return self.store.draft(job.id, job.fence, draft, objects, ["a", "b"])
 
     def deliver(self, job):
@@ -98,34 +98,34 @@ def site(store, tmp_path):
 
 @pytest.fixture
 def read(site):
-    """A film whose draft every destination has, and the job."""
-    film = phantom()
-    site.arrive(film, "first.dcm")
-    job = site.deliver(site.drafted(film, site.claimed(film)))
+    """An image whose draft every destination has, and the job."""
+    image = phantom()
+    site.arrive(image, "first.dcm")
+    job = site.deliver(site.drafted(image, site.claimed(image)))
     assert job.state is JobState.COMPLETED
-    return film, job
+    return image, job
 
 
 def phantom(**changes):
-    """A film, always the same but for the changes."""
-    film = as_dataset(draw(7, rows=160, columns=144))
+    """An image, always the same but for the changes."""
+    image = as_dataset(draw(7, rows=160, columns=144))
     for keyword, value in changes.items():
-        setattr(film, keyword, value)
-    return film
+        setattr(image, keyword, value)
+    return image
 
 
 def repainted():
-    """The film with other letters in its corner: a small part of the picture."""
-    film = phantom()
-    pixels = film.pixel_array.copy()
+    """The image with other letters in its corner: a small part of the picture."""
+    image = phantom()
+    pixels = image.pixel_array.copy()
     pixels[8:40, 8:40] = pixels.max() - pixels[8:40, 8:40]
-    film.PixelData = pixels.tobytes()
-    return film
+    image.PixelData = pixels.tobytes()
+    return image
 
 
 def test_another_patient_on_the_same_image_puts_the_draft_in_doubt(site, store, read):
     """The job, its history, the incidents and each destination say so; the delivery stays."""
-    film, job = read
+    image, job = read
     assert site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm") is Arrival.CONFLICT
     assert site.doubts.compare_due() == 1
     after = store.job(job.id)
@@ -138,8 +138,8 @@ def test_another_patient_on_the_same_image_puts_the_draft_in_doubt(site, store, 
     site.deliver(job)
     assert [each.state for each in store.notices(job.id)] == [DeliveryState.CONFIRMED] * 2
     (notice,) = site.notices("a")
-    assert faults(notice, film) == ()
-    assert notice.PatientID == film.PatientID
+    assert faults(notice, image) == ()
+    assert notice.PatientID == image.PatientID
     text = " ".join(str(each.value) for each in notice.iterall() if each.keyword == "TextValue")
     assert "A corrected or conflicting copy of the image arrived" in text
     assert "differs in Patient ID" in text
@@ -193,22 +193,22 @@ def test_another_picture_of_the_same_patient_puts_the_draft_in_doubt(site, store
 )
 def test_harmless_changes_leave_the_draft_as_it_is(site, store, read, changes):
     """They are compared and kept apart; nothing is sent and no draft is in doubt."""
-    film, job = read
+    image, job = read
     assert site.arrive(phantom(**changes), "second.dcm") is Arrival.CONFLICT
     assert site.doubts.compare_due() == 0
     assert store.job(job.id).draft_status is DraftStatus.STANDS
     assert store.notices(job.id) == []
-    (second,) = [each for each in store.instances(film.StudyInstanceUID) if each.conflict]
+    (second,) = [each for each in store.instances(image.StudyInstanceUID) if each.conflict]
     assert (second.compared, second.differs) == (True, "")
 
 
 def test_the_same_picture_in_another_transfer_syntax_is_the_same(site, store, read):
-    """A PACS that sends the film compressed puts nothing in doubt."""
+    """A PACS that sends the image compressed puts nothing in doubt."""
     _, job = read
-    film = phantom()
-    film.compress(JPEG2000Lossless, generate_instance_uid=False)
+    image = phantom()
+    image.compress(JPEG2000Lossless, generate_instance_uid=False)
     path = site.folder / "second.dcm"
-    film.save_as(path, enforce_file_format=True)
+    image.save_as(path, enforce_file_format=True)
     assert site.arrive(path, "second") is Arrival.CONFLICT
     assert site.doubts.compare_due() == 0
     assert store.job(job.id).doubt == ""
@@ -283,9 +283,9 @@ def test_what_was_found_before_a_file_was_removed_still_holds(site, store, read)
 @pytest.fixture
 def half_sent(site, store):
     """A job in doubt whose draft destination "a" has; to "b" nothing was ever sent."""
-    film = phantom()
-    site.arrive(film, "first.dcm")
-    job = site.drafted(film, site.claimed(film))
+    image = phantom()
+    site.arrive(image, "first.dcm")
+    job = site.drafted(image, site.claimed(image))
     where = destinations(site.settings)
     sender = Delivering(store, site.settings, where, "sender", threading.Event())
     sender.work(sender.claim(job.id, excluding=["b"]))
@@ -332,16 +332,16 @@ def test_a_notice_is_of_a_kind_that_the_destination_gets(site, objects, sop_clas
     site.settings = load_settings(
         data_dir=site.folder / "data", destinations=[first | {"objects": objects}, second]
     )
-    film = phantom()
-    site.arrive(film, "first.dcm")
-    job = site.deliver(site.drafted(film, site.claimed(film)))
+    image = phantom()
+    site.arrive(image, "first.dcm")
+    job = site.deliver(site.drafted(image, site.claimed(image)))
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
     site.doubts.compare_due()
     site.deliver(job)
     (notice,), (other,) = site.notices("a"), site.notices("b")
     assert (notice.SOPClassUID, other.SOPClassUID) == (sop_class, BASIC_TEXT_SR)
-    assert faults(notice, film) == ()
-    assert notice.PatientID == film.PatientID
+    assert faults(notice, image) == ()
+    assert notice.PatientID == image.PatientID
     if sop_class == SECONDARY_CAPTURE:
         assert notice.ImageComments.startswith("AI draft in doubt")
         assert notice.pixel_array.min() == 0
@@ -355,9 +355,9 @@ def test_where_no_notice_can_go_a_person_is_asked(site, store):
         data_dir=site.folder / "data",
         destinations=[first | {"objects": ["report-pdf"]}, second],
     )
-    film = phantom()
-    site.arrive(film, "first.dcm")
-    job = site.deliver(site.drafted(film, site.claimed(film)))
+    image = phantom()
+    site.arrive(image, "first.dcm")
+    job = site.deliver(site.drafted(image, site.claimed(image)))
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
     site.doubts.compare_due()
     sender = Delivering(
@@ -376,7 +376,7 @@ def test_where_no_notice_can_go_a_person_is_asked(site, store):
 
 def test_a_draft_that_is_sent_again_brings_its_notice(site, store, read):
     """The notice follows the draft to where it was not before, and to an archive that lost both."""
-    _film, job = read
+    _image, job = read
     site.arrive(phantom(PatientID="OTHER"), "second.dcm")
     site.doubts.compare_due()
     site.deliver(job)
@@ -399,9 +399,9 @@ def test_a_draft_that_is_sent_again_brings_its_notice(site, store, read):
 
 def test_a_draft_that_is_delivered_after_a_retry_brings_its_notice(site, store):
     """A destination that refused both gets both, the draft first."""
-    film = phantom()
-    site.arrive(film, "first.dcm")
-    job = site.drafted(film, site.claimed(film))
+    image = phantom()
+    site.arrive(image, "first.dcm")
+    job = site.drafted(image, site.claimed(image))
     site.arrive(phantom(PatientID="OTHER"), "second.dcm")
     site.doubts.compare_due()
     while (claimed := store.claim_delivery(job.id, "sender", 60, {})) is not None:
@@ -416,12 +416,12 @@ def test_a_draft_that_is_delivered_after_a_retry_brings_its_notice(site, store):
 
 def test_a_copy_that_came_before_the_draft_counts(site, store):
     """It was compared while there was no draft: once there is one, it is compared again."""
-    film = phantom()
-    site.arrive(film, "first.dcm")
-    held = site.claimed(film)
+    image = phantom()
+    site.arrive(image, "first.dcm")
+    held = site.claimed(image)
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
     assert site.doubts.compare_due() == 0
-    job = site.drafted(film, held)
+    job = site.drafted(image, held)
     assert site.doubts.compare_due() == 1
     # The notice waits for the draft, which is sent first.
     first, second = (store.claim_delivery(job.id, "sender", 60, {})[0] for _ in range(2))
@@ -434,8 +434,8 @@ def test_a_copy_that_came_before_the_draft_counts(site, store):
 
 def test_a_copy_whose_first_was_removed_cannot_be_told_from_another(site, store, read):
     """After retention nothing can be compared and no notice made: the job alone is in doubt."""
-    film, job = read
-    for each in store.spooled(film.StudyInstanceUID):
+    image, job = read
+    for each in store.spooled(image.StudyInstanceUID):
         store.mark_instance_removed(each)
     store.removed(job.id, "Old.")
     site.arrive(phantom(StudyDescription="x"), "second.dcm")
@@ -470,7 +470,7 @@ def test_a_missing_spool_puts_nothing_in_doubt(site, store, read):
 
 def test_copies_that_wait_keep_no_later_one_from_being_compared(site, store, read):
     """A lost file of many copies delays none of another image."""
-    _film, job = read
+    _image, job = read
     lost = phantom(SOPInstanceUID="2.25.4711")
     site.arrive(lost, "lost.dcm")
     for number in range(45):
@@ -490,9 +490,9 @@ def test_a_picture_that_cannot_be_decoded_now_is_compared_later(
     _, job = read
     seconds = [0.0]
     doubts = Doubts(store, site.settings, clock=lambda: seconds[0])
-    film = phantom()
-    film.compress(JPEG2000Lossless, generate_instance_uid=False)
-    film.save_as(site.folder / "second.dcm", enforce_file_format=True)
+    image = phantom()
+    image.compress(JPEG2000Lossless, generate_instance_uid=False)
+    image.save_as(site.folder / "second.dcm", enforce_file_format=True)
     site.arrive(site.folder / "second.dcm", "second")
 
     def fails(**_):
@@ -539,13 +539,13 @@ def test_notices_are_published_by_the_sweeper_though_the_job_is_over(site, store
     assert {found.id for _, found, _ in due} == {job.id}
 
 
-def test_the_corrected_film_of_the_trials(site, store, shared_data):
-    """A film of WRONG-1, then RIGHT-2 with the same SOP Instance UID."""
+def test_the_corrected_image_of_the_trials(site, store, shared_data):
+    """An image of WRONG-1, then RIGHT-2 with the same SOP Instance UID."""
     trials = shared_data / "trials" / "modality"
     first, second = trials / "re_first.dcm", trials / "re_corrected_same_uid.dcm"
-    film = dcmread(first)
+    image = dcmread(first)
     site.arrive(first, "first")
-    job = site.deliver(site.drafted(film, site.claimed(film)))
+    job = site.deliver(site.drafted(image, site.claimed(image)))
     assert site.arrive(second, "second") is Arrival.CONFLICT
     assert site.doubts.compare_due() == 1
     assert "Patient ID" in store.job(job.id).doubt

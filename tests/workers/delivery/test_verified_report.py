@@ -86,8 +86,8 @@ class Site:
         )
         pixels = np.zeros((image.Rows, image.Columns), np.float32)
         outputs = build(draft, image, pixels, EQUIPMENT)
-        films = [each.path for each in self.store.instances(uid)]
-        objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs, films)
+        images = [each.path for each in self.store.instances(uid)]
+        objects = write_outputs(self.settings.outbox_dir / job.id / "1", outputs, images)
         names = self.names or [each.name for each in self.settings.destinations]
         return self.store.draft(job.id, job.fence, draft, objects, names)
 

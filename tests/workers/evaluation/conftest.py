@@ -6,18 +6,18 @@ import dataclasses
 import pytest
 
 from dicom.content.report import CODED_OBSERVATIONS
-from workers.training.films import phantom_of, plan, write_film
+from workers.training.images import phantom_of, plan, write_image
 
 FIRST = 910_000_000
 
 
 def write_phantoms(folder, count, *, first=FIRST, size=160):
-    """Write `count` phantoms to folder/films and their truth to folder/labels.csv."""
+    """Write `count` phantoms to folder/images and their truth to folder/labels.csv."""
     rows = []
-    (folder / "films").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True)
     for seed in range(first, first + count):
         one = dataclasses.replace(plan(seed), rows=size, columns=size)
-        write_film(phantom_of(one), one, folder / "films" / f"{seed}.dcm")
+        write_image(phantom_of(one), one, folder / "images" / f"{seed}.dcm")
         truths = {finding.observation: finding for finding in one.findings}
         row = {"file": f"{seed}.dcm", "patient": str(seed // 2)}
         for name in CODED_OBSERVATIONS:

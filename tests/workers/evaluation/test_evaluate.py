@@ -41,7 +41,7 @@ def at_site(tmp_path_factory):
 def done(phantoms, tmp_path_factory):
     """The folder of a finished evaluation; read-only."""
     out = tmp_path_factory.mktemp("done") / "out"
-    call(phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out)
+    call(phantoms / "images", "--truth", phantoms / "labels.csv", "--out", out)
     return out
 
 
@@ -72,7 +72,7 @@ def test_the_figures_are_those_of_scikit_learn_on_per_study(done):
 
 
 def test_studies_of_one_patient_are_one_cluster_and_the_patient_is_not_named(done, phantoms):
-    """Two films a patient; the identifier of the table stands nowhere."""
+    """Two images a patient; the identifier of the table stands nowhere."""
     assert len({row["patient"] for row in rows_in(done / "per_study.csv")}) == 6
     identifier = rows_in(phantoms / "labels.csv")[0]["patient"]
     for name in ("per_study.csv", "metrics.json", "report.html", "drafts.jsonl"):
@@ -83,7 +83,7 @@ def test_a_second_call_reads_nothing_and_writes_the_same_metrics(done, phantoms,
     """Finished studies are skipped; the model is not even loaded."""
     out = shutil.copytree(done, tmp_path / "out")
     before = (out / "metrics.json").read_bytes()
-    output = call(phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out)
+    output = call(phantoms / "images", "--truth", phantoms / "labels.csv", "--out", out)
     assert "loading" not in output
     assert (out / "metrics.json").read_bytes() == before
 
@@ -100,14 +100,14 @@ def test_other_settings_or_studies_need_another_folder(done, phantoms, tmp_path,
     """Drafts of two models are not mixed."""
     out = shutil.copytree(done, tmp_path / "out")
     monkeypatch.setenv("WETREAD_READING__TEMPERATURE", "0.5")
-    output = call(phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out, code=2)
+    output = call(phantoms / "images", "--truth", phantoms / "labels.csv", "--out", out, code=2)
     assert "another model or other reading settings" in output
 
 
 def test_no_text_is_kept_where_none_is_wanted(phantoms, tmp_path):
     """Labels only: no sentence of a draft, no picture."""
     out = tmp_path / "out"
-    call(phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out, "--no-text")
+    call(phantoms / "images", "--truth", phantoms / "labels.csv", "--out", out, "--no-text")
     rows = [json.loads(line) for line in (out / "drafts.jsonl").read_text().splitlines()]
     assert all(row["draft"]["findings_text"] == [] for row in rows)
     assert all(row["labels"] for row in rows)
@@ -126,7 +126,7 @@ def test_a_model_whose_sentences_are_turned_around_is_found(done, phantoms, tmp_
         writer.writeheader()
         writer.writerows(rows)
     out = shutil.copytree(done, tmp_path / "out")
-    arguments = (phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out)
+    arguments = (phantoms / "images", "--truth", phantoms / "labels.csv", "--out", out)
     call(*arguments, "--compare", other)
     (found,) = json.loads((out / "metrics.json").read_text())["comparisons"]
     assert found["better"] == ["edema"]
@@ -153,7 +153,7 @@ def test_faults_of_studies_truth_and_comparison_are_listed_together(phantoms, tm
 def test_a_folder_with_other_files_is_not_written_to(phantoms, tmp_path):
     """A typing error in --out must not scatter report texts among a site's files."""
     (tmp_path / "thesis.docx").write_text("")
-    arguments = (phantoms / "films", "--truth", phantoms / "labels.csv", "--out", tmp_path)
+    arguments = (phantoms / "images", "--truth", phantoms / "labels.csv", "--out", tmp_path)
     assert "holds other files (thesis.docx)" in call(*arguments, code=2)
 
 
@@ -161,11 +161,11 @@ def test_reports_as_truth_give_labels_texts_and_pairs(phantoms, tmp_path):
     """A report a study: labels by the labeler, words in common, files for other metrics."""
     reports = tmp_path / "reports"
     reports.mkdir()
-    for path in sorted((phantoms / "films").iterdir())[:6]:
+    for path in sorted((phantoms / "images").iterdir())[:6]:
         text = "Findings: There is a left pneumothorax. Impression: Pneumothorax."
         (reports / f"{path.stem}.txt").write_text(text)
     out = tmp_path / "out"
-    call(phantoms / "films", "--truth", reports, "--out", out, "--export-pairs")
+    call(phantoms / "images", "--truth", reports, "--out", out, "--export-pairs")
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["figures"]["studies"] == 6
     assert metrics["flow"][-1]["left"] == [["no truth", 6]]
@@ -176,7 +176,7 @@ def test_reports_as_truth_give_labels_texts_and_pairs(phantoms, tmp_path):
     assert len(list((out / "pairs" / "cand").iterdir())) == 6
 
 
-def test_real_films_run_and_are_too_few_for_a_claim(shared_data, tmp_path, monkeypatch):
+def test_real_images_run_and_are_too_few_for_a_claim(shared_data, tmp_path, monkeypatch):
     """Pictures with text-mined labels; that the demo model's text means nothing is said."""
     monkeypatch.setenv("WETREAD_READING__DEMO_READS_PATIENTS", "true")
     source = shared_data / "labelled" / "labels.csv"
@@ -198,10 +198,10 @@ def test_real_films_run_and_are_too_few_for_a_claim(shared_data, tmp_path, monke
 
 
 def test_failures_and_refusals_are_rows_with_their_reasons(phantoms, tmp_path):
-    """A broken picture fails (exit 1), a patient's film is refused, a broken file is unreadable."""
-    folder = tmp_path / "films"
+    """A broken picture fails (exit 1), a patient's image is refused, a broken file is unreadable."""
+    folder = tmp_path / "images"
     folder.mkdir()
-    for path in sorted((phantoms / "films").iterdir())[:3]:
+    for path in sorted((phantoms / "images").iterdir())[:3]:
         shutil.copy(path, folder)
     (folder / "broken.png").write_bytes(b"\x89PNG no more")
     (folder / "broken.dcm").write_bytes(b"DICM no more")
@@ -230,14 +230,14 @@ def test_studies_of_the_service_are_evaluated_from_its_spool(phantoms, tmp_path,
     (tmp_path / "data").mkdir()
     schema.upgrade(settings.database_url)
     store = Store.open(settings)
-    for number, path in enumerate(sorted((phantoms / "films").iterdir())[:4]):
-        film = describe(Path(shutil.copy(path, tmp_path)))
+    for number, path in enumerate(sorted((phantoms / "images").iterdir())[:4]):
+        image = describe(Path(shutil.copy(path, tmp_path)))
         calling_ae = f"ROOM_{number % 2}"
-        store.add_instance(film, calling_ae=calling_ae, association_id="A", eligible=True)
-        store.schedule(film.study_instance_uid, model="demo", version="1", actor="t", reason="R.")
+        store.add_instance(image, calling_ae=calling_ae, association_id="A", eligible=True)
+        store.schedule(image.study_instance_uid, model="demo", version="1", actor="t", reason="R.")
     store.close()
     out = tmp_path / "out"
-    uids = [describe(path).study_instance_uid for path in sorted((phantoms / "films").iterdir())]
+    uids = [describe(path).study_instance_uid for path in sorted((phantoms / "images").iterdir())]
     table = tmp_path / "labels.csv"
     lines = (phantoms / "labels.csv").read_text().splitlines()
     named = [f"{uid},{line}" for uid, line in zip(uids, lines[1:], strict=True)]
@@ -261,7 +261,7 @@ def test_a_changed_text_is_labeled_anew_and_scores_follow(done, phantoms, tmp_pa
         row["draft"]["findings_text"] = ["There is a left pneumothorax."]
         row["draft"]["impression_text"] = []
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    call(phantoms / "films", "--truth", phantoms / "labels.csv", "--out", out)
+    call(phantoms / "images", "--truth", phantoms / "labels.csv", "--out", out)
     assert {row["said pneumothorax"] for row in rows_in(out / "per_study.csv")} == {"1"}
     found = json.loads((out / "metrics.json").read_text())["figures"]["findings"]
     assert found["pneumothorax"]["rates"]["sensitivity"]["value"] == 1

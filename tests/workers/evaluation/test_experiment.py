@@ -21,10 +21,10 @@ def call(*arguments, code=0):
 def few(phantoms, tmp_path, monkeypatch):
     """The arguments for three phantoms and a folder, in a site with default settings."""
     monkeypatch.chdir(tmp_path)
-    names = [path.name for path in sorted((phantoms / "films").iterdir())[:3]]
+    names = [path.name for path in sorted((phantoms / "images").iterdir())[:3]]
     table = tmp_path / "studies.csv"
-    (tmp_path / "films").symlink_to(phantoms / "films")
-    table.write_text("file\n" + "".join(f"films/{name}\n" for name in names))
+    (tmp_path / "images").symlink_to(phantoms / "images")
+    table.write_text("file\n" + "".join(f"images/{name}\n" for name in names))
     return (table, "--truth", phantoms / "labels.csv", "--out", tmp_path / "out")
 
 

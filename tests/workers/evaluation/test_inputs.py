@@ -153,7 +153,7 @@ def test_texts_come_as_csv_and_as_json_lines(tmp_path):
 def test_studies_are_found_by_uid_accession_and_file(phantoms, tmp_path):
     """Every name under which a site may know a study leads to it."""
     faults = []
-    received = studies_at(phantoms / "films", faults)
+    received = studies_at(phantoms / "images", faults)
     assert faults == []
     assert len(received.cases) == 12
     case = received.cases[0]
@@ -166,7 +166,7 @@ def test_studies_are_found_by_uid_accession_and_file(phantoms, tmp_path):
 
 def test_truths_that_fit_nothing_or_twice_are_faults(phantoms, tmp_path):
     """The first shows both names, so that the difference is seen."""
-    cases = studies_at(phantoms / "films", []).cases
+    cases = studies_at(phantoms / "images", []).cases
     faults = []
     matched(found(text_file(tmp_path, "l.csv", "id,Edema\nnobody,1\n")), cases, faults)
     assert "no truth fits a study" in faults[0]
@@ -177,7 +177,7 @@ def test_truths_that_fit_nothing_or_twice_are_faults(phantoms, tmp_path):
 
 def test_labels_and_report_of_a_study_complete_each_other(phantoms, tmp_path):
     """The labels of the table count, the text is what drafts are compared with."""
-    cases = studies_at(phantoms / "films", []).cases
+    cases = studies_at(phantoms / "images", []).cases
     table = text_file(tmp_path, "l.csv", f"id,Edema\n{cases[0].id},1\n")
     text_file(tmp_path, f"{cases[0].id}.txt", "No edema.")
     truths = [*found(table), *found(tmp_path / f"{cases[0].id}.txt")]
@@ -191,8 +191,8 @@ def test_labels_and_report_of_a_study_complete_each_other(phantoms, tmp_path):
 
 def test_a_folder_may_hold_more_than_studies(phantoms, tmp_path):
     """A broken file is counted as unreadable, a table beside the studies is passed over."""
-    folder = tmp_path / "films"
-    shutil.copytree(phantoms / "films", folder)
+    folder = tmp_path / "images"
+    shutil.copytree(phantoms / "images", folder)
     (folder / "broken.dcm").write_bytes(b"no DICOM")
     (folder / "labels.csv").write_text("id\n")
     first = next(iter(sorted(folder.glob("9*.dcm"))))
@@ -207,9 +207,9 @@ def test_a_folder_may_hold_more_than_studies(phantoms, tmp_path):
 
 def test_a_list_of_studies_names_its_faults(phantoms, tmp_path):
     """A missing file, a repeated one, an empty cell."""
-    (tmp_path / "films").symlink_to(phantoms / "films")
-    name = sorted((phantoms / "films").iterdir())[0].name
-    rows = [f"films/{name},a,M", f"films/{name},b,M", "films/none.dcm,c,M", ",d,M", "x.png,e,Q"]
+    (tmp_path / "images").symlink_to(phantoms / "images")
+    name = sorted((phantoms / "images").iterdir())[0].name
+    rows = [f"images/{name},a,M", f"images/{name},b,M", "images/none.dcm,c,M", ",d,M", "x.png,e,Q"]
     path = text_file(tmp_path, "studies.csv", "file,id,sex\n" + "\n".join(rows) + "\n")
     faults = []
     received = studies_at(path, faults)
@@ -217,7 +217,7 @@ def test_a_list_of_studies_names_its_faults(phantoms, tmp_path):
     assert "a" in received.cases[0].keys
     listed = "\n".join(faults)
     for fault in (
-        "line 3: films/",
+        "line 3: images/",
         "line 4: there is no file",
         "line 5: file is empty",
         "line 6: sex must be M, F or O",
@@ -237,14 +237,14 @@ def test_two_pictures_of_one_id_are_a_fault(tmp_path):
 
 def test_a_row_with_id_and_file_is_found_by_either(phantoms, tmp_path):
     """An id that only the site knows does not hide the file's name."""
-    cases = studies_at(phantoms / "films", []).cases
+    cases = studies_at(phantoms / "images", []).cases
     file = next(key for key in cases[0].keys if key.endswith(".dcm"))
-    table = text_file(tmp_path, "l.csv", f"id,file,Edema\nour-1,films/{file},1\n")
+    table = text_file(tmp_path, "l.csv", f"id,file,Edema\nour-1,images/{file},1\n")
     assert list(matched(found(table), cases, []).of) == [cases[0].id]
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_a_picture_takes_the_reading_path_of_a_film(phantoms, tmp_path, depth):
+def test_a_picture_takes_the_reading_path_of_an_image(phantoms, tmp_path, depth):
     """Its pixels arrive unchanged: 8 or 16 bits, no window."""
     from dicom.pixels.frame import PixelLimits, load_frame  # noqa: PLC0415
     from workers.evaluation.pictures import wrapped  # noqa: PLC0415

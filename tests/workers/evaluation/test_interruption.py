@@ -27,7 +27,7 @@ WETREAD = Path(sys.executable).with_name("wetread")
 
 def started(site, phantoms, out, *more):
     """Start the command in a process of its own."""
-    command = [WETREAD, "evaluate", phantoms / "films", "--truth", phantoms / "labels.csv"]
+    command = [WETREAD, "evaluate", phantoms / "images", "--truth", phantoms / "labels.csv"]
     return subprocess.Popen(
         [*command, "--out", out, *more],
         cwd=site,
@@ -152,7 +152,7 @@ def ended(*_):
 
 def test_a_model_that_has_ended_ends_the_run_and_keeps_what_is_there(phantoms, tmp_path):
     """No study is noted as failed: the same command goes on with all that remain."""
-    cases = studies_at(phantoms / "films", []).cases
+    cases = studies_at(phantoms / "images", []).cases
     run, stop = RunDirectory.opened(tmp_path / "out", "digest"), Stop()
     reading = CaseReading(ended, run, at_once=3, max_pixels=2**20, stop=stop, progress=Progress(12))
     with pytest.raises(ReaderStopped):

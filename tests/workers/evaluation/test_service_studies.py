@@ -9,10 +9,10 @@ from workers.evaluation.service_studies import REMOVED, studies_of_service
 
 
 def received(store, path, *, calling_ae, urgent=False):
-    """Let a film arrive from a calling AE and schedule its study; return the Study Instance UID."""
-    film = describe(path)
-    store.add_instance(film, calling_ae=calling_ae, association_id=calling_ae, eligible=True)
-    study = film.study_instance_uid
+    """Let an image arrive from a calling AE and schedule its study; return the Study Instance UID."""
+    image = describe(path)
+    store.add_instance(image, calling_ae=calling_ae, association_id=calling_ae, eligible=True)
+    study = image.study_instance_uid
     job = store.schedule(study, model="demo", version="1", actor="t", reason="Released.")
     if urgent:
         store.make_urgent(job.id, "t")
@@ -21,11 +21,11 @@ def received(store, path, *, calling_ae, urgent=False):
 
 def test_studies_since_a_day_are_read_from_the_spool(store, phantoms, tmp_path):
     """Calling AE and priority become subgroups; what retention removed is counted, not lost."""
-    films = [
+    images = [
         shutil.copy(path, tmp_path / path.name)
-        for path in sorted((phantoms / "films").iterdir())[:3]
+        for path in sorted((phantoms / "images").iterdir())[:3]
     ]
-    paths = [tmp_path / path.name for path in map(type(tmp_path), films)]
+    paths = [tmp_path / path.name for path in map(type(tmp_path), images)]
     first = received(store, paths[0], calling_ae="ROOM_1")
     second = received(store, paths[1], calling_ae="ROOM_2", urgent=True)
     third = received(store, paths[2], calling_ae="ROOM_2")
@@ -44,8 +44,8 @@ def test_studies_since_a_day_are_read_from_the_spool(store, phantoms, tmp_path):
 
 def test_a_run_that_goes_on_has_the_studies_of_its_beginning(store, phantoms, tmp_path, clock):
     """Studies that arrive after the run began do not join it."""
-    path = tmp_path / "film.dcm"
-    shutil.copy(sorted((phantoms / "films").iterdir())[0], path)
+    path = tmp_path / "image.dcm"
+    shutil.copy(sorted((phantoms / "images").iterdir())[0], path)
     since, begun = store.now() - timedelta(days=1), store.now()
     clock.move(60)
     received(store, path, calling_ae="ROOM_1")

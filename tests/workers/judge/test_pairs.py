@@ -85,11 +85,11 @@ def test_exported_pairs_can_be_read_again(tmp_path):
 
 def test_names_that_an_evaluation_encodes(tmp_path):
     """A study's id may hold any character; its file has an encoded name; the patient is found."""
-    name = safe_name("film 1/größe")
+    name = safe_name("image 1/größe")
     for kind, text in (("ref", "Clear."), ("cand", "Effusion.")):
         folder = tmp_path / "pairs" / kind
         folder.mkdir(parents=True)
         (folder / f"{name}.txt").write_text(text)
-    (tmp_path / "per_study.csv").write_text("id,patient\nfilm 1/größe,p3\n", "utf-8")
+    (tmp_path / "per_study.csv").write_text("id,patient\nimage 1/größe,p3\n", "utf-8")
     [pair] = read_pairs(tmp_path).pairs
     assert (pair.id, pair.patient) == (name, "p3")

@@ -72,7 +72,7 @@ def test_what_is_no_language_is_named(text, message):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_weights_write_no_language(tmp_path, film, seed):
+def test_random_weights_write_no_language(tmp_path, image, seed):
     """A checkpoint that was never trained is noticed, even where it says whole words only."""
     tiny.write_checkpoint(tmp_path, seed)
-    assert fault_of(cxr_llava.load(tmp_path).answer(film, Task.REPORT).text)
+    assert fault_of(cxr_llava.load(tmp_path).answer(image, Task.REPORT).text)

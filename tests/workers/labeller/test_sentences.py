@@ -1,4 +1,4 @@
-"""Sentences, sections, hygiene, and talk of earlier films."""
+"""Sentences, sections, hygiene, and talk of earlier images."""
 
 import pytest
 
@@ -76,6 +76,6 @@ def test_what_was_asked_is_no_reading(text, left):
         ("The heart is enlarged.", False),
     ],
 )
-def test_talk_of_earlier_films_is_noticed(line, compares):
-    """Words that only make sense beside a prior film are recognised."""
+def test_talk_of_earlier_images_is_noticed(line, compares):
+    """Words that only make sense beside a prior image are recognised."""
     assert compares_with_prior([line]) is compares

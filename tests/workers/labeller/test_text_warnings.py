@@ -62,12 +62,12 @@ def test_what_is_no_contradiction_is_left_alone(text):
     ],
 )
 def test_what_a_model_cannot_know_is_marked(text, expected):
-    """Measurements, people, times, blanks, the patient's history, earlier films: one sentence each."""
+    """Measurements, people, times, blanks, the patient's history, earlier images: one sentence each."""
     assert any(expected in note for note in warned(text))
 
 
 def test_an_ordinary_text_has_no_warning():
-    """Nothing is said of a text that keeps to the film."""
+    """Nothing is said of a text that keeps to the image."""
     text = (
         "The heart is enlarged. Small left effusion in the lower zone. No pneumothorax. Two leads."
     )
@@ -80,7 +80,7 @@ def test_a_model_that_was_told_may_repeat_it():
 
 
 def test_doubtful_sentences_are_named_with_their_doubt():
-    """Both sides of a contradiction, a normal film beside a finding, and references to a prior."""
+    """Both sides of a contradiction, a normal image beside a finding, and references to a prior."""
     lines = (
         "There is a left pleural effusion.",
         "The heart is not enlarged.",

@@ -62,7 +62,7 @@ def test_the_need_of_the_published_model(published):
     half = memory.need(published, Place(dtype=torch.bfloat16, rows=16, new_tokens=512))
     count = sum(weight.numel() for weight in published.parameters())
     assert half.weights == 2 * count
-    assert half.cache == 16 * 1792 * 2 * 32 * 4096 * 2  # 1,024 of the film, 256 of words, 512 new
+    assert half.cache == 16 * 1792 * 2 * 32 * 4096 * 2  # 1,024 of the image, 256 of words, 512 new
     eight = memory.need(published, Place(dtype=torch.bfloat16, quantisation="int8"))
     four = memory.need(published, Place(dtype=torch.bfloat16, quantisation="int4"))
     assert 6.9 * GB < eight.weights < 8.1 * GB

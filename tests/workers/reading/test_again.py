@@ -122,7 +122,7 @@ def test_what_cannot_be_sent_again_is_refused_in_words(bench, store):
     job = sent(bench)
     with pytest.raises(NotFound, match="no destination is named C; configured are: A, B"):
         resend(store, bench.settings, job.id, to="C", actor="Ann")
-    waiting = bench.drafts.arrived(store, bench.drafts.film("1.2.9"))
+    waiting = bench.drafts.arrived(store, bench.drafts.image("1.2.9"))
     with pytest.raises(IllegalTransition, match="in the state 'Waiting' does not allow resend"):
         resend(store, bench.settings, waiting.id, actor="Ann")
     store.removed(job.id, "old")
@@ -136,7 +136,7 @@ def test_what_cannot_be_sent_again_is_refused_in_words(bench, store):
 
 def test_the_notice_of_an_earlier_try_is_no_result(bench, store):
     """A study that was not analyzed, was tried again and failed has no draft: nothing is sent for it."""
-    waiting = bench.drafts.arrived(store, bench.drafts.film("1.2.9"))
+    waiting = bench.drafts.arrived(store, bench.drafts.image("1.2.9"))
     first = store.claim_reading(waiting.id, "reader", 60)
     notice = bench.drafts.result(bench.settings.outbox_dir, first)
     store.not_analysed(
@@ -186,7 +186,7 @@ def test_a_study_is_read_again_as_the_next_revision(bench, store, models):
     now = store.now()
     assert [each.id for each in store.due_readings(now, now)] == [made.id], "nobody publishes it"
     claimed = store.claim_reading(made.id, "reader", 60)
-    draft = bench.drafts.draft(bench.drafts.film("1.2.1"), claimed.produced_at, revision=2)
+    draft = bench.drafts.draft(bench.drafts.image("1.2.1"), claimed.produced_at, revision=2)
     result = bench.drafts.result(bench.settings.outbox_dir, claimed)
     store.draft(made.id, claimed.fence, draft, [result], ["A", "B"])
     bench.task(made.id)
@@ -212,8 +212,8 @@ def test_a_study_whose_images_were_removed_is_not_read_again(bench, store):
     with pytest.raises(IllegalTransition, match="waits already to be read by demo"):
         reread(store, bench.settings, job.id, actor="Ann")
     other = sent(bench, 2)
-    for film in store.spooled("1.2.2"):
-        store.mark_instance_removed(film)
+    for image in store.spooled("1.2.2"):
+        store.mark_instance_removed(image)
     with pytest.raises(IllegalTransition, match="images of this study were removed"):
         reread(store, bench.settings, other.id, actor="Ann")
 

@@ -136,42 +136,42 @@ def engine(tiny):
     running.close()
 
 
-def films(count):
-    """Films of noise, float32 [90, 70] in 0..1."""
+def images(count):
+    """Images of noise, float32 [90, 70] in 0..1."""
     return np.random.default_rng(6).random((count, 90, 70), dtype=np.float32)
 
 
 def test_samples_are_what_each_would_be_alone(tiny_folder, engine):
-    """Five films with three samples each through eight rows: every text as of a model used alone."""
-    plain, shots = registry.load("tiny", tiny_folder), films(5)
+    """Five images with three samples each through eight rows: every text as of a model used alone."""
+    plain, shots = registry.load("tiny", tiny_folder), images(5)
     with ThreadPoolExecutor(5) as callers:
         futures = [
-            callers.submit(engine.answer, film, Task.REPORT, decoding=SHORT, samples=SAMPLES)
-            for film in shots
+            callers.submit(engine.answer, image, Task.REPORT, decoding=SHORT, samples=SAMPLES)
+            for image in shots
         ]
         answers = [future.result(60) for future in futures]
-    for film, answer in zip(shots, answers, strict=True):
-        alone = [plain.answer(film, Task.REPORT, decoding=how) for how in (SHORT, *SAMPLES)]
+    for image, answer in zip(shots, answers, strict=True):
+        alone = [plain.answer(image, Task.REPORT, decoding=how) for how in (SHORT, *SAMPLES)]
         assert answer.token_ids == alone[0].token_ids
         assert answer.samples == tuple(one.text for one in alone[1:])
     assert len(set(answers[0].samples)) == len(SAMPLES)
 
 
-def test_the_film_is_read_once_for_all_samples(engine, monkeypatch):
-    """The tower sees one film, and the samples' first tokens come with the report's own."""
+def test_the_image_is_read_once_for_all_samples(engine, monkeypatch):
+    """The tower sees one image, and the samples' first tokens come with the report's own."""
     seen, network = [], engine.model.network
     look = network.image_tokens
     monkeypatch.setattr(
         network, "image_tokens", lambda pixels: (seen.append(len(pixels)), look(pixels))[1]
     )
-    engine.answer(films(1)[0], Task.REPORT, decoding=SHORT, samples=SAMPLES)
+    engine.answer(images(1)[0], Task.REPORT, decoding=SHORT, samples=SAMPLES)
     assert seen == [1]
 
 
 def test_more_samples_than_rows_are_written_too(tiny):
     """An engine that is too small for one report with its samples grows for it."""
     running = Engine(tiny, rows=2)
-    answer = running.answer(films(1)[0], Task.REPORT, decoding=SHORT, samples=SAMPLES)
+    answer = running.answer(images(1)[0], Task.REPORT, decoding=SHORT, samples=SAMPLES)
     assert len(answer.samples) == 3
     running.close()
 
@@ -188,13 +188,13 @@ def test_samples_leave_with_their_job(engine):
         return withdrawn.is_set()
 
     with pytest.raises(Cancelled):
-        engine.answer(films(1)[0], Task.REPORT, samples=SAMPLES, cancelled=cancelled)
-    engine.answer(films(1)[0], Task.REPORT, decoding=SHORT)
+        engine.answer(images(1)[0], Task.REPORT, samples=SAMPLES, cancelled=cancelled)
+    engine.answer(images(1)[0], Task.REPORT, decoding=SHORT)
     assert engine._rows == []
 
 
 def test_where_memory_is_short_the_report_comes_without_samples(engine, monkeypatch):
-    """A film whose samples find no room is reported on all the same."""
+    """An image whose samples find no room is reported on all the same."""
     grow = engine._grow
 
     def short(orders):
@@ -203,7 +203,7 @@ def test_where_memory_is_short_the_report_comes_without_samples(engine, monkeypa
         grow(orders)
 
     monkeypatch.setattr(engine, "_grow", short)
-    answer = engine.answer(films(1)[0], Task.REPORT, decoding=SHORT, samples=SAMPLES)
+    answer = engine.answer(images(1)[0], Task.REPORT, decoding=SHORT, samples=SAMPLES)
     assert (bool(answer.token_ids), answer.samples) == (True, ())
 
 
@@ -219,7 +219,7 @@ def test_one_sample_that_fails_costs_nobody_else(engine, monkeypatch):
         return logits
 
     monkeypatch.setattr(engine, "_next_logits", broken)
-    answer = engine.answer(films(1)[0], Task.REPORT, decoding=SHORT, samples=SAMPLES)
+    answer = engine.answer(images(1)[0], Task.REPORT, decoding=SHORT, samples=SAMPLES)
     assert (bool(answer.token_ids), len(answer.samples)) == (True, 2)
 
 
@@ -228,16 +228,16 @@ def test_one_sample_that_fails_costs_nobody_else(engine, monkeypatch):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """A study of one synthetic film with findings."""
+    """A study of one synthetic image with findings."""
     found = random_findings(np.random.default_rng(4))
-    path = tmp_path_factory.mktemp("films") / "film.dcm"
+    path = tmp_path_factory.mktemp("images") / "image.dcm"
     instance = describe(write(as_dataset(draw(4, rows=420, columns=400, findings=found)), path))
     return Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
 
 
 @pytest.fixture(scope="module")
 def drafted(study, tmp_path_factory):
-    """The same film read by the demo model without samples, and with eight."""
+    """The same image read by the demo model without samples, and with eight."""
     folder = tmp_path_factory.mktemp("data")
 
     def read(samples):

@@ -29,10 +29,10 @@ def work(store, tmp_path):
 
 
 def arrived(store, folder, seed):
-    """The job of a synthetic film."""
-    film = describe(write(as_dataset(draw(seed, rows=420, columns=400)), folder / f"{seed}.dcm"))
-    store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
-    study = film.study_instance_uid
+    """The job of a synthetic image."""
+    image = describe(write(as_dataset(draw(seed, rows=420, columns=400)), folder / f"{seed}.dcm"))
+    store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
+    study = image.study_instance_uid
     return store.schedule(study, model="tiny", version="1", actor="t", reason="Released.")
 
 

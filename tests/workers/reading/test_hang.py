@@ -14,7 +14,7 @@ from service.store import Store
 from service.sweeper.sweeper import Sweeper
 from service.system.supervisor import Part, Supervisor
 
-# A reading worker whose device waits while the file "hold" is there, and hangs for ever on films of
+# A reading worker whose device waits while the file "hold" is there, and hangs for ever on images of
 # 420 x 416 pixels. That sleep is one in C, which no signal of ours ends and no exception leaves.
 WORKER = """
 import ctypes
@@ -90,11 +90,11 @@ class Site:
         self.supervisor = Supervisor([worker], on_death=self.deaths.append, stop_seconds=5)
 
     def job(self, seed, columns=400, *, urgent=False):
-        """Return the job of a synthetic study of one film, published."""
+        """Return the job of a synthetic study of one image, published."""
         path = self.folder / f"{seed}.dcm"
-        film = describe(write(as_dataset(draw(seed, rows=420, columns=columns)), path))
-        study = film.study_instance_uid
-        self.store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
+        image = describe(write(as_dataset(draw(seed, rows=420, columns=columns)), path))
+        study = image.study_instance_uid
+        self.store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
         made = self.store.schedule(
             study, model="tiny", version="1", actor="t", reason="Released.", urgent=urgent
         )
@@ -162,7 +162,7 @@ def test_an_urgent_job_is_next_though_all_threads_hold_routine_ones(busy, eventu
 
 
 @pytest.mark.slow
-def test_a_hung_device_costs_a_worker_and_one_film(site, eventually):
+def test_a_hung_device_costs_a_worker_and_one_image(site, eventually):
     """The poisonous study fails with words after its tries; the others are read by new workers."""
     poison, good, other = site.job(1, columns=416), site.job(2), site.job(3)
     site.supervisor.start()

@@ -1,4 +1,4 @@
-"""The choice of a film while others are being decoded."""
+"""The choice of an image while others are being decoded."""
 
 import sys
 import threading
@@ -18,7 +18,7 @@ from workers.reading.image_selection import ImageSelector
 
 LIMITS = PixelLimits(max_pixels=2**20, max_bytes=2**26)
 
-# The real program; a film called "held" is being decoded until it is removed.
+# The real program; an image called "held" is being decoded until it is removed.
 PROGRAM = """
 import time
 
@@ -40,7 +40,7 @@ decoder.main()
 
 @pytest.fixture
 def busy(tmp_path):
-    """The only decoder, and the film that it is at."""
+    """The only decoder, and the image that it is at."""
     script = tmp_path / "decoders.py"
     script.write_text(PROGRAM)
     held = write(as_dataset(draw(3, rows=96, columns=80)), tmp_path / "held.dcm")
@@ -57,13 +57,13 @@ def busy(tmp_path):
 
 @pytest.fixture
 def study(tmp_path):
-    """A study of one synthetic film."""
-    film = describe(write(as_dataset(draw(4, rows=420, columns=400)), tmp_path / "film.dcm"))
-    return Study(study_instance_uid=film.study_instance_uid, instances=(film,))
+    """A study of one synthetic image."""
+    image = describe(write(as_dataset(draw(4, rows=420, columns=400)), tmp_path / "image.dcm"))
+    return Study(study_instance_uid=image.study_instance_uid, instances=(image,))
 
 
 def test_a_job_that_waits_for_a_decoder_is_not_taken_for_hung(busy, study):
-    """Its lease hears again and again that it goes on, and in its turn its film is chosen."""
+    """Its lease hears again and again that it goes on, and in its turn its image is chosen."""
     decoders, held = busy
     lease, asked = Lease(lambda: None, 60), []
 

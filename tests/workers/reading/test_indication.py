@@ -1,4 +1,4 @@
-"""Why a film was ordered, from its header."""
+"""Why an image was ordered, from its header."""
 
 import pytest
 from pydicom.dataset import Dataset

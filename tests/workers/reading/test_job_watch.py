@@ -10,9 +10,9 @@ STUDY = "1.2.3"
 
 def test_a_job_that_its_worker_takes_up_again_is_watched_over_by_claim(store, drafts, tmp_path):
     """The end of the first claim, which was thought lost, does not end the watch over the second."""
-    film = tmp_path / "film.dcm"
-    film.write_bytes(b"film")
-    job = drafts.arrived(store, drafts.film(STUDY, 1, film))
+    image = tmp_path / "image.dcm"
+    image.write_bytes(b"film")
+    job = drafts.arrived(store, drafts.image(STUDY, 1, image))
     watch = JobWatch(store, "reader", 60, on_hang=lambda _: None)
     first = store.claim_reading(job.id, "reader", 60)
     store.hand_back(job.id, first.fence, "LEASE_EXPIRED", "Its worker was lost.")

@@ -20,7 +20,7 @@ FLUID = IS_THERE[Observation.PLEURAL_EFFUSION.value]
 
 
 def grey(shape=(320, 288)):
-    """A film of tissue all over, float32 in 0..1."""
+    """An image of tissue all over, float32 in 0..1."""
     return np.full(shape, 0.5, np.float32)
 
 
@@ -42,15 +42,15 @@ def middle(region):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_place_of_the_model_is_the_same_place_of_the_film(shape):
-    """What lies at a place of the film is seen at that place of the square, to a pixel of the model."""
+def test_a_place_of_the_model_is_the_same_place_of_the_image(shape):
+    """What lies at a place of the image is seen at that place of the square, to a pixel of the model."""
     size = 128
     square = central_square(*shape)
     for across, down in ((0.3, 0.4), (0.7, 0.8)):
-        column, row = square.on_film(across, down)
-        film = np.zeros(shape, np.uint8)
-        film[int(row) - 2 : int(row) + 3, int(column) - 2 : int(column) + 3] = 255
-        seen = np.asarray(centre_square(Image.fromarray(film), size), float)
+        column, row = square.on_image(across, down)
+        image = np.zeros(shape, np.uint8)
+        image[int(row) - 2 : int(row) + 3, int(column) - 2 : int(column) + 3] = 255
+        seen = np.asarray(centre_square(Image.fromarray(image), size), float)
         rows, columns = np.indices(seen.shape) + 0.5
         weight = seen / seen.sum()
         assert (columns * weight).sum() == pytest.approx(across * size, abs=1.5)
@@ -69,7 +69,7 @@ def test_a_region_surrounds_its_peak(shape):
     )  # fmt: skip
     assert closed_polygon(found.region, image) == found.region.points
     square = central_square(rows, columns)
-    centre = square.on_film(2.5 / GRID, 5.5 / GRID)
+    centre = square.on_image(2.5 / GRID, 5.5 / GRID)
     assert middle(found.region) == pytest.approx(centre, abs=0.02 * square.edge)
     assert found.peak == pytest.approx(centre, abs=0.02 * square.edge)
     xs, ys = np.array(found.region.points).T
@@ -84,8 +84,8 @@ def test_a_flat_map_shows_no_place():
     assert (nowhere.peak, nowhere.region) == (None, None)
 
 
-def test_half_a_film_is_no_place():
-    """A region that would cover most of the film is not drawn, however warm."""
+def test_half_an_image_is_no_place():
+    """A region that would cover most of the image is not drawn, however warm."""
     heat = np.full((GRID, GRID), 0.01, np.float32)
     heat[2:7, 1:6] = 1
     assert locate(HeatMap(heat), grey()).region is None
@@ -117,7 +117,7 @@ def test_beside_the_body_is_no_place():
     ],
 )
 def test_a_region_lies_on_the_side_that_the_text_names(column, side, shown):
-    """The patient's right is at the left of the film; a place on the other side is never drawn."""
+    """The patient's right is at the left of the image; a place on the other side is never drawn."""
     found = locate(spot(4, column), grey(), side)
     assert (found.region is not None) is shown
     assert found.contradicts is not shown

@@ -43,12 +43,12 @@ def test_sampling_is_recorded_in_full(tmp_path):
 def test_a_seed_gives_the_same_text_whoever_else_is_there(tmp_path):
     """Sampled alone, and among five others of other seeds: the same ids; another seed, others."""
     chosen = settings(tmp_path, temperature=1.0, seed=3, max_new_tokens=20)
-    film = np.random.default_rng(1).random((80, 80), dtype=np.float32)
+    image = np.random.default_rng(1).random((80, 80), dtype=np.float32)
     engine = Engine(load_model(chosen), rows=6)
 
     def ask(seed):
         how = decoding(settings(tmp_path, temperature=1.0, seed=seed, max_new_tokens=20), None)
-        return engine.answer(film, Task.REPORT, decoding=how).token_ids
+        return engine.answer(image, Task.REPORT, decoding=how).token_ids
 
     alone = ask(3)
     with ThreadPoolExecutor(6) as callers:

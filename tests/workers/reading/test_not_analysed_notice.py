@@ -27,11 +27,11 @@ class Refusing:
 
     def read(self, study, **_):
         """Return why not."""
-        films = tuple(
-            NotRead(sop_instance_uid=film.sop_instance_uid, reason="It is a lateral view.")
-            for film in study.instances
+        images = tuple(
+            NotRead(sop_instance_uid=image.sop_instance_uid, reason="It is a lateral view.")
+            for image in study.instances
         )
-        return NotAnalysed(code=self.code, sentence="No film is a frontal view.", not_read=films)
+        return NotAnalysed(code=self.code, sentence="No image is a frontal view.", not_read=images)
 
 
 def settings_of(folder, **outputs):
@@ -48,15 +48,15 @@ def settings_of(folder, **outputs):
 
 @pytest.fixture
 def refuse(store, tmp_path):
-    """A function that lets a lateral film arrive and not be read; returns job and messages."""
+    """A function that lets a lateral image arrive and not be read; returns job and messages."""
 
     def run(settings, *, reader=None, spoil=False, to=None):
-        path = write(as_dataset(draw_lateral(5, rows=320, columns=288)), tmp_path / "film.dcm")
-        film = describe(path)
+        path = write(as_dataset(draw_lateral(5, rows=320, columns=288)), tmp_path / "image.dcm")
+        image = describe(path)
         if spoil:
             path.write_bytes(b"no DICOM any more")
-        store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
-        uid = film.study_instance_uid
+        store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
+        uid = image.study_instance_uid
         model = settings.model_name
         wanted = Wanted(study_instance_uid=uid, model=model, version="1", destinations=to)
         (job,) = store.schedule_all([wanted], actor="t", reason="Released.")
@@ -93,9 +93,9 @@ def test_only_who_wants_to_be_told_is_told(refuse, store, tmp_path):
     assert not (tmp_path / "untold").exists()
     document = dcmread(sent)
     assert document.SeriesDescription.startswith("AI: NOT ANALYZED")
-    assert faults(document, dcmread(tmp_path / "film.dcm")) == ()
+    assert faults(document, dcmread(tmp_path / "image.dcm")) == ()
     texts = [str(element.value) for element in document.iterall() if element.keyword == "TextValue"]
-    assert "Why the study was not analyzed: No film is a frontal view." in texts
+    assert "Why the study was not analyzed: No image is a frontal view." in texts
     assert "Image 1 of 1 was not read: It is a lateral view." in texts
     (delivery,) = store.deliveries(job.id)
     assert (delivery.destination, delivery.state) == ("told", DeliveryState.CONFIRMED)
@@ -142,7 +142,7 @@ def test_where_a_draft_stands_nothing_is_told(refuse, tmp_path):
     assert notice_destinations(settings, result, earlier=job) == []
 
 
-def test_a_film_that_does_not_say_whose_it_is_leaves_the_job_ended(refuse, store, tmp_path):
+def test_an_image_that_does_not_say_whose_it_is_leaves_the_job_ended(refuse, store, tmp_path):
     """Without a readable header nobody can be told; the job still says why."""
     job, published = refuse(settings_of(tmp_path), spoil=True)
     assert (job.state, published) == (JobState.NOT_ANALYSED, [])

@@ -21,21 +21,21 @@ from workers.reading.quarantine import OBJECT, REASONS, quarantine
 
 @pytest.fixture
 def refused(tmp_path, clock):
-    """A film, and the gate's error about a document that lacks its language and says DRAFT."""
-    film = as_dataset(draw(41, rows=128, columns=112))
-    path = write(film, tmp_path / "film.dcm")
+    """An image, and the gate's error about a document that lacks its language and says DRAFT."""
+    image = as_dataset(draw(41, rows=128, columns=112))
+    path = write(image, tmp_path / "image.dcm")
     study = UnreadStudy(
-        study_instance_uid=film.StudyInstanceUID,
+        study_instance_uid=image.StudyInstanceUID,
         images=(),
         reason="x",
         revision=1,
         produced_at=clock(),
     )
-    document = not_analysed_report(study, film, Equipment(device_uid="2.25.9"))
+    document = not_analysed_report(study, image, Equipment(device_uid="2.25.9"))
     document.PreliminaryFlag = "DRAFT"
     del document.ContentSequence[1]
     with pytest.raises(ValidationFailed) as caught:
-        check(document, film)
+        check(document, image)
     return path, caught.value
 
 
@@ -53,13 +53,13 @@ class Failing:
 def test_the_job_fails_with_the_reasons_and_the_object_is_kept(refused, store, tmp_path):
     """FAILED, every reason in a file, the object beside it, nothing to deliver."""
     path, error = refused
-    film = describe(path)
+    image = describe(path)
     settings = load_settings(
         data_dir=tmp_path / "data",
         destinations=[{"kind": "folder", "name": "A", "path": str(tmp_path / "a")}],
     )
-    store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
-    uid = film.study_instance_uid
+    store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
+    uid = image.study_instance_uid
     model = settings.model_name
     made = store.schedule(uid, model=model, version="1", actor="t", reason="Released.")
     ended = threading.Event()

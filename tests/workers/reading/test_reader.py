@@ -48,9 +48,9 @@ def reader(settings):
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    """A synthetic frontal film as a file."""
-    path = tmp_path_factory.mktemp("films") / "film.dcm"
+def image(tmp_path_factory):
+    """A synthetic frontal image as a file."""
+    path = tmp_path_factory.mktemp("images") / "image.dcm"
     return write(as_dataset(draw(3, rows=420, columns=400)), path)
 
 
@@ -66,12 +66,12 @@ def read(reader, one, **changed):
     return reader.read(one, **arguments)
 
 
-def test_a_frontal_film_becomes_a_draft_with_its_objects(reader, film):
+def test_a_frontal_image_becomes_a_draft_with_its_objects(reader, image):
     """Text, findings, source, model and times are there, and four objects that can be encoded."""
-    result = read(reader, study(film))
+    result = read(reader, study(image))
     assert isinstance(result, Drafted)
     draft = result.draft
-    assert draft.source.sop_instance_uid == describe(film).sop_instance_uid
+    assert draft.source.sop_instance_uid == describe(image).sop_instance_uid
     assert (draft.source.rows, draft.source.columns) == (420, 400)
     assert draft.produced_at == NOW
     assert draft.findings_text
@@ -83,37 +83,37 @@ def test_a_frontal_film_becomes_a_draft_with_its_objects(reader, film):
     ]  # fmt: skip
 
 
-def test_the_caveat_is_in_the_identity_and_in_every_document(reader, film):
+def test_the_caveat_is_in_the_identity_and_in_every_document(reader, image):
     """Random weights say so: in the model's identity and in the words of both SR documents."""
     assert reader.identity.caveat == CAVEAT
     assert "greedy, 40 new tokens, float32 on cpu" in reader.identity.decoding
-    for output in read(reader, study(film)).outputs[:2]:
+    for output in read(reader, study(image)).outputs[:2]:
         texts = [
             str(element.value) for element in output.dataset.iterall() if element.VR in {"UT", "LT"}
         ]
         assert any(CAVEAT in word for word in texts), output.kind
 
 
-def test_the_same_arguments_give_the_same_bytes(reader, film):
+def test_the_same_arguments_give_the_same_bytes(reader, image):
     """A second reading makes the same draft and, byte for byte, the same objects."""
-    first, second = read(reader, study(film)), read(reader, study(film))
+    first, second = read(reader, study(image)), read(reader, study(image))
     assert dataclasses.replace(first.draft, timings_ms={}) == dataclasses.replace(
         second.draft, timings_ms={}
     )
     assert list(map(encode, first.outputs)) == list(map(encode, second.outputs))
 
 
-def test_a_later_draft_names_the_one_it_supersedes(reader, film):
+def test_a_later_draft_names_the_one_it_supersedes(reader, image):
     """Revision and predecessor arrive in the draft."""
     earlier = Predecessor(
         sop_instance_uid="2.25.1", sop_class_uid="1.2.840.10008.5.1.4.1.1.88.11",
         series_instance_uid="2.25.2",
     )  # fmt: skip
-    draft = read(reader, study(film), revision=2, predecessor=earlier).draft
+    draft = read(reader, study(image), revision=2, predecessor=earlier).draft
     assert (draft.revision, draft.predecessor) == (2, earlier)
 
 
-def test_a_lateral_film_is_not_analysed_with_a_reason(reader, tmp_path):
+def test_a_lateral_image_is_not_analysed_with_a_reason(reader, tmp_path):
     """Nothing to read: a machine word and a sentence, no draft."""
     path = write(as_dataset(draw_lateral(3, rows=400, columns=400)), tmp_path / "lateral.dcm")
     result = read(reader, study(path))
@@ -122,37 +122,37 @@ def test_a_lateral_film_is_not_analysed_with_a_reason(reader, tmp_path):
     assert result.sentence.endswith(".")
 
 
-def test_a_film_that_was_read_before_is_not_asked_of_the_model(reader, film, monkeypatch):
-    """Where the later films do not change the choice the earlier draft stands, and no step is spent."""
+def test_an_image_that_was_read_before_is_not_asked_of_the_model(reader, image, monkeypatch):
+    """Where the later images do not change the choice the earlier draft stands, and no step is spent."""
     monkeypatch.setattr(reader._model, "answer", None)
-    result = read(reader, study(film), already_read={describe(film).sop_instance_uid})
+    result = read(reader, study(image), already_read={describe(image).sop_instance_uid})
     assert isinstance(result, Unchanged)
     assert result.code == "NO_CHANGE"
 
 
-def test_a_film_that_ends_the_decoder_fails_the_job_in_words(reader, settings, film):
-    """Nobody knows what it shows: a person must look, unless another film of the study is read."""
+def test_an_image_that_ends_the_decoder_fails_the_job_in_words(reader, settings, image):
+    """Nobody knows what it shows: a person must look, unless another image of the study is read."""
 
     def dying(_path, _limits):
         raise DecoderDied("its picture ended the decoder 2 times (SIGSEGV)")
 
     harmed = Reader(reader._model, settings, reader._equipment, dying)
     with pytest.raises(PermanentReadingError, match="cannot be read: its picture ended"):
-        read(harmed, study(film))
+        read(harmed, study(image))
 
 
-def test_a_decoder_that_is_slow_is_tried_again(reader, settings, film):
-    """The machine may be what is slow: the job goes back, and no film is refused for it."""
+def test_a_decoder_that_is_slow_is_tried_again(reader, settings, image):
+    """The machine may be what is slow: the job goes back, and no image is refused for it."""
 
     def slow(_path, _limits):
         raise OutOfResources("the image was not decoded: the decoder took longer than 60 s")
 
     with pytest.raises(TransientReadingError, match="longer than 60 s"):
-        read(Reader(reader._model, settings, reader._equipment, slow), study(film))
+        read(Reader(reader._model, settings, reader._equipment, slow), study(image))
 
 
-def child_film(folder):
-    """A film of a nine-year-old."""
+def child_image(folder):
+    """An image of a nine-year-old."""
     child = Demographics(
         patient_name="PHANTOM^CHILD", patient_id="PHANTOM-9", age=9, sex="F",
         accession_number="PH9",
@@ -162,8 +162,8 @@ def child_film(folder):
 
 def test_a_child_is_read_only_where_the_site_allows(reader, settings, monkeypatch, tmp_path):
     """Without leave NOT_ANALYSED; with it the pediatric prompt is used and the draft says so."""
-    film, asked = child_film(tmp_path), []
-    assert isinstance(read(reader, study(film)), NotAnalysed)
+    image, asked = child_image(tmp_path), []
+    assert isinstance(read(reader, study(image)), NotAnalysed)
     model, original = reader._model, reader._model.answer
 
     def answer(frame, task, **rest):
@@ -172,13 +172,13 @@ def test_a_child_is_read_only_where_the_site_allows(reader, settings, monkeypatc
 
     monkeypatch.setattr(model, "answer", answer)
     allowed = settings.model_copy(update={"reading": Reading(read_children=True)})
-    draft = read(Reader(model, allowed, reader._equipment), study(film)).draft
+    draft = read(Reader(model, allowed, reader._equipment), study(image)).draft
     assert asked == [Task.PAEDIATRIC_REPORT]
     assert any("child" in note for note in draft.notes)
 
 
-def answered(reader, film, monkeypatch, text, **checkpoint):
-    """The reading of a film whose model's answer is replaced by `text`, of a model with these traits."""
+def answered(reader, image, monkeypatch, text, **checkpoint):
+    """The reading of an image by a model with these traits, whose answer is replaced by `text`."""
     original = reader._model.answer
 
     def answer(*arguments, **rest):
@@ -190,13 +190,13 @@ def answered(reader, film, monkeypatch, text, **checkpoint):
         "checkpoint",
         dataclasses.replace(reader._model.checkpoint, **checkpoint),
     )
-    return read(reader, study(film))
+    return read(reader, study(image))
 
 
-def test_headings_findings_and_notes_come_from_the_text(reader, film, monkeypatch):
-    """Impression apart from findings, findings coded, talk of an earlier film marked."""
+def test_headings_findings_and_notes_come_from_the_text(reader, image, monkeypatch):
+    """Impression apart from findings, findings coded, talk of an earlier image marked."""
     text = "FINDINGS: Unchanged left pleural effusion.\nIMPRESSION: Left effusion.\x00</s>"
-    draft = answered(reader, film, monkeypatch, text, meaningless=False).draft
+    draft = answered(reader, image, monkeypatch, text, meaningless=False).draft
     assert draft.findings_text == ("Unchanged left pleural effusion.",)
     assert draft.impression_text == ("Left effusion.",)
     effusion = next(f for f in draft.findings if f.observation is Observation.PLEURAL_EFFUSION)
@@ -205,19 +205,19 @@ def test_headings_findings_and_notes_come_from_the_text(reader, film, monkeypatc
     assert not any("cut" in note for note in draft.notes)
 
 
-def test_random_words_are_never_coded(reader, film, monkeypatch):
+def test_random_words_are_never_coded(reader, image, monkeypatch):
     """A model whose text is meaningless may write "pneumothorax": shown with the caveat, not coded."""
     text = "Large right pneumothorax, 3 cm, unchanged."
-    result = answered(reader, film, monkeypatch, text)
+    result = answered(reader, image, monkeypatch, text)
     assert result.draft.findings_text == (text,)
     assert {finding.presence for finding in result.draft.findings} == {Presence.NOT_CODED}
     assert not any("earlier image" in note for note in result.draft.notes)
     assert all(finding.score is None for finding in result.draft.findings)
 
 
-def test_the_prompt_is_recorded(reader, film):
+def test_the_prompt_is_recorded(reader, image):
     """What the model was asked stands in the draft and in the findings document."""
-    result = read(reader, study(film))
+    result = read(reader, study(image))
     prompt = result.draft.model.prompt
     assert prompt.startswith("<s>[INST] <<SYS>> You are a helpful radiologist.")
     texts = [str(e.value) for e in result.outputs[1].dataset.iterall() if e.VR == "UT"]
@@ -252,7 +252,7 @@ def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_p
     [("auto", {}, 0), ("auto", {"scores_measured": True}, 7), ("on", {}, 7),
      ("off", {"scores_measured": True}, 0)],
 )  # fmt: skip
-def test_scores_are_asked_where_wanted(reader, settings, film, monkeypatch, wanted, traits, count):
+def test_scores_are_asked_where_wanted(reader, settings, image, monkeypatch, wanted, traits, count):
     """The setting decides; `auto` asks a model whose scores have been measured."""
     model, traits = reader._model, {"meaningless": False, **traits}
     written, text = model.answer, "The heart size is normal. The lungs are clear."
@@ -261,26 +261,26 @@ def test_scores_are_asked_where_wanted(reader, settings, film, monkeypatch, want
     )
     monkeypatch.setattr(model.model, "checkpoint", dataclasses.replace(model.checkpoint, **traits))
     asking = settings.model_copy(update={"reading": Reading(scores=wanted)})
-    draft = read(Reader(model, asking, reader._equipment), study(film)).draft
+    draft = read(Reader(model, asking, reader._equipment), study(image)).draft
     scores = [finding.score for finding in draft.findings if finding.score is not None]
     assert len(scores) == count
     assert all(0 <= score <= 1 for score in scores)
 
 
-def test_a_text_that_is_no_language_fails_the_job(reader, film, monkeypatch):
+def test_a_text_that_is_no_language_fails_the_job(reader, image, monkeypatch):
     """No draft and no second try, from a model that does not call its text meaningless."""
     text = ">werSRcsstial atele ab ab abJ lyJffu pneumothorax"
     with pytest.raises(TextNotLanguage) as caught:
-        answered(reader, film, monkeypatch, text, meaningless=False)
+        answered(reader, image, monkeypatch, text, meaningless=False)
     assert (code(caught.value), may_pass(caught.value)) == ("TEXT_NOT_LANGUAGE", False)
     assert "pneumothorax" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "\ufffd\x00", "</s>"])
-def test_an_empty_text_is_an_error_and_no_draft(reader, film, monkeypatch, text):
+def test_an_empty_text_is_an_error_and_no_draft(reader, image, monkeypatch, text):
     """A model that says nothing never becomes an empty report."""
     with pytest.raises(PermanentReadingError, match="no text"):
-        answered(reader, film, monkeypatch, text)
+        answered(reader, image, monkeypatch, text)
 
 
 def damaged(folder, target, name, value):
@@ -296,12 +296,12 @@ def damaged(folder, target, name, value):
 @pytest.mark.parametrize(
     ("value", "message"), [(0.0, "no text"), (float("nan"), "not finite")], ids=["mute", "broken"]
 )
-def test_a_damaged_checkpoint_never_drafts(tiny_folder, film, tmp_path, value, message):
+def test_a_damaged_checkpoint_never_drafts(tiny_folder, image, tmp_path, value, message):
     """Real weights that say nothing, or compute no numbers, end in an error."""
     folder = damaged(tiny_folder, tmp_path / "damaged", "lm_head.weight", value)
     reading = Reading(model="cxr-llava-v2", model_dir=folder, model_version="7")
     with pytest.raises(PermanentReadingError, match=message):
-        read(Reader.from_settings(Settings(data_dir=tmp_path, reading=reading)), study(film))
+        read(Reader.from_settings(Settings(data_dir=tmp_path, reading=reading)), study(image))
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_a_damaged_checkpoint_never_drafts(tiny_folder, film, tmp_path, value, m
         (GenerationError("logits that are not finite"), PermanentReadingError),
     ],
 )
-def test_each_fault_says_whether_to_try_again(reader, film, monkeypatch, fault, expected):
+def test_each_fault_says_whether_to_try_again(reader, image, monkeypatch, fault, expected):
     """What may pass is transient, what cannot is permanent; nothing else gets out."""
 
     def fail(_):
@@ -323,10 +323,10 @@ def test_each_fault_says_whether_to_try_again(reader, film, monkeypatch, fault, 
 
     monkeypatch.setattr(reader._model.model.network, "image_tokens", fail)
     with pytest.raises(expected):
-        read(reader, study(film))
+        read(reader, study(image))
 
 
-def test_a_reading_that_is_no_longer_wanted_ends(reader, film):
+def test_a_reading_that_is_no_longer_wanted_ends(reader, image):
     """Withdrawing ends the reading between two tokens."""
     asked = []
 
@@ -335,7 +335,7 @@ def test_a_reading_that_is_no_longer_wanted_ends(reader, film):
         return len(asked) > 5
 
     with pytest.raises(ReadingCancelled):
-        read(reader, study(film), cancelled=cancelled)
+        read(reader, study(image), cancelled=cancelled)
     assert len(asked) == 6
 
 
@@ -346,7 +346,7 @@ def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
         Reader.from_settings(Settings(data_dir=tmp_path, reading=reading))
 
 
-def test_several_threads_share_the_model(reader, film, monkeypatch):
+def test_several_threads_share_the_model(reader, image, monkeypatch):
     """Four threads read at once: four equal drafts, and more than one answer in a step."""
     network, texts, together = reader._model.model.network, [], []
     original = network.llama.forward
@@ -356,7 +356,7 @@ def test_several_threads_share_the_model(reader, film, monkeypatch):
         return original(embeds, *rest, **how)
 
     def one():
-        texts.append(read(reader, study(film)).draft.findings_text)
+        texts.append(read(reader, study(image)).draft.findings_text)
 
     monkeypatch.setattr(network.llama, "forward", forward)
     threads = [threading.Thread(target=one) for _ in range(4)]
@@ -369,7 +369,7 @@ def test_several_threads_share_the_model(reader, film, monkeypatch):
     assert max(together) == 2  # reading.concurrency
 
 
-def test_an_engine_that_stops_is_tried_again(reader, film, monkeypatch):
+def test_an_engine_that_stops_is_tried_again(reader, image, monkeypatch):
     """What computes the answers has ended: another worker may give this one."""
 
     def stopped(*_, **__):
@@ -377,31 +377,31 @@ def test_an_engine_that_stops_is_tried_again(reader, film, monkeypatch):
 
     monkeypatch.setattr(reader._model, "answer", stopped)
     with pytest.raises(TransientReadingError):
-        read(reader, study(film))
+        read(reader, study(image))
 
 
-def test_a_draft_without_objects_is_the_draft_that_the_service_sends(reader, film):
+def test_a_draft_without_objects_is_the_draft_that_the_service_sends(reader, image):
     """The same text, findings and notes; no object is built."""
-    drafted = reader.draft(study(film), produced_at=NOW)
-    assert drafted.film.pixels.shape == (420, 400)
+    drafted = reader.draft(study(image), produced_at=NOW)
+    assert drafted.image.pixels.shape == (420, 400)
     assert drafted.tokens > 0
-    sent = read(reader, study(film)).draft
+    sent = read(reader, study(image)).draft
     assert dataclasses.replace(drafted.draft, timings_ms={}) == dataclasses.replace(
         sent, timings_ms={}
     )
-    refused = reader.draft(study(film), produced_at=NOW, rules=Rules(
+    refused = reader.draft(study(image), produced_at=NOW, rules=Rules(
         minimum_age_years=200, read_children=False,
     ))  # fmt: skip
     assert refused.code == "CHILD"
 
 
-def test_levels_of_a_spooled_film_are_written_when_it_is_read(reader, settings, film, eventually):
-    """They lie beside the film before anybody opens it; beside a file elsewhere none are written."""
-    spooled = settings.spool_dir / "ab" / "film.dcm"
+def test_levels_of_a_spooled_image_are_written_when_it_is_read(reader, settings, image, eventually):
+    """They lie beside the image before anybody opens it; beside a file elsewhere none are written."""
+    spooled = settings.spool_dir / "ab" / "image.dcm"
     spooled.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(film, spooled)
+    shutil.copy(image, spooled)
     assert isinstance(read(reader, study(spooled)), Drafted)
     eventually(levels_path(spooled).exists, seconds=30, what="the levels")
     assert open_index(levels_path(spooled)).description["rows"] == 420
-    assert isinstance(read(reader, study(film)), Drafted)
-    assert not levels_path(film).exists()
+    assert isinstance(read(reader, study(image)), Drafted)
+    assert not levels_path(image).exists()

@@ -15,42 +15,42 @@ from workers.reading.scores import ASKED, QUESTIONS, disagreements, scored
 
 
 @torch.inference_mode()
-def alone(model, film, question):
+def alone(model, image, question):
     """The chance of yes, from two whole sequences of their own."""
-    pixels = model.pixel_values(preprocess.grey_image(film))
-    films = model.network.image_tokens(torch.from_numpy(pixels))
+    pixels = model.pixel_values(preprocess.grey_image(image))
+    images = model.network.image_tokens(torch.from_numpy(pixels))
     prompt = prompts.render(prompts.chat(Task.QUESTION, question))
-    start = len(prompts.prompt_ids(model.tokenizer, prompt)) - 1 + films.shape[1]
+    start = len(prompts.prompt_ids(model.tokenizer, prompt)) - 1 + images.shape[1]
     weights = []
     for word in (" Yes", " No"):
         ids = prompts.prompt_ids(model.tokenizer, prompt + word)
-        embeds = model.network.splice(ids, films)
+        embeds = model.network.splice(ids, images)
         logits = Passage(model.network, slots=len(embeds)).read(embeds, every=True)
         chances = logits.log_softmax(-1)
-        answered = ids[start - films.shape[1] + 1 :]
+        answered = ids[start - images.shape[1] + 1 :]
         weights.append(sum(chances[start - 1 + n, i].item() for n, i in enumerate(answered)))
     return 1 / (1 + math.exp(weights[1] - weights[0]))
 
 
-def test_shared_questions_equal_each_asked_alone(model, film):
+def test_shared_questions_equal_each_asked_alone(model, image):
     """One prefix, one ragged batch: the same chances as fourteen sequences of their own."""
-    together = model.chances(film, QUESTIONS)
-    assert together == pytest.approx([alone(model, film, one) for one in QUESTIONS], abs=1e-5)
+    together = model.chances(image, QUESTIONS)
+    assert together == pytest.approx([alone(model, image, one) for one in QUESTIONS], abs=1e-5)
     assert len(set(together)) == len(QUESTIONS)
 
 
-def test_asking_beside_a_report_changes_neither(model, film):
+def test_asking_beside_a_report_changes_neither(model, image):
     """The questions branch off the report's own prefix and leave its text as it was."""
     decoding = Decoding(max_new_tokens=10)
-    plain = model.answer(film, Task.REPORT, decoding=decoding)
-    asked = model.answer(film, Task.REPORT, questions=QUESTIONS, decoding=decoding)
+    plain = model.answer(image, Task.REPORT, decoding=decoding)
+    asked = model.answer(image, Task.REPORT, questions=QUESTIONS, decoding=decoding)
     assert asked.token_ids == plain.token_ids
-    assert asked.chances == pytest.approx(model.chances(film, QUESTIONS), abs=1e-5)
+    assert asked.chances == pytest.approx(model.chances(image, QUESTIONS), abs=1e-5)
     assert plain.chances == ()
 
 
 def test_the_questions_are_those_that_were_trained():
-    """One question for each of the six and one for the whole film, in one order."""
+    """One question for each of the six and one for the whole image, in one order."""
     assert (*CODED_OBSERVATIONS, Observation.NO_FINDING) == ASKED
     assert QUESTIONS[1] == "Is there cardiomegaly?"
     assert QUESTIONS[-1] == "Is this chest radiograph normal?"
@@ -90,7 +90,7 @@ def test_disagreement_is_told(text, chance, expected):
 
 
 def test_normal_against_abnormal_is_compared_too():
-    """A normal text of a film that the model calls abnormal, and the other way about, are told."""
+    """A normal text of an image that the model calls abnormal, and the other way about, are told."""
     low, high = (0.0,) * 6 + (0.1,), (0.0,) * 6 + (0.9,)
     assert "nothing abnormal" in disagreements(scored(label("No pneumothorax."), low))[0]
     assert "a finding" in disagreements(scored(label("Rib fracture."), high))[0]

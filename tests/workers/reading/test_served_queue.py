@@ -43,16 +43,16 @@ def work_of(store, tmp_path):
 
 @pytest.fixture
 def arrived(store, tmp_path):
-    """A function that returns the job of a new synthetic film."""
+    """A function that returns the job of a new synthetic image."""
     seeds = iter(range(1, 100))
 
     def make():
         seed = next(seeds)
-        film = describe(
+        image = describe(
             write(as_dataset(draw(seed, rows=320, columns=300)), tmp_path / f"{seed}.dcm")
         )
-        store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
-        study = film.study_instance_uid
+        store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
+        study = image.study_instance_uid
         return store.schedule(study, model="chest", version="1", actor="t", reason="Released.")
 
     return make

@@ -71,8 +71,8 @@ def reader_of(tmp_path):
 
 
 @pytest.fixture
-def film(tmp_path):
-    """A synthetic film with a recognizable value in every attribute."""
+def image(tmp_path):
+    """A synthetic image with a recognizable value in every attribute."""
     made = as_dataset(draw(5, rows=420, columns=400))
     for keyword, value in ATTRIBUTES.items():
         setattr(made, keyword, value)
@@ -84,7 +84,7 @@ def film(tmp_path):
 
 
 def read(reader, path):
-    """Read a film as the first draft of its study."""
+    """Read an image as the first draft of its study."""
     instance = describe(path)
     study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
     return reader.read(study, revision=1, predecessor=None, produced_at=NOW)
@@ -101,12 +101,12 @@ def values_of(dataset):
             yield from (str(each) for each in many)
 
 
-def test_no_attribute_of_the_film_is_sent(scripted_server, reader_of, film):
+def test_no_attribute_of_the_image_is_sent(scripted_server, reader_of, image):
     """The raw bytes of every request hold no value of the header, no file name, no identifier."""
     server = scripted_server(lambda _n, _body: server.events([REPORT], model="chest"))
-    result = read(reader_of(server), film)
+    result = read(reader_of(server), image)
     assert isinstance(result, Drafted)
-    header = dcmread(film, stop_before_pixels=True)
+    header = dcmread(image, stop_before_pixels=True)
     # Short words and numbers occur by chance in an encoded image, and some in the prompt.
     known = {value for value in values_of(header) if len(value) > 4}
     known |= {part for value in ATTRIBUTES.values() for part in value.split("^") if len(part) > 4}
@@ -125,18 +125,18 @@ def test_no_attribute_of_the_film_is_sent(scripted_server, reader_of, film):
         }  # fmt: skip
 
 
-def test_the_indication_is_sent_only_where_the_site_allows_it(scripted_server, reader_of, film):
+def test_the_indication_is_sent_only_where_the_site_allows_it(scripted_server, reader_of, image):
     """It is free text, which may identify the patient."""
     server = scripted_server(lambda _n, _body: server.events([REPORT], model="chest"))
-    read(reader_of(server, server_indication=True), film)
+    read(reader_of(server, server_indication=True), image)
     assert b"dyspnea of Zora" in server.requests[-1]
     assert b"history of Zora" not in server.requests[-1]
 
 
-def test_a_study_becomes_valid_objects(scripted_server, reader_of, film):
+def test_a_study_becomes_valid_objects(scripted_server, reader_of, image):
     """Sections, findings and the decoding of the server; the objects pass the validation."""
     server = scripted_server(lambda _n, _body: server.events([REPORT], model="chest"))
-    result = read(reader_of(server), film)
+    result = read(reader_of(server), image)
     draft = result.draft
     assert draft.findings_text[0] == "The heart is enlarged."
     assert draft.impression_text == ("Cardiomegaly with a right pleural effusion.",)
@@ -151,17 +151,17 @@ def test_a_study_becomes_valid_objects(scripted_server, reader_of, film):
     assert all(encode(output) for output in result.outputs)
 
 
-def test_every_object_names_a_server_that_may_be_outside(scripted_server, reader_of, film):
+def test_every_object_names_a_server_that_may_be_outside(scripted_server, reader_of, image):
     """The note stands in the draft, and so in SR, pictures and on the page."""
     server = scripted_server(lambda _n, _body: server.events([REPORT], model="chest"))
-    result = read(reader_of(server, allow_remote=True), film)
+    result = read(reader_of(server, allow_remote=True), image)
     host = f"127.0.0.1:{server.server_address[1]}"
     [note] = [each for each in result.draft.notes if "outside this site" in each]
     assert host in note
     by_kind = {output.kind: encode(output) for output in result.outputs}
     for kind in ("draft-report", "findings"):
         assert host.encode() in by_kind[kind], kind
-    within = read(reader_of(server), film)
+    within = read(reader_of(server), image)
     pictures = {output.kind: encode(output) for output in within.outputs}
     assert pictures["overlay"] != by_kind["overlay"]  # the same but for the note
 
@@ -193,18 +193,18 @@ def test_every_object_names_a_server_that_may_be_outside(scripted_server, reader
         "language",
     ],
 )  # fmt: skip
-def test_what_goes_wrong_ends_by_its_kind(scripted_server, reader_of, film, answer, kind, message):
+def test_what_goes_wrong_ends_by_its_kind(scripted_server, reader_of, image, answer, kind, message):
     """Permanent, temporary, or an outage; no message quotes the server; the next study is read."""
     server = scripted_server(lambda _n, _body: server.events([REPORT], model="chest"))
     reader = reader_of(server)
     works, server.script = server.script, lambda _n, _body: answer(server)
     with pytest.raises(kind, match=message) as caught:
-        read(reader, film)
+        read(reader, image)
     assert may_pass(caught.value) is (kind in {TransientReadingError, ModelServerAway})
     assert is_outage(caught.value) is (kind is ModelServerAway)
     assert "no images here" not in str(caught.value)
     server.script = works
-    assert isinstance(read(reader, film), Drafted)
+    assert isinstance(read(reader, image), Drafted)
 
 
 def test_a_server_that_is_away_at_the_start_is_named(scripted_server, reader_of):
@@ -215,7 +215,7 @@ def test_a_server_that_is_away_at_the_start_is_named(scripted_server, reader_of)
         reader_of(server)
 
 
-def test_scores_need_a_server_that_gives_probabilities(scripted_server, reader_of, film):
+def test_scores_need_a_server_that_gives_probabilities(scripted_server, reader_of, image):
     """Where the site asks for scores: refused at the start, or shown beside each finding."""
     lacking = scripted_server(lambda _n, _body: lacking.chat("Yes", model="chest"))
     with pytest.raises(PermanentReadingError, match='set scores = "off"'):
@@ -235,7 +235,7 @@ def test_scores_need_a_server_that_gives_probabilities(scripted_server, reader_o
         return server.json({"model": "chest", "choices": [choice]})
 
     server = scripted_server(script)
-    draft = read(reader_of(server, scores="on"), film).draft
+    draft = read(reader_of(server, scores="on"), image).draft
     [heart] = [each for each in draft.findings if each.observation.value == "cardiomegaly"]
     assert heart.score == pytest.approx(0.8)
 

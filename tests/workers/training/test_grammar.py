@@ -8,9 +8,9 @@ from dicom.phantom import PhantomFinding
 from workers.labeller.findings import label
 from workers.model.prompts import IS_NORMAL, IS_THERE
 from workers.training import grammar, questions
-from workers.training.films import plan
+from workers.training.images import plan
 
-FILMS = 400
+IMAGES = 400
 EFFUSION = PhantomFinding(
     observation=Observation.PLEURAL_EFFUSION, side=Side.LEFT, extent=0.9, zone=None
 )
@@ -18,8 +18,8 @@ EFFUSION = PhantomFinding(
 
 @pytest.fixture(scope="module")
 def written():
-    """Findings of films and a report on each."""
-    plans = [plan(seed) for seed in range(FILMS)]
+    """Findings of images and a report on each."""
+    plans = [plan(seed) for seed in range(IMAGES)]
     rng = np.random.default_rng(0)
     return [(one.findings, grammar.report(one.findings, rng)) for one in plans]
 
@@ -55,10 +55,10 @@ def test_nothing_else_is_claimed(written):
 
 
 def test_words_vary(written):
-    """Two hundred reports of normal films are not all alike, and there are many kinds of reports."""
+    """Two hundred reports of normal images are not all alike, and there are many kinds of reports."""
     normal = {text for findings, text in written if not findings}
     assert len(normal) > 30
-    assert len({text for _, text in written}) > 0.75 * FILMS
+    assert len({text for _, text in written}) > 0.75 * IMAGES
 
 
 def test_extent_chooses_the_word():
@@ -68,7 +68,7 @@ def test_extent_chooses_the_word():
     assert grammar.phrase(slight) == "small bilateral pneumothoraces"
 
 
-def test_a_normal_film_has_no_differential():
+def test_a_normal_image_has_no_differential():
     """Nothing is explained where nothing was found, and each finding is where it was."""
     rng = np.random.default_rng(0)
     assert "normal" in grammar.differential((), rng)
@@ -76,7 +76,7 @@ def test_a_normal_film_has_no_differential():
 
 
 def test_answers_begin_with_yes_or_no_as_it_is():
-    """The first word decides, for each of the six and for a normal film."""
+    """The first word decides, for each of the six and for a normal image."""
     rng = np.random.default_rng(0)
     for name in CODED_OBSERVATIONS:
         expected = "Yes" if name is Observation.PLEURAL_EFFUSION else "No"

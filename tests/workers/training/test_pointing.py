@@ -18,7 +18,7 @@ GRID = 10
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
-    """A film's texts, with the place of its one yes."""
+    """An image's texts, with the place of its one yes."""
     folder = tmp_path_factory.mktemp("demo")
     checkpoint.write_settings(folder, corpus.train_tokenizer(), corpus.VOCABULARY)
     texts = list(pointing.texts([AIR], np.random.default_rng(0)))
@@ -28,7 +28,7 @@ def packed(tmp_path_factory):
 
 
 def watching(packed, taken):
-    """One layer of one head in which every token takes `taken` [P] of the film's tokens."""
+    """One layer of one head in which every token takes `taken` [P] of the image's tokens."""
     lead, behind = len(packed.lead), len(packed.lead) + GRID * GRID
     layer = torch.zeros(1, 1, behind + packed.ids.shape[1], behind + packed.ids.shape[1])
     layer[..., lead:behind] = taken
@@ -36,7 +36,7 @@ def watching(packed, taken):
 
 
 def test_what_is_there_is_asked_for_first():
-    """A report, then three findings; those that are on the film have a place."""
+    """A report, then three findings; those that are on the image have a place."""
     texts = list(pointing.texts([AIR], np.random.default_rng(1)))
     assert [finding for _, finding in texts] == [None, NUMBER, None, None]
     assert texts[1][0].answer.startswith("Yes")

@@ -16,7 +16,7 @@ def run(tmp_path_factory):
     """A very short training, and what it said."""
     folder = tmp_path_factory.mktemp("training")
     lines = []
-    plan = Plan(out=folder / "demo", work=folder / "work", films=8, recipe=RECIPE, threads=1)
+    plan = Plan(out=folder / "demo", work=folder / "work", images=8, recipe=RECIPE, threads=1)
     train(plan, lines.append)
     return plan, lines
 
@@ -29,9 +29,9 @@ def digest(folder):
 
 @pytest.mark.slow
 def test_it_says_how_far_it_is(run):
-    """Films and every epoch of every stage are announced."""
+    """TrainingImages and every epoch of every stage are announced."""
     _, lines = run
-    assert lines[0] == "drawn 8 of 8 films"
+    assert lines[0] == "drawn 8 of 8 images"
     stages = ["labels", "alignment", "tuning", "pointing"]
     assert [line.split(":")[0] for line in lines[1:]] == stages
 
@@ -41,7 +41,7 @@ def test_finished_stages_are_not_done_again(run, tmp_path):
     """A second run over the same work folder writes the same files at once."""
     plan, _ = run
     lines = []
-    train(Plan(out=tmp_path, work=plan.work, films=8, recipe=RECIPE, threads=1), lines.append)
+    train(Plan(out=tmp_path, work=plan.work, images=8, recipe=RECIPE, threads=1), lines.append)
     assert lines == []
     assert digest(tmp_path) == digest(plan.out)
 

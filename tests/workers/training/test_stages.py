@@ -17,11 +17,11 @@ from workers.model.tokenizer import EOS, Tokenizer
 from workers.training import checkpoint, corpus, forward, labels
 from workers.training.augment import augment
 from workers.training.corpus import Corpus, Text
-from workers.training.films import Films, plan
+from workers.training.images import TrainingImages, plan
 from workers.training.stages import Recipe, Training
 
 FINDING = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.RIGHT, extent=0.5)
-FILMS = 8
+IMAGES = 8
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +45,16 @@ def text_corpus(folder):
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
-    """A few films."""
-    return Films.drawn(range(FILMS), tmp_path_factory.mktemp("films"), processes=1)
+def images(tmp_path_factory):
+    """A few images."""
+    return TrainingImages.drawn(range(IMAGES), tmp_path_factory.mktemp("images"), processes=1)
 
 
-def trained(config, films, text_corpus, epochs):
+def trained(config, images, text_corpus, epochs):
     """Return a network after `epochs` of each stage, and the losses."""
     network, losses = checkpoint.new_network(config, 1), []
     recipe = Recipe(epochs=epochs, batches=(4, 4, 4))
-    training = Training(network, config, films, text_corpus, recipe, losses.append)
+    training = Training(network, config, images, text_corpus, recipe, losses.append)
     training.labels()
     training.alignment()
     training.tuning()
@@ -74,7 +74,7 @@ def test_patch_tokens_are_the_models_own(config):
 def test_packed_texts_are_read_as_if_each_were_alone(config, text_corpus):
     """Logits of each text in a pack are those of the reader that sees only this text."""
     network = checkpoint.new_network(config, 1).eval()
-    film = torch.rand(1, 1, 160, 160)
+    image = torch.rand(1, 1, 160, 160)
     texts = [
         Text(Task.REPORT, "", "The heart is enlarged."),
         Text(Task.QUESTION, IS_NORMAL, "No."),
@@ -82,13 +82,13 @@ def test_packed_texts_are_read_as_if_each_were_alone(config, text_corpus):
     ]
     packed = text_corpus.packed([texts])
     with torch.no_grad():
-        tokens = forward.patch_tokens(network.vision_tower, film)
+        tokens = forward.patch_tokens(network.vision_tower, image)
         together = network.lm_head(forward.text_hidden(network, tokens, packed))[0]
         start = 0
         for text in texts:
             ids, _ = text_corpus.ids(text)
             alone = [*text_corpus.lead, prompts.IMAGE_SENTINEL, *ids]
-            embeds = network.splice(alone, network.image_tokens(film))
+            embeds = network.splice(alone, network.image_tokens(image))
             expected = Passage(network, slots=len(embeds)).read(embeds, every=True)[-len(ids) :]
             assert torch.allclose(together[start : start + len(ids)], expected, atol=1e-4)
             start += len(ids)
@@ -135,7 +135,7 @@ def test_only_answers_are_learnt(text_corpus):
 
 
 def test_labels_name_side_and_extent():
-    """The label of a planned film is what was drawn."""
+    """The label of a planned image is what was drawn."""
     one = plan(0)
     truth = labels.labels([one])
     assert truth.present.sum() == len(one.findings)
@@ -145,7 +145,7 @@ def test_labels_name_side_and_extent():
     assert right.extent[0, index] == pytest.approx(0.5)
 
 
-def test_a_changed_film_keeps_its_mask_in_step():
+def test_a_changed_image_keeps_its_mask_in_step():
     """A bright square and its mask move together."""
     grey, masks = torch.zeros(4, 1, 160, 160), torch.zeros(4, 6, 40, 40)
     grey[:, :, 40:72, 56:88] = 1.0
@@ -157,10 +157,10 @@ def test_a_changed_film_keeps_its_mask_in_step():
 
 
 @pytest.mark.slow
-def test_training_repeats_itself_and_its_files_load(config, films, text_corpus, folder):
+def test_training_repeats_itself_and_its_files_load(config, images, text_corpus, folder):
     """Two runs give equal weights; the files are a CXR-LLaVA v2 whose caveat says phantoms."""
-    first, losses = trained(config, films, text_corpus, (1, 1, 1))
-    second, _ = trained(config, films, text_corpus, (1, 1, 1))
+    first, losses = trained(config, images, text_corpus, (1, 1, 1))
+    second, _ = trained(config, images, text_corpus, (1, 1, 1))
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
     assert [one.stage for one in losses] == ["labels", "alignment", "tuning"]
@@ -173,9 +173,9 @@ def test_training_repeats_itself_and_its_files_load(config, films, text_corpus, 
     assert len(set(index["weight_map"].values())) == checkpoint.SHARDS
 
 
-def test_learning_lowers_the_loss(config, films, text_corpus):
-    """A few rounds over a few films lower the loss of every stage."""
-    _, losses = trained(config, films, text_corpus, (6, 6, 3))
+def test_learning_lowers_the_loss(config, images, text_corpus):
+    """A few rounds over a few images lower the loss of every stage."""
+    _, losses = trained(config, images, text_corpus, (6, 6, 3))
     for stage in ("labels", "alignment", "tuning"):
         of = [one.loss for one in losses if one.stage == stage]
         assert of[-1] < of[0]

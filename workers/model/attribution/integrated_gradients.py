@@ -73,8 +73,8 @@ def _details(
     with torch.inference_mode(mode=False), torch.enable_grad():
         halfway = torch.from_numpy(blurred + (pixels - blurred) / 2)
         halfway = halfway.to(network.lm_head.weight.device).requires_grad_()
-        films = network.image_tokens(_moved(halfway, round(_MOVED * patch)))
-        embeds = torch.stack([network.splice(read, image[None]) for image in films])  # [V, L, C]
+        images = network.image_tokens(_moved(halfway, round(_MOVED * patch)))
+        embeds = torch.stack([network.splice(read, image[None]) for image in images])  # [V, L, C]
         seen = _Recorded()
         positions = torch.arange(embeds.shape[1], device=embeds.device).expand(len(embeds), -1)
         network.llama(embeds, positions, seen, embeds.shape[1])

@@ -108,9 +108,9 @@ class Llava(ABC):
     def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
         """Return the probability of "Yes" against "No" for each question about one image."""
         pixels = self.pixel_values(preprocess.grey_image(frame))
-        films = self.network.image_tokens(torch.from_numpy(pixels).to(self.device))
+        images = self.network.image_tokens(torch.from_numpy(pixels).to(self.device))
         ids = self.prompt_ids(self.chat(Task.REPORT))
-        lead = self.network.splice(ids[: ids.index(IMAGE_SENTINEL) + 1], films)
+        lead = self.network.splice(ids[: ids.index(IMAGE_SENTINEL) + 1], images)
         passage = Passage(self.network, slots=len(lead))
         passage.read(lead)
         return self.chances_behind(passage.branch, ids, questions)
@@ -140,9 +140,9 @@ class Llava(ABC):
         """
         marks = [time.perf_counter()]
         ids = self.prompt_ids(turns)
-        films = self.network.image_tokens(torch.from_numpy(pixels).to(self.device))
+        images = self.network.image_tokens(torch.from_numpy(pixels).to(self.device))
         marks.append(time.perf_counter())
-        embeds = self.network.splice(ids, films)
+        embeds = self.network.splice(ids, images)
         writing = Writing(self.bounded(decoding, ids, len(embeds)), self.ends)
         passage = Passage(self.network, slots=len(embeds) + writing.decoding.max_new_tokens)
         first = passage.read(embeds)[-1]
@@ -154,21 +154,21 @@ class Llava(ABC):
         marks.append(time.perf_counter())
         spent = [(after - before) * 1000 for before, after in itertools.pairwise(marks)]
         return dataclasses.replace(
-            self.finished(writing, turns, films),
+            self.finished(writing, turns, images),
             chances=chances,
             heat=heat,
             timings_ms=dict(zip(("vision", "prefill", "questions", "decode"), spent, strict=True)),
         )
 
-    def finished(self, writing: Writing, turns: Sequence[Turn], films: Tensor) -> Answer:
-        """Return the written ids as an answer, without timings; `films` are image tokens [B, P, C]."""
+    def finished(self, writing: Writing, turns: Sequence[Turn], images: Tensor) -> Answer:
+        """Return the written ids as an answer, without timings; `images` are image tokens [B, P, C]."""
         return Answer(
             text=self.tokenizer.decode(writing.ids),
             token_ids=tuple(writing.ids),
             token_scores=tuple(writing.scores),
             prompt=self.render(turns),
             ended=self.ends(writing.ids),
-            image_tokens=films.flatten(0, 1).float().cpu().numpy(),
+            image_tokens=images.flatten(0, 1).float().cpu().numpy(),
         )
 
     def prompt_ids(self, turns: Sequence[Turn], beginning: str = "") -> list[int]:

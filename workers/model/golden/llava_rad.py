@@ -62,10 +62,10 @@ def compare(folder: Path) -> Iterator[Comparison]:
     whole = {one["id"]: one["prediction"] for one in notes["reference_eval_script_predictions"]}
     for record in records:
         if (name := record["id"]) in whole:
-            film = pixels[notes["loader_images"][name]]
+            image = pixels[notes["loader_images"][name]]
             turns = model.chat(Task.REPORT, indication=record["reason"] or "")
-            yield from chat((model, exact), film, turns, name, golden, notes)
-            answer = model.converse(film, turns, Decoding())
+            yield from chat((model, exact), image, turns, name, golden, notes)
+            answer = model.converse(image, turns, Decoding())
             yield same(f"{name} greedy text, whole", answer.text.strip(), whole[name])
 
 
@@ -87,16 +87,16 @@ def parts(folder: Path) -> tuple[Path, Path]:
 def vision_stages(model: LlavaRad, pixels: NDArray[np.float32]) -> dict[str, Array]:
     """Return the state of the vision tower at each named stage for `pixels` [B, 3, S, S]."""
     tower = model.network.vision_tower
-    film = torch.from_numpy(pixels).to(model.network.lm_head.weight)
-    states: list[Any] = [tower.embedded(film)]
+    image = torch.from_numpy(pixels).to(model.network.lm_head.weight)
+    states: list[Any] = [tower.embedded(image)]
     for block in tower.blocks:
         states.append(block(states[-1]))
     stages = {
         "vision_after_pos_embed": states[0],
         "vision_selected_hidden_with_cls": states[model.config.tower.select],
         "vision_last_block": states[-1],
-        "vision_projector_input": tower(film),
-        "vision_tokens": model.network.image_tokens(film),
+        "vision_projector_input": tower(image),
+        "vision_tokens": model.network.image_tokens(image),
     }
     return {name: state.numpy() for name, state in stages.items()}
 

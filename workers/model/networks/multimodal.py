@@ -48,9 +48,9 @@ class Multimodal(nn.Module, ABC):
         """
         if sum(i == IMAGE_SENTINEL for i in ids) != len(image_tokens):
             raise GenerationError(f"the prompt must mark {len(image_tokens)} images with <image>")
-        films, parts, start = iter(image_tokens), list[Tensor](), 0
+        images, parts, start = iter(image_tokens), list[Tensor](), 0
         for end in [n for n, i in enumerate(ids) if i == IMAGE_SENTINEL] + [len(ids)]:
-            parts += [self.embed(ids[start:end])] + ([next(films)] if end < len(ids) else [])
+            parts += [self.embed(ids[start:end])] + ([next(images)] if end < len(ids) else [])
             start = end + 1
         return torch.cat(parts)
 

@@ -227,8 +227,8 @@ def test_the_pieces_in_which_bytes_come_do_not_matter(both, cut):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_films_about_as_long_as_the_buffer_give_the_same_files(both, seed):
-    """Two films one behind the other, each about as long, in fragments and pieces of any size."""
+def test_images_about_as_long_as_the_buffer_give_the_same_files(both, seed):
+    """Two images one behind the other, each about as long, in fragments and pieces of any size."""
     chance = random.Random(seed)
     stream = request(EXPLICIT)
     for number in (1, 2):
@@ -267,14 +267,14 @@ def test_several_values_in_one_pdu_and_a_command_cut_in_two(both):
     assert statuses(answer) == [0, 0, 0, 0]
 
 
-def test_other_commands_between_films(both):
-    """C-ECHO before, between and behind C-STORE, and a film of no bytes."""
+def test_other_commands_between_images(both):
+    """C-ECHO before, between and behind C-STORE, and an image of no bytes."""
     echo = pdu(4, pdv(255, 3, command(ECHO)))
-    film = pdu(4, pdv(1, 3, command())) + b"".join(
+    image = pdu(4, pdv(1, 3, command())) + b"".join(
         pdu(4, each) for each in fragments(data_set(2000), [1000])
     )
     empty = pdu(4, pdv(1, 3, command())) + pdu(4, pdv(1, 2, b""))
-    stream = request(EXPLICIT) + echo + film + echo + empty + film + echo
+    stream = request(EXPLICIT) + echo + image + echo + empty + image + echo
     answer, _ = compare(both, stream, responses=6)
     assert statuses(answer) == [0, 0, 0, 0xC000, 0, 0]
 
@@ -291,15 +291,15 @@ def test_every_transfer_syntax_gives_the_same_file(both, syntax):
     assert len(kept) == (0 if unreadable else 1)
 
 
-def test_every_real_film_gives_the_same_file(both, shared_data):
-    """All films of real equipment in all their transfer syntaxes."""
-    films = sorted((shared_data / "cxr-dicom").glob("*.dcm"))
-    for film in films:
-        header = read_header(film)
+def test_every_real_image_gives_the_same_file(both, shared_data):
+    """All images of real equipment in all their transfer syntaxes."""
+    images = sorted((shared_data / "cxr-dicom").glob("*.dcm"))
+    for image in images:
+        header = read_header(image)
         identity = check_identity(header)
         if identity.sop_class_uid not in STORAGE_CLASSES:
             continue
-        content = film.read_bytes()
+        content = image.read_bytes()
         behind_meta = 144 + struct.unpack_from("<L", content, 140)[0]
         start = behind_meta if content[128:132] == b"DICM" else 0
         asked = request(
@@ -309,7 +309,7 @@ def test_every_real_film_gives_the_same_file(both, shared_data):
         stream = asked + pdu(4, pdv(1, 3, told))
         stream += b"".join(pdu(4, each) for each in fragments(content[start:], [60_000]))
         answer, _ = compare(both, stream, responses=1)
-        assert statuses(answer) == [0], film.name
+        assert statuses(answer) == [0], image.name
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_odd_commands_are_answered_by_pynetdicom_on_both_ways(both, odd):
     assert len(kept) == statuses(answer).count(0)
 
 
-def test_a_film_much_larger_than_the_buffer_takes_no_memory(both):
+def test_an_image_much_larger_than_the_buffer_takes_no_memory(both):
     """60 MB pass through a buffer of less than one."""
     (server, spool), _ = both
     content = data_set(60 * 2**20)

@@ -1,4 +1,4 @@
-"""A film that cannot be drawn costs a decoder once, not at every view, and the page says why."""
+"""An image that cannot be drawn costs a decoder once, not at every view, and the page says why."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from service.web.images.failed_renders import FORGET_SECONDS, FailedRenderCache
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
 from service.web.images.png import PngRenderer
 
-# The real program, which notes each film that it takes up, and hangs or crashes on small ones.
+# The real program, which notes each image that it takes up, and hangs or crashes on small ones.
 PROGRAM = """
 import ctypes
 import sys
@@ -41,8 +41,8 @@ decoder.main()
 
 
 @pytest.fixture
-def films(tmp_path):
-    """The films of a page, drawn by the damaged decoders; each may take a second."""
+def images(tmp_path):
+    """The images of a page, drawn by the damaged decoders; each may take a second."""
     script = tmp_path / "decoders.py"
     script.write_text(PROGRAM)
     (tmp_path / "taken").touch()
@@ -69,9 +69,9 @@ def films(tmp_path):
     ids=["hang", "crash"],
 )
 def test_what_ended_a_decoder_is_not_decoded_at_the_next_view(
-    films, tmp_path, columns, error, tries
+    images, tmp_path, columns, error, tries
 ):
-    """Neither whole nor as a thumbnail: the reason is told again; another film is drawn."""
+    """Neither whole nor as a thumbnail: the reason is told again; another image is drawn."""
     path = write(as_dataset(draw(3, rows=96, columns=columns)), tmp_path / "bad.dcm")
     errors = []
     for picture in (
@@ -80,19 +80,19 @@ def test_what_ended_a_decoder_is_not_decoded_at_the_next_view(
         Picture(path=path, size=THUMBNAIL_SIZE),
     ):
         with pytest.raises(error) as caught:
-            asyncio.run(films.png(picture))
+            asyncio.run(images.png(picture))
         errors.append(str(caught.value))
     assert errors == errors[:1] * 3
     assert (tmp_path / "taken").read_text().splitlines() == ["bad.dcm"] * tries
     good = write(as_dataset(draw(4, rows=120, columns=100)), tmp_path / "good.dcm")
-    assert asyncio.run(films.png(Picture(path=good))).startswith(b"\x89PNG")
+    assert asyncio.run(images.png(Picture(path=good))).startswith(b"\x89PNG")
 
 
 def test_the_page_answers_with_the_reason_to_people_and_to_programs(site, seeder):
     """422 and the words; the page puts them where the picture would be."""
-    film = seeder.film(1)
-    film.path.write_bytes(film.path.read_bytes()[:-5000])
-    url = f"/studies/{film.study_instance_uid}/films/{film.sop_instance_uid}.png"
+    image = seeder.image(1)
+    image.path.write_bytes(image.path.read_bytes()[:-5000])
+    url = f"/studies/{image.study_instance_uid}/films/{image.sop_instance_uid}.png"
     answers = [site.get(url), site.get(url, headers={"Accept": "application/json"})]
     assert [each.status_code for each in answers] == [422, 422]
     error = answers[1].json()["error"]
@@ -100,25 +100,25 @@ def test_the_page_answers_with_the_reason_to_people_and_to_programs(site, seeder
     assert error.split(":")[0] in answers[0].text
 
 
-def test_what_is_known_of_a_film_is_forgotten_after_a_while():
+def test_what_is_known_of_an_image_is_forgotten_after_a_while():
     """A decoder that was slow because the machine was busy gets another chance."""
     now = [5.0]
     known = FailedRenderCache(lambda: now[0])
-    known.note("film", DecoderSlow("too slow"))
+    known.note("image", DecoderSlow("too slow"))
     now[0] += FORGET_SECONDS - 1
     with pytest.raises(DecoderSlow, match="too slow"):
-        known.check("film")
+        known.check("image")
     known.check("another")
     now[0] += 1
-    known.check("film")
+    known.check("image")
 
 
 @pytest.mark.parametrize("error", [DecodersBusy("busy"), OutOfResources("killed")])
 def test_what_may_be_gone_in_a_moment_is_not_remembered(error):
     """The next view tries again."""
     known = FailedRenderCache()
-    known.note("film", error)
-    known.check("film")
+    known.note("image", error)
+    known.check("image")
 
 
 def test_no_more_than_the_newest_few_are_remembered():

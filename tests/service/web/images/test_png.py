@@ -1,4 +1,4 @@
-"""Films for a page are decoded beside the web process, so that no film takes the page down."""
+"""Images for a page are decoded beside the web process, so that no image takes the page down."""
 
 import asyncio
 import io
@@ -19,7 +19,7 @@ from service.web.images.png import PngRenderer
 
 BOUNDS = {"max_pixels": 2**20, "max_bytes": 2**26, "at_once": 2}
 
-# The real program with a decoder that crashes, or never ends, on films of these names.
+# The real program with a decoder that crashes, or never ends, on images of these names.
 PROGRAM = """
 import ctypes
 
@@ -52,43 +52,43 @@ def artist(tmp_path_factory):
 
 
 @pytest.fixture
-def film(tmp_path):
-    """A synthetic film as a file."""
-    return write(as_dataset(draw(3, rows=96, columns=80)), tmp_path / "film.dcm")
+def image(tmp_path):
+    """A synthetic image as a file."""
+    return write(as_dataset(draw(3, rows=96, columns=80)), tmp_path / "image.dcm")
 
 
-def named(film, name):
-    """The film under another name, to be drawn."""
-    return Picture(path=film.rename(film.with_name(f"{name}.dcm")))
+def named(image, name):
+    """The image under another name, to be drawn."""
+    return Picture(path=image.rename(image.with_name(f"{name}.dcm")))
 
 
-def test_a_film_is_drawn_as_it_is_read(artist, film):
+def test_an_image_is_drawn_as_it_is_read(artist, image):
     """The PNG has the grey levels of the Frame that the model reads."""
-    drawn = np.asarray(Image.open(io.BytesIO(artist.draw(Picture(path=film)))))
-    frame = load_frame(film, PixelLimits(max_pixels=2**20, max_bytes=2**26))
+    drawn = np.asarray(Image.open(io.BytesIO(artist.draw(Picture(path=image)))))
+    frame = load_frame(image, PixelLimits(max_pixels=2**20, max_bytes=2**26))
     assert np.array_equal(drawn, np.round(frame.pixels * 255))
 
 
 @pytest.mark.parametrize(
     ("name", "error"), [("crash", DecoderDied), ("loop", OutOfResources)], ids=["crash", "loop"]
 )
-def test_a_film_that_ends_its_decoder_costs_itself_only(artist, film, tmp_path, name, error):
-    """A segmentation fault or an endless loop is an error of that film; the next one is drawn."""
+def test_an_image_that_ends_its_decoder_costs_itself_only(artist, image, tmp_path, name, error):
+    """A segmentation fault or an endless loop is an error of that image; the next one is drawn."""
     good = Picture(path=write(as_dataset(draw(4, rows=96, columns=80)), tmp_path / "good.dcm"))
     with pytest.raises(error):
-        artist.draw(named(film, name))
+        artist.draw(named(image, name))
     assert artist.draw(good).startswith(b"\x89PNG")
 
 
-def test_an_object_of_ours_that_was_changed_is_not_drawn(artist, film):
+def test_an_object_of_ours_that_was_changed_is_not_drawn(artist, image):
     """What we wrote is decoded only as long as it is what we wrote."""
-    ours = Picture(path=film, sha256=sha256(film.read_bytes()).hexdigest())
+    ours = Picture(path=image, sha256=sha256(image.read_bytes()).hexdigest())
     assert artist.draw(ours).startswith(b"\x89PNG")
     with pytest.raises(InvalidDataset, match="has changed since it was written"):
         artist.draw(replace(ours, sha256="0" * 64))
 
 
-def test_nothing_is_started_before_the_first_picture_nor_after_the_end(film):
+def test_nothing_is_started_before_the_first_picture_nor_after_the_end(image):
     """What draws is made once, by the first picture; a closed cache makes none."""
     made = []
 
@@ -96,15 +96,15 @@ def test_nothing_is_started_before_the_first_picture_nor_after_the_end(film):
         made.append(PngRenderer(**BOUNDS, seconds=30))
         return made[-1]
 
-    films = ImageCache(make)
+    images = ImageCache(make)
     assert made == []
     for size in (40, 50):
-        png = asyncio.run(films.png(Picture(path=film, size=size)))
+        png = asyncio.run(images.png(Picture(path=image, size=size)))
         assert max(Image.open(io.BytesIO(png)).size) == size
     assert len(made) == 1
-    films.close()
+    images.close()
     early = ImageCache(make)
     early.close()
     with pytest.raises((OutOfResources, RuntimeError)):
-        asyncio.run(early.png(Picture(path=film)))
+        asyncio.run(early.png(Picture(path=image)))
     assert len(made) == 1

@@ -228,7 +228,7 @@ def expected(dataset: Dataset) -> np.ndarray:
     return np.rint(levels * 255)
 
 
-def film(tmp_path: Path, pixels: np.ndarray, **tags) -> Path:
+def image(tmp_path: Path, pixels: np.ndarray, **tags) -> Path:
     """Return the path of a DX image of `pixels`; `tags` override its attributes."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
@@ -246,7 +246,7 @@ def film(tmp_path: Path, pixels: np.ndarray, **tags) -> Path:
         setattr(dataset, keyword, value)
     dataset.HighBit = dataset.BitsStored - 1
     dataset.PixelData = pixels.tobytes()
-    path = tmp_path / "film.dcm"
+    path = tmp_path / "image.dcm"
     dataset.save_as(path, enforce_file_format=True)
     return path
 
@@ -279,7 +279,7 @@ def _modality_lut() -> list[Dataset]:
 
 TWELVE = {"BitsStored": 12}
 WIDE = {"WindowCenter": "2048", "WindowWidth": "4096"}
-FILMS = {
+IMAGES = {
     "full range": (body(0, 4095), TWELVE),
     "monochrome1": (body(0, 4095), {**TWELVE, **WIDE, "PhotometricInterpretation": "MONOCHROME1"}),
     "signed": (body(-2000, 2000, "<i2"), {"WindowCenter": "0", "WindowWidth": "3000"}),
@@ -313,8 +313,8 @@ def test_phantoms_are_shown_by_the_standard(make_site, browser, tmp_path, painte
     site = make_site()
     browser.enter(site)
     off = {}
-    for number, (name, (pixels, tags)) in enumerate(FILMS.items()):
-        path = film(tmp_path, pixels, **tags)
+    for number, (name, (pixels, tags)) in enumerate(IMAGES.items()):
+        path = image(tmp_path, pixels, **tags)
         shown(browser, place(site, path, number), painter, pixels.shape)
         seen = picture(browser, *pixels.shape)
         off[name] = float(np.abs(seen - expected(dcmread(path))).max())
@@ -345,8 +345,8 @@ def test_half_and_quarter_are_means_of_the_image(make_site, browser, tmp_path, p
     """At half and at quarter size the picture is the windowed box mean, padding left out."""
     site = make_site()
     browser.enter(site)
-    pixels, tags = FILMS["padding"]
-    shown(browser, place(site, film(tmp_path, pixels, **tags), 1), painter, pixels.shape)
+    pixels, tags = IMAGES["padding"]
+    shown(browser, place(site, image(tmp_path, pixels, **tags), 1), painter, pixels.shape)
     means = pixels.astype(np.float64)
     means[pixels == 4095] = np.nan
     for scale in (0.5, 0.25):
@@ -466,8 +466,8 @@ def test_a_person_works_with_the_image(make_site, browser, tmp_path):
     site = make_site()
     browser.enter(site)
     browser.run(_STRICTER)
-    pixels, tags = FILMS["monochrome1"]
-    path = film(tmp_path, pixels, **tags, ImagerPixelSpacing=["0.2", "0.2"])
+    pixels, tags = IMAGES["monochrome1"]
+    path = image(tmp_path, pixels, **tags, ImagerPixelSpacing=["0.2", "0.2"])
     shown(browser, place(site, path, 1), "canvas", pixels.shape)
     points = [[10, 10], [60, 10], [60, 90], [10, 10]]
     browser.run(
@@ -512,8 +512,8 @@ def test_a_lost_context_is_restored(make_site, browser, tmp_path):
     """The picture after a lost and restored WebGL context is the one before."""
     site = make_site()
     browser.enter(site)
-    pixels, tags = FILMS["narrow"]
-    shown(browser, place(site, film(tmp_path, pixels, **tags), 1), "webgl2", pixels.shape)
+    pixels, tags = IMAGES["narrow"]
+    shown(browser, place(site, image(tmp_path, pixels, **tags), 1), "webgl2", pixels.shape)
     before = picture(browser, *pixels.shape)
     browser.wait(
         """
@@ -533,8 +533,8 @@ def test_without_webgl_and_without_graphics_processor_canvas_is_used(
 ):
     """Hospital desktops have neither: the viewer finds that out by itself."""
     site = make_site()
-    pixels, tags = FILMS["narrow"]
-    base = place(site, film(tmp_path, pixels, **tags), 1)
+    pixels, tags = IMAGES["narrow"]
+    base = place(site, image(tmp_path, pixels, **tags), 1)
     browser.enter(site)
     shown(browser, base, "auto", pixels.shape, "canvas")
     folder, port = tmp_path_factory.mktemp("without"), _free_port()
@@ -544,7 +544,7 @@ def test_without_webgl_and_without_graphics_processor_canvas_is_used(
         bare.enter(site)
         shown(bare, base, "auto", pixels.shape, "canvas")
         seen = picture(bare, *pixels.shape)
-        assert np.abs(seen - expected(dcmread(tmp_path / "film.dcm"))).max() <= 1
+        assert np.abs(seen - expected(dcmread(tmp_path / "image.dcm"))).max() <= 1
         assert bare.faults() == []
 
 
@@ -552,8 +552,8 @@ def test_an_image_that_cannot_be_shown_says_why(make_site, browser, tmp_path):
     """The sentence stands in the place of the picture, and the page is told."""
     site = make_site()
     browser.enter(site)
-    pixels, tags = FILMS["narrow"]
-    path = film(tmp_path, pixels, **tags)
+    pixels, tags = IMAGES["narrow"]
+    path = image(tmp_path, pixels, **tags)
     path.write_bytes(path.read_bytes()[:-5000])
     mounted = browser.wait(_MOUNT, place(site, path, 1), "canvas", 300)
     assert mounted["failed"]["status"] == 422

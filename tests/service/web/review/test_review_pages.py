@@ -98,8 +98,8 @@ def test_the_study_page_has_image_draft_and_decision(site, seeder, radiologist):
     job = seeder.drafted(1)
     html = site.get(f"/read/{job.id}", as_=radiologist).text
     assert f'src="../jobs/{job.id}/film.png?source=1"' in html
-    (film,) = site.store.instances(job.study_instance_uid)
-    base = f"../studies/{job.study_instance_uid}/films/{film.sop_instance_uid}/"
+    (image,) = site.store.instances(job.study_instance_uid)
+    base = f"../studies/{job.study_instance_uid}/films/{image.sop_instance_uid}/"
     assert f'data-film="{base}"' in html
     assert site.get(f"/read/{base}voi.json".replace("/read/..", "")).status_code == 200
     assert '<details id="draft">' in html

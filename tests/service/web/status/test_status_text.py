@@ -135,14 +135,14 @@ def test_every_ended_job_has_a_reason(seeder):
     store = seeder.store
     lateral, broken, unwanted = seeder.reading(1), seeder.reading(2), seeder.waiting(3)
     ended = [
-        store.not_analysed(lateral.id, lateral.fence, "NOT_FRONTAL", "It is a lateral film."),
+        store.not_analysed(lateral.id, lateral.fence, "NOT_FRONTAL", "It is a lateral image."),
         store.fail(broken.id, broken.fence, "PIXELS", "The pixels end early."),
         store.cancel(unwanted.id, "admin", "Sent twice."),
         seeder.completed(4),
     ]
     reasons = [why(job, store.deliveries(job.id), situation()).plain() for job in ended]
     assert reasons == [
-        "It is a lateral film.",
+        "It is a lateral image.",
         "The pixels end early.",
         "Sent twice.",
         "Read back from orthanc.",

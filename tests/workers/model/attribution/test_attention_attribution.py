@@ -1,4 +1,4 @@
-"""Where a model looked: its heat maps against small changes of what it kept of the film."""
+"""Where a model looked: its heat maps against small changes of what it kept of the image."""
 
 import numpy as np
 import pytest
@@ -27,9 +27,9 @@ def ids(model):
 
 
 @torch.inference_mode()
-def kept(model, film, ids):
-    """The cache of a prompt about a film that has been read, computed as the engine does."""
-    pixels = torch.from_numpy(model.pixel_values(preprocess.grey_image(film)))
+def kept(model, image, ids):
+    """The cache of a prompt about an image that has been read, computed as the engine does."""
+    pixels = torch.from_numpy(model.pixel_values(preprocess.grey_image(image)))
     embeds = model.network.splice(ids, model.network.image_tokens(pixels))
     passage = Passage(model.network, slots=len(embeds))
     passage.read(embeds)
@@ -37,9 +37,9 @@ def kept(model, film, ids):
 
 
 @pytest.fixture
-def cache(model, film, ids):
-    """What the tiny model kept of the film."""
-    return kept(model, film, ids)
+def cache(model, image, ids):
+    """What the tiny model kept of the image."""
+    return kept(model, image, ids)
 
 
 def advantage(model, cache, lead, rows):
@@ -69,14 +69,14 @@ def by_small_steps(model, cache, lead, rows, cell):
     return total
 
 
-def test_the_heat_is_what_each_place_adds_to_yes(model, film, cache, ids):
+def test_the_heat_is_what_each_place_adds_to_yes(model, image, cache, ids):
     """Cell by cell it equals the change of the answer when a head's value there is changed a little."""
     lead = ids.index(IMAGE_SENTINEL)
     rows = yes_no.rows(model, ids, QUESTIONS[0])
     (heat,) = heat_maps(model.network, cache, lead, [rows])
     cells = (9, heat.size - 1)
     exact = in_float64(model)
-    exactly = kept(exact, film, ids)
+    exactly = kept(exact, image, ids)
     expected = [by_small_steps(exact, exactly, lead, rows, cell) for cell in cells]
     assert heat.ravel()[list(cells)] == pytest.approx(expected, rel=1e-3, abs=1e-7)
     assert heat.min() >= 0 < heat.max()
@@ -119,13 +119,13 @@ def test_only_a_yes_that_is_to_be_located_has_a_map(tmp_path):
     model = registry.load("demo", tmp_path)
     fluid = PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.LEFT, extent=0.8)
     phantom = draw(700_000_000, rows=300, columns=300, findings=(fluid,))
-    film = (phantom.pixels / (2**phantom.bits_stored - 1)).astype(np.float32)
-    plain = model.answer(film, Task.REPORT, questions=QUESTIONS, decoding=SHORT)
+    image = (phantom.pixels / (2**phantom.bits_stored - 1)).astype(np.float32)
+    plain = model.answer(image, Task.REPORT, questions=QUESTIONS, decoding=SHORT)
     assert plain.heat == {}
     model.located = frozenset(QUESTIONS)
-    alone = model.answer(film, Task.REPORT, questions=QUESTIONS, decoding=SHORT)
+    alone = model.answer(image, Task.REPORT, questions=QUESTIONS, decoding=SHORT)
     engine = Engine(model, rows=2)
-    shared = engine.answer(film, Task.REPORT, questions=QUESTIONS, decoding=SHORT)
+    shared = engine.answer(image, Task.REPORT, questions=QUESTIONS, decoding=SHORT)
     engine.close()
     asked = zip(QUESTIONS, plain.chances, strict=True)
     yes = [question for question, chance in asked if chance >= 0.5]
@@ -139,18 +139,18 @@ def test_only_a_yes_that_is_to_be_located_has_a_map(tmp_path):
         np.testing.assert_allclose(one.detail, other.detail, rtol=1e-2, atol=1e-4)
 
 
-def test_the_other_family_has_maps_too(shared_goldens, film):
+def test_the_other_family_has_maps_too(shared_goldens, image):
     """LLaVA-Rad's questions are located by the same means, through its own layout and tower."""
     folder = shared_goldens / "llava_rad_tiny_seed0"
     model = registry.load("llava-rad", folder / "llava-rad-tiny", base=folder / "vicuna-tiny")
     ids = model.prompt_ids(model.chat(Task.REPORT))
     rows = [yes_no.rows(model, ids, question) for question in QUESTIONS[:2]]
-    maps = heat_maps(model.network, kept(model, film, ids), ids.index(IMAGE_SENTINEL), rows)
+    maps = heat_maps(model.network, kept(model, image, ids), ids.index(IMAGE_SENTINEL), rows)
     edge = grid_edge(model.network.tokens_per_image)
     assert [one.shape for one in maps] == [(edge, edge)] * 2
     assert min(one.max() for one in maps) > 0
 
 
-def test_a_film_of_one_token_has_no_places():
+def test_an_image_of_one_token_has_no_places():
     """Tokens have places where they make a square grid of some size."""
     assert [grid_edge(tokens) for tokens in (1, 4, 60, 64, 100, 1369)] == [0, 0, 0, 8, 10, 37]

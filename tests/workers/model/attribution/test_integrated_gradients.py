@@ -1,4 +1,4 @@
-"""Which pixels spoke for a yes: against small changes of the film, and on a film with a thin sign."""
+"""Which pixels spoke for a yes: against small changes of the image, and on an image with a thin sign."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from workers.reading.scores import QUESTIONS
 
 @torch.inference_mode()
 def advantage(model, pixels, read, rows):
-    """By how much yes is likelier than no about the film of these pixels."""
+    """By how much yes is likelier than no about the image of these pixels."""
     embeds = model.network.splice(read, model.network.image_tokens(torch.from_numpy(pixels)))
     passage = Passage(model.network, slots=len(embeds))
     passage.read(embeds)
@@ -29,22 +29,22 @@ def advantage(model, pixels, read, rows):
 
 
 def moved(pixels, down, right):
-    """The film `down` and `right` pixels further up and left, its border drawn out."""
+    """The image `down` and `right` pixels further up and left, its border drawn out."""
     size = pixels.shape[-1]
     rows, columns = (np.clip(np.arange(size) + way, 0, size - 1) for way in (down, right))
     return np.ascontiguousarray(pixels[:, :, rows][:, :, :, columns])
 
 
-def asked(model, film, question=QUESTIONS[0]):
-    """The film's pixels, the prompt up to it, and the rows of a question."""
+def asked(model, image, question=QUESTIONS[0]):
+    """The image's pixels, the prompt up to it, and the rows of a question."""
     ids = model.prompt_ids(model.chat(Task.REPORT))
     read = ids[: ids.index(IMAGE_SENTINEL) + 1]
-    return model.pixel_values(preprocess.grey_image(film)), read, yes_no.rows(model, ids, question)
+    return model.pixel_values(preprocess.grey_image(image)), read, yes_no.rows(model, ids, question)
 
 
-def test_all_pixels_together_are_what_sharpness_adds(model, film):
-    """Their sum is how fast the answer changes half-way from the blurred to the sharp film."""
-    pixels, read, rows = asked(model, film)
+def test_all_pixels_together_are_what_sharpness_adds(model, image):
+    """Their sum is how fast the answer changes half-way from the blurred to the sharp image."""
+    pixels, read, rows = asked(model, image)
     patch = pixels.shape[-1] / grid_edge(model.network.tokens_per_image)
     blurred = ndimage.gaussian_filter(pixels, (0, 0, patch / 4, patch / 4))
     way, step = round(0.3 * patch), 1e-3
@@ -63,29 +63,29 @@ def test_all_pixels_together_are_what_sharpness_adds(model, film):
     assert found.sum() == pytest.approx(wanted, rel=1e-3, abs=1e-7)
 
 
-def test_questions_do_not_see_each_other(model, film):
+def test_questions_do_not_see_each_other(model, image):
     """Several questions in one pass give what each gives alone."""
-    pixels, read, first = asked(model, film)
-    second = asked(model, film, QUESTIONS[1])[2]
+    pixels, read, first = asked(model, image)
+    second = asked(model, image, QUESTIONS[1])[2]
     together = details(model.network, pixels, read, [first, second])
     for one, rows in zip(together, (first, second), strict=True):
         (alone,) = details(model.network, pixels, read, [rows])
         np.testing.assert_allclose(one, alone, rtol=1e-3, atol=1e-6)
 
 
-def test_the_other_family_has_details_too(shared_goldens, film):
+def test_the_other_family_has_details_too(shared_goldens, image):
     """LLaVA-Rad's tower and layout carry a gradient to its pixels as well."""
     folder = shared_goldens / "llava_rad_tiny_seed0"
     model = registry.load("llava-rad", folder / "llava-rad-tiny", base=folder / "vicuna-tiny")
-    pixels, read, rows = asked(model, film)
+    pixels, read, rows = asked(model, image)
     (found,) = details(model.network, pixels, read, [rows])
     assert found.shape == pixels.shape[-2:]
     assert np.abs(found).max() > 0
 
 
-def test_fine_tokens_and_short_memory_need_no_details(model, film, monkeypatch):
+def test_fine_tokens_and_short_memory_need_no_details(model, image, monkeypatch):
     """Where tokens are fine, or a device holds no gradient, the cells are all there is; no error."""
-    pixels, read, rows = asked(model, film)
+    pixels, read, rows = asked(model, image)
     monkeypatch.setattr(
         integrated_gradients, "_FINE_ENOUGH", grid_edge(model.network.tokens_per_image)
     )
@@ -103,14 +103,14 @@ def test_the_peak_moves_to_the_pixels_near_it_that_spoke():
     """A thin bright line through the warm cell takes the peak; what lies further away does not."""
     cells = np.full((8, 8), 0.05, np.float32)
     cells[5, 3] = 1
-    film = np.full((320, 320), 0.5, np.float32)
-    middle = locate(HeatMap(cells), film).peak
+    image = np.full((320, 320), 0.5, np.float32)
+    middle = locate(HeatMap(cells), image).peak
     assert middle == pytest.approx((140, 220), abs=8)
     spoke = np.zeros((128, 128), np.float32)
     spoke[91, 50:70] = 1  # in the cell, below its middle
     spoke[20, :] = 9  # louder, in another
-    found = locate(HeatMap(cells, spoke), film).peak
+    found = locate(HeatMap(cells, spoke), image).peak
     assert found[1] == pytest.approx(91.5 / 128 * 320, abs=1.5)
     assert found[0] == pytest.approx(140, abs=15)
-    against = locate(HeatMap(cells, -spoke), film).peak
+    against = locate(HeatMap(cells, -spoke), image).peak
     assert against == middle

@@ -30,7 +30,7 @@ from workers.training import as_llava
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 FIRST_SEED = 710_000_000
-FILMS = 12
+IMAGES = 12
 CAVEAT = "The weights of this model are random: its text is meaningless."
 RANDOM = f'random_weights = true\ncaveat = "{CAVEAT}"\n'
 
@@ -70,19 +70,19 @@ def own(folder, profile, data, **reading):
 
 
 def drafted(reader, path):
-    """Return what a reader makes of one film."""
+    """Return what a reader makes of one image."""
     instance = describe(path)
     study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
     return reader.read(study, revision=1, predecessor=None, produced_at=NOW)
 
 
 def phantom(folder: Path, seed=3, findings=(), **more):
-    """Write a synthetic film; return its path."""
-    film = as_dataset(draw(seed, rows=300, columns=300, findings=findings), **more)
-    return write(film, folder / f"{seed}.dcm")
+    """Write a synthetic image; return its path."""
+    image = as_dataset(draw(seed, rows=300, columns=300, findings=findings), **more)
+    return write(image, folder / f"{seed}.dcm")
 
 
-def test_each_architecture_reads_a_film_to_valid_objects(
+def test_each_architecture_reads_an_image_to_valid_objects(
     architecture, checkpoint, own_profile, tmp_path
 ):
     """From settings to objects: every object is valid, and says that the weights are random."""
@@ -115,22 +115,22 @@ def test_text_that_is_no_language_fails_the_job(checkpoint, own_profile, tmp_pat
 
 
 def test_random_weights_read_no_patient(checkpoint, own_profile, tmp_path):
-    """A film that is not marked as synthetic is not analyzed."""
-    film = as_dataset(draw(3, rows=300, columns=300))
-    film.Manufacturer = "Real Detectors"
+    """An image that is not marked as synthetic is not analyzed."""
+    image = as_dataset(draw(3, rows=300, columns=300))
+    image.Manufacturer = "Real Detectors"
     settings = own(checkpoint("gemma3"), own_profile(RANDOM), tmp_path)
-    result = drafted(Reader.from_settings(settings), write(film, tmp_path / "film.dcm"))
+    result = drafted(Reader.from_settings(settings), write(image, tmp_path / "image.dcm"))
     assert isinstance(result, NotAnalysed)
     assert result.code == "NO_MODEL_FOR_PATIENTS"
 
 
 @pytest.mark.slow
 def test_the_demo_model_as_a_llava_writes_the_same_reports(demo_reader, tmp_path):
-    """Texts and findings on films that neither saw equal those of the built-in demo model."""
+    """Texts and findings on images that neither saw equal those of the built-in demo model."""
     built_in = Reader.from_settings(Settings(data_dir=tmp_path, reading=Reading(model="demo")))
     rng = np.random.default_rng(FIRST_SEED)
     found = right = positives = 0
-    for seed in range(FIRST_SEED, FIRST_SEED + FILMS):
+    for seed in range(FIRST_SEED, FIRST_SEED + IMAGES):
         findings = random_findings(rng)
         truth = {one.observation for one in findings}
         path = phantom(tmp_path, seed, findings)
@@ -171,9 +171,11 @@ def test_the_self_test_of_a_model_reads_a_phantom(demo_reader):
 
 def test_the_demo_model_as_a_llava_reads_no_patient(demo_reader, tmp_path):
     """Its profile says that it was trained on phantoms only."""
-    film = as_dataset(draw(3, rows=300, columns=300))
-    film.Manufacturer = "Real Detectors"
-    assert drafted(demo_reader, write(film, tmp_path / "film.dcm")).code == "NO_MODEL_FOR_PATIENTS"
+    image = as_dataset(draw(3, rows=300, columns=300))
+    image.Manufacturer = "Real Detectors"
+    assert (
+        drafted(demo_reader, write(image, tmp_path / "image.dcm")).code == "NO_MODEL_FOR_PATIENTS"
+    )
 
 
 def test_the_demo_model_is_refused_with_a_profile_for_patients(demo_folder, tmp_path):

@@ -127,20 +127,20 @@ def test_the_tower_has_the_published_entries():
 
 
 def test_it_loads_and_generates(model):
-    """A film becomes one token, two films give two texts, and a text is repeatable."""
-    film = np.random.default_rng(0).random((70, 90), dtype=np.float32)
+    """An image becomes one token, two images give two texts, and a text is repeatable."""
+    image = np.random.default_rng(0).random((70, 90), dtype=np.float32)
     decoding = Decoding(max_new_tokens=12)
-    answer = model.answer(film, Task.REPORT, decoding=decoding)
+    answer = model.answer(image, Task.REPORT, decoding=decoding)
     assert answer.image_tokens.shape == (1, HIDDEN)
     assert answer.prompt.startswith("<s>[INST] <<SYS>>\nYou are a helpful radiologist.")
     assert 1 <= len(answer.token_ids) <= 12
-    assert model.answer(film, Task.REPORT, decoding=decoding).token_ids == answer.token_ids
-    other = model.answer(film[:, ::-1] ** 3, Task.REPORT, decoding=decoding)
+    assert model.answer(image, Task.REPORT, decoding=decoding).token_ids == answer.token_ids
+    other = model.answer(image[:, ::-1] ** 3, Task.REPORT, decoding=decoding)
     assert other.token_scores != answer.token_scores
-    assert len(model.chances(film, ("Is there an effusion?",))) == 1
+    assert len(model.chances(image, ("Is there an effusion?",))) == 1
 
 
-def test_films_are_normalised_in_three_channels(model):
+def test_images_are_normalised_in_three_channels(model):
     """Grey becomes three equal channels on the scale that the code of v1 falls back to."""
     pixels = model.pixel_values(Image.new("L", (80, 64), 255))
     assert pixels.shape == (1, 3, EDGE, EDGE)

@@ -1,4 +1,4 @@
-"""The shipped demo model: reads phantoms, and says of any other film that it does not."""
+"""The shipped demo model: reads phantoms, and says of any other image that it does not."""
 
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ LARGEST = 20 * 10**6
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 SEEN = (PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.LEFT, extent=0.7),)
 FIRST_SEED = 700_000_000
-FILMS = 30
+IMAGES = 30
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,14 @@ def reader(tmp_path_factory):
 
 @pytest.fixture
 def insisting(reader, tmp_path):
-    """A reader with the demo model at a site that lets it read patients' films."""
+    """A reader with the demo model at a site that lets it read patients' images."""
     reading = Reading(model="demo", demo_reads_patients=True)
     settings = Settings(data_dir=tmp_path / "data", reading=reading)
     return Reader(reader._model, settings, this_equipment(settings))
 
 
 def drafted(reader, path):
-    """Return what a reader makes of one film."""
+    """Return what a reader makes of one image."""
     instance = describe(path)
     study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
     return reader.read(study, revision=1, predecessor=None, produced_at=NOW)
@@ -66,15 +66,15 @@ def test_its_files_are_small_and_complete():
 
 
 def test_it_reads_unseen_phantoms(reader, tmp_path):
-    """Of the findings on films that it never saw most are found, few are made up, sides are right."""
+    """Of the findings on images that it never saw most are found, few are made up, sides are right."""
     rng = np.random.default_rng(FIRST_SEED)
     right = wrong = sided = on_side = 0
-    for seed in range(FIRST_SEED, FIRST_SEED + FILMS):
+    for seed in range(FIRST_SEED, FIRST_SEED + IMAGES):
         findings = random_findings(rng)
-        film = as_dataset(draw(seed, rows=300, columns=300, findings=findings))
+        image = as_dataset(draw(seed, rows=300, columns=300, findings=findings))
         found = {
             one.observation: one
-            for one in drafted(reader, write(film, tmp_path / f"{seed}.dcm")).draft.findings
+            for one in drafted(reader, write(image, tmp_path / f"{seed}.dcm")).draft.findings
         }
         truth = {finding.observation: finding for finding in findings}
         for name in CODED_OBSERVATIONS:
@@ -88,7 +88,7 @@ def test_it_reads_unseen_phantoms(reader, tmp_path):
 
 
 def test_questions_are_answered_yes_or_no(model):
-    """Asked for a large effusion it says yes, for a pneumothorax no, and that the film is not normal."""
+    """It answers yes for a large effusion, no for a pneumothorax, and that the image is not normal."""
     phantom = draw(FIRST_SEED, rows=300, columns=300, findings=SEEN)
     frame = (phantom.pixels / (2**phantom.bits_stored - 1)).astype("float32")
 
@@ -101,19 +101,19 @@ def test_questions_are_answered_yes_or_no(model):
 
 
 def test_on_a_phantom_the_caveat_is_mild(reader, tmp_path):
-    """A synthetic film is what it was made for; it still says that it learnt from nothing else."""
+    """A synthetic image is what it was made for; it still says that it learnt from nothing else."""
     path = write(as_dataset(draw(5, rows=300, columns=300)), tmp_path / "phantom.dcm")
     result = drafted(reader, path)
     assert "synthetic films only" in result.draft.model.caveat
     assert not result.draft.model.mark
 
 
-def patients_film(folder, **attributes):
-    """A film as of a patient: a phantom's picture without one of the marks of a phantom."""
-    film = as_dataset(draw(5, rows=300, columns=300, findings=SEEN))
+def patients_image(folder, **attributes):
+    """An image as of a patient: a phantom's picture without one of the marks of a phantom."""
+    image = as_dataset(draw(5, rows=300, columns=300, findings=SEEN))
     for keyword, value in ({"Manufacturer": "Another maker"} | attributes).items():
-        setattr(film, keyword, value)
-    return write(film, folder / "film.dcm")
+        setattr(image, keyword, value)
+    return write(image, folder / "image.dcm")
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def patients_film(folder, **attributes):
     ],
     ids=["another maker", "no quality control", "not stated", "a maker of nearly that name"],
 )
-def test_a_patients_film_is_not_read(reader, tmp_path, attributes):
+def test_a_patients_image_is_not_read(reader, tmp_path, attributes):
     """Without both marks of a phantom the study ends with a reason of its own, and no draft."""
-    result = drafted(reader, patients_film(tmp_path, **attributes))
+    result = drafted(reader, patients_image(tmp_path, **attributes))
     assert isinstance(result, NotAnalysed)
     assert result.code == "NO_MODEL_FOR_PATIENTS"
     assert "no model for patients is configured" in result.sentence
@@ -141,12 +141,12 @@ def test_random_weights_read_no_patient(tmp_path):
     reader = Reader.from_settings(Settings(data_dir=tmp_path / "data", reading=reading))
     phantom = write(as_dataset(draw(5, rows=300, columns=300)), tmp_path / "phantom.dcm")
     assert isinstance(drafted(reader, phantom), Drafted)
-    assert drafted(reader, patients_film(tmp_path)).code == "NO_MODEL_FOR_PATIENTS"
+    assert drafted(reader, patients_image(tmp_path)).code == "NO_MODEL_FOR_PATIENTS"
 
 
-def test_a_patients_film_that_the_site_insists_on_says_so(insisting, tmp_path):
+def test_a_patients_image_that_the_site_insists_on_says_so(insisting, tmp_path):
     """First sentence, series descriptions, pictures: it knows only phantoms, and the site insists."""
-    result = drafted(insisting, patients_film(tmp_path))
+    result = drafted(insisting, patients_image(tmp_path))
     assert "knows only phantoms" in result.draft.model.caveat
     assert "reading.demo_reads_patients" in result.draft.model.caveat
     report = next(output for output in result.outputs if output.kind == "draft-report")
@@ -159,17 +159,17 @@ def test_a_patients_film_that_the_site_insists_on_says_so(insisting, tmp_path):
 
 
 def test_the_setting_is_that_of_one_model(reader, tmp_path):
-    """A further model that reads patients' films does not let that of [reading] do it."""
+    """A further model that reads patients' images does not let that of [reading] do it."""
     trial = Model(name="trial", model="demo", demo_reads_patients=True)
     settings = Settings(data_dir=tmp_path / "data", models=(trial,))
-    film = patients_film(tmp_path)
+    image = patients_image(tmp_path)
     for name, kind in (("demo", NotAnalysed), ("trial", Drafted)):
         own = settings.for_model(name)
-        assert isinstance(drafted(Reader(reader._model, own, this_equipment(own)), film), kind)
+        assert isinstance(drafted(Reader(reader._model, own, this_equipment(own)), image), kind)
 
 
 def test_a_phantom_needs_no_insistence(insisting, tmp_path):
-    """On a synthetic film the caveat is as mild with the setting as without."""
+    """On a synthetic image the caveat is as mild with the setting as without."""
     path = write(as_dataset(draw(5, rows=300, columns=300)), tmp_path / "phantom.dcm")
     assert "demo_reads_patients" not in drafted(insisting, path).draft.model.caveat
 
@@ -181,9 +181,9 @@ def sentences(output):
 
 def test_what_it_says_of_a_patient_is_never_coded(reader, insisting, tmp_path):
     """No presence, no score; the findings document says why, and the draft still has its text."""
-    film = as_dataset(draw(5, rows=300, columns=300, findings=SEEN))
-    on_phantom = drafted(reader, write(film, tmp_path / "phantom.dcm"))
-    on_patient = drafted(insisting, patients_film(tmp_path))
+    image = as_dataset(draw(5, rows=300, columns=300, findings=SEEN))
+    on_phantom = drafted(reader, write(image, tmp_path / "phantom.dcm"))
+    on_patient = drafted(insisting, patients_image(tmp_path))
     assert on_patient.draft.findings_text == on_phantom.draft.findings_text
     assert any(one.presence is Presence.PRESENT for one in on_phantom.draft.findings)
     assert {one.presence for one in on_patient.draft.findings} == {Presence.NOT_CODED}
@@ -197,7 +197,7 @@ def test_what_it_says_of_a_patient_is_never_coded(reader, insisting, tmp_path):
     assert "knows only phantoms" in why
 
 
-def test_the_same_film_gives_the_same_text(model):
+def test_the_same_image_gives_the_same_text(model):
     """Greedy decoding repeats itself to the token."""
     frame = torch.rand(200, 200, generator=torch.Generator().manual_seed(1)).numpy()
     assert model.answer(frame, Task.REPORT).token_ids == model.answer(frame, Task.REPORT).token_ids

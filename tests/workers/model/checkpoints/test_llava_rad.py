@@ -43,8 +43,8 @@ def model(folders):
 
 
 @pytest.fixture(scope="module")
-def film():
-    """A film of noise, float32 [70, 90] in 0..1."""
+def image():
+    """An image of noise, float32 [70, 90] in 0..1."""
     return np.random.default_rng(0).random((70, 90), dtype=np.float32)
 
 
@@ -64,10 +64,10 @@ def test_the_indication_stands_in_the_prompt(indication, prompt):
     assert turn.content == f"<image>\n{prompt}"
 
 
-def test_another_indication_can_give_another_text(model, film):
+def test_another_indication_can_give_another_text(model, image):
     """The indication is part of the prompt that was sent and of what the model reads."""
-    plain = model.answer(film, Task.REPORT, decoding=Decoding(max_new_tokens=8))
-    told = model.answer(film, Task.REPORT, indication="Fall.", decoding=Decoding(max_new_tokens=8))
+    plain = model.answer(image, Task.REPORT, decoding=Decoding(max_new_tokens=8))
+    told = model.answer(image, Task.REPORT, indication="Fall.", decoding=Decoding(max_new_tokens=8))
     assert "indication: Fall. ASSISTANT:" in told.prompt
     assert told.token_scores != plain.token_scores
 
@@ -87,10 +87,10 @@ def test_a_question_cannot_rewrite_the_chat(question):
         vicuna.chat(Task.QUESTION, question)
 
 
-def test_the_answer_is_bounded_as_in_the_evaluation(model, film):
+def test_the_answer_is_bounded_as_in_the_evaluation(model, image):
     """At most 256 new tokens, whatever is asked for."""
     assert model.checkpoint.max_new_tokens == 256
-    answer = model.answer(film, Task.REPORT, decoding=Decoding(max_new_tokens=2000))
+    answer = model.answer(image, Task.REPORT, decoding=Decoding(max_new_tokens=2000))
     assert len(answer.token_ids) <= 256
     assert answer.image_tokens.shape == (16, 64)
 

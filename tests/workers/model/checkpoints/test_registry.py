@@ -16,7 +16,7 @@ from workers.model.vlm import Decoding
 from workers.reading.model_loading import load_model
 
 TOY = '''
-    """A toy: eight bands of grey are its film tokens."""
+    """A toy: eight bands of grey are its image tokens."""
 
     from workers.model import preprocess, prompts
     from workers.model.config import ModelConfig
@@ -69,8 +69,8 @@ def test_a_fourth_model_is_a_file_and_a_line(tiny_folder, tmp_path, monkeypatch)
     monkeypatch.setitem(registry.MODELS, "fourth", "a_fourth_model")  # the line
     reading = Reading(model="fourth", model_dir=tiny_folder)
     engine = Engine(load_model(Settings(data_dir=tmp_path, reading=reading)), rows=2)
-    film = np.random.default_rng(0).random((90, 70), dtype=np.float32)
-    answer = engine.answer(film, Task.REPORT, decoding=Decoding(max_new_tokens=5))
+    image = np.random.default_rng(0).random((90, 70), dtype=np.float32)
+    answer = engine.answer(image, Task.REPORT, decoding=Decoding(max_new_tokens=5))
     engine.close()
     assert len(answer.token_ids) == 5
     assert answer.image_tokens.shape == (8, 128)

@@ -36,16 +36,16 @@ def engine(model):
     running.close()
 
 
-def films(count):
-    """Films of noise, float32 [90, 70] in 0..1."""
+def images(count):
+    """Images of noise, float32 [90, 70] in 0..1."""
     return np.random.default_rng(5).random((count, 90, 70), dtype=np.float32)
 
 
-def asked(target, number, film):
+def asked(target, number, image):
     """One of several different answers: other task, length, questions and decoding."""
     decoding = Decoding(max_new_tokens=5 + 7 * (number % 5), temperature=float(number % 3 == 2))
     return target.answer(
-        film, TASKS[number % 4], question=f"Is there {'a ' * number}shadow?",
+        image, TASKS[number % 4], question=f"Is there {'a ' * number}shadow?",
         questions=QUESTIONS[: number % 3], decoding=decoding,
     )  # fmt: skip
 
@@ -53,10 +53,10 @@ def asked(target, number, film):
 def test_many_at_once_equal_each_alone(tiny_folder, engine):
     """Sixteen orders of different lengths through six rows: the tokens of a model used alone."""
     plain = registry.load("tiny", tiny_folder)
-    shots = films(16)
-    expected = [asked(plain, number, film) for number, film in enumerate(shots)]
+    shots = images(16)
+    expected = [asked(plain, number, image) for number, image in enumerate(shots)]
     with ThreadPoolExecutor(16) as callers:
-        futures = [callers.submit(asked, engine, n, film) for n, film in enumerate(shots)]
+        futures = [callers.submit(asked, engine, n, image) for n, image in enumerate(shots)]
         answers = [future.result(60) for future in futures]
     for answer, single in zip(answers, expected, strict=True):
         assert answer.token_ids == single.token_ids
@@ -68,15 +68,15 @@ def test_many_at_once_equal_each_alone(tiny_folder, engine):
 
 
 def test_llava_rad_batches_of_unequal_prompts_equal_the_single_results(shared_goldens):
-    """With and without an indication, two films, all together: the golden texts, one by one."""
+    """With and without an indication, two images, all together: the golden texts, one by one."""
     folder = shared_goldens / "llava_rad_tiny_seed0"
     model = registry.load("llava-rad", folder / "llava-rad-tiny", base=folder / "vicuna-tiny")
     reasons = ("", "Fall.", "Shortness of breath, evaluate for effusion.", "Cough") * 2
     decoding = Decoding(max_new_tokens=24)
-    cases = list(zip(films(8), reasons, strict=True))
+    cases = list(zip(images(8), reasons, strict=True))
     expected = [
-        model.answer(film, Task.REPORT, indication=reason, decoding=decoding)
-        for film, reason in cases
+        model.answer(image, Task.REPORT, indication=reason, decoding=decoding)
+        for image, reason in cases
     ]
     running = Engine(model, rows=8)
     with ThreadPoolExecutor(8) as callers:
@@ -92,7 +92,7 @@ def test_llava_rad_batches_of_unequal_prompts_equal_the_single_results(shared_go
 
 def test_the_timings_name_every_part(engine):
     """An answer tells how long it waited and what each part took."""
-    answer = engine.answer(films(1)[0], Task.REPORT, decoding=Decoding(max_new_tokens=3))
+    answer = engine.answer(images(1)[0], Task.REPORT, decoding=Decoding(max_new_tokens=3))
     parts = {"preprocess", "wait", "vision", "prefill", "questions", "decode"}
     assert set(answer.timings_ms) == parts
     assert all(spent >= 0 for spent in answer.timings_ms.values())
@@ -100,9 +100,9 @@ def test_the_timings_name_every_part(engine):
 
 def test_chances_need_no_text(tiny_folder, engine):
     """The questions alone give what the plain model gives."""
-    film = films(1)[0]
-    plain = registry.load("tiny", tiny_folder).chances(film, QUESTIONS)
-    assert engine.chances(film, QUESTIONS) == pytest.approx(plain, abs=1e-4)
+    image = images(1)[0]
+    plain = registry.load("tiny", tiny_folder).chances(image, QUESTIONS)
+    assert engine.chances(image, QUESTIONS) == pytest.approx(plain, abs=1e-4)
 
 
 def test_a_short_answer_does_not_wait_for_a_long_one(engine):
@@ -111,7 +111,7 @@ def test_a_short_answer_does_not_wait_for_a_long_one(engine):
 
     def ask(name, tokens, begun):
         begun.set()
-        engine.answer(films(1)[0], Task.REPORT, decoding=Decoding(max_new_tokens=tokens))
+        engine.answer(images(1)[0], Task.REPORT, decoding=Decoding(max_new_tokens=tokens))
         ended.append(name)
 
     begun = threading.Event()
@@ -125,7 +125,7 @@ def test_a_short_answer_does_not_wait_for_a_long_one(engine):
 
 def test_a_withdrawn_order_leaves_and_the_others_go_on(tiny_folder, engine):
     """One caller withdraws after some tokens; the other's answer is as if it had been alone."""
-    counted, shots = [], films(2)
+    counted, shots = [], images(2)
 
     def cancelled():
         counted.append(None)
@@ -144,22 +144,22 @@ def test_a_withdrawn_order_leaves_and_the_others_go_on(tiny_folder, engine):
 def test_a_wrong_question_hurts_nobody_else(engine):
     """An order with a question that cannot be asked fails by itself."""
     with ThreadPoolExecutor(2) as callers:
-        wrong = callers.submit(engine.answer, films(1)[0], Task.REPORT, questions=("<image>",))
-        right = callers.submit(engine.answer, films(1)[0], Task.REPORT)
+        wrong = callers.submit(engine.answer, images(1)[0], Task.REPORT, questions=("<image>",))
+        right = callers.submit(engine.answer, images(1)[0], Task.REPORT)
         with pytest.raises(GenerationError):
             wrong.result(60)
         assert right.result(60).token_ids
 
 
 def test_little_memory_makes_smaller_batches(tiny_folder, model, monkeypatch):
-    """A device that holds two films and three rows still answers eight orders, each as if alone."""
+    """A device that holds two images and three rows still answers eight orders, each as if alone."""
     plain = registry.load("tiny", tiny_folder)
-    shots, largest = films(8), []
+    shots, largest = images(8), []
     image_tokens, decoder = model.network.image_tokens, model.network.llama.forward
 
-    def few_films(pixels):
+    def few_images(pixels):
         if len(pixels) > 2:
-            raise torch.OutOfMemoryError("films")
+            raise torch.OutOfMemoryError("images")
         return image_tokens(pixels)
 
     def few_rows(embeds, *rest, **how):
@@ -168,14 +168,14 @@ def test_little_memory_makes_smaller_batches(tiny_folder, model, monkeypatch):
             raise torch.OutOfMemoryError("rows")
         return decoder(embeds, *rest, **how)
 
-    monkeypatch.setattr(model.network, "image_tokens", few_films)
+    monkeypatch.setattr(model.network, "image_tokens", few_images)
     monkeypatch.setattr(model.network.llama, "forward", few_rows)
     running = Engine(model, rows=8)
     with ThreadPoolExecutor(8) as callers:
-        answers = list(callers.map(lambda film: running.answer(film, Task.REPORT), shots))
+        answers = list(callers.map(lambda image: running.answer(image, Task.REPORT), shots))
     running.close()
     assert max(largest) > 3
-    expected = [plain.answer(film, Task.REPORT).token_ids for film in shots]
+    expected = [plain.answer(image, Task.REPORT).token_ids for image in shots]
     assert [answer.token_ids for answer in answers] == expected
 
 
@@ -189,16 +189,16 @@ def test_memory_that_is_too_small_for_one_is_told(model, monkeypatch):
     )  # fmt: skip
     running = Engine(model, rows=2)
     with pytest.raises(torch.OutOfMemoryError):
-        running.answer(films(1)[0], Task.REPORT)
-    assert running.answer(films(1)[0], Task.REPORT).token_ids
+        running.answer(images(1)[0], Task.REPORT)
+    assert running.answer(images(1)[0], Task.REPORT).token_ids
     running.close()
 
 
-def test_films_are_read_in_pieces_between_the_others_steps(tiny_folder, model, monkeypatch):
-    """Four films come while one is written about: it gets a token after each piece; all as if alone."""
+def test_images_are_read_in_pieces_between_the_others_steps(tiny_folder, model, monkeypatch):
+    """Four images come while one is written about: it gets a token after each piece; all as if alone."""
     monkeypatch.setattr(prefill, "PIECE", 64)
     monkeypatch.setattr(multimodal, "BRANCHES", 1)  # and their questions one by one
-    plain, shots = registry.load("tiny", tiny_folder), films(5)
+    plain, shots = registry.load("tiny", tiny_folder), images(5)
     widths, decoder, begun = [], model.network.llama.forward, threading.Event()
 
     def noted(embeds, *rest, **how):
@@ -229,7 +229,7 @@ def test_films_are_read_in_pieces_between_the_others_steps(tiny_folder, model, m
 
 
 def test_what_is_withdrawn_while_it_is_read_ends_at_once(model, monkeypatch):
-    """A film whose reading takes many pieces is asked for between them, and given up."""
+    """An image whose reading takes many pieces is asked for between them, and given up."""
     monkeypatch.setattr(prefill, "PIECE", 16)
     begun, counted = threading.Event(), []
     running = Engine(model, rows=2)
@@ -243,20 +243,20 @@ def test_what_is_withdrawn_while_it_is_read_ends_at_once(model, monkeypatch):
         return len(counted) > 2
 
     with ThreadPoolExecutor(2) as callers:
-        stays = callers.submit(running.answer, films(1)[0], Task.REPORT, cancelled=first)
+        stays = callers.submit(running.answer, images(1)[0], Task.REPORT, cancelled=first)
         begun.wait(60)
         with pytest.raises(Cancelled):
-            running.answer(films(1)[0], Task.REPORT, cancelled=cancelled)
+            running.answer(images(1)[0], Task.REPORT, cancelled=cancelled)
         assert len(counted) == 3
         assert stays.result(60).token_ids
     running.close()
 
 
 def test_an_overflow_stays_in_its_row(tiny_folder, model, monkeypatch):
-    """One film gives values that are no numbers: its caller is told, its row serves others."""
-    shots = films(3)
+    """One image gives values that are no numbers: its caller is told, its row serves others."""
+    shots = images(3)
     plain = registry.load("tiny", tiny_folder)
-    expected = [plain.answer(film, Task.REPORT).token_ids for film in shots[1:]]
+    expected = [plain.answer(image, Task.REPORT).token_ids for image in shots[1:]]
     image_tokens = model.network.image_tokens
 
     def broken(pixels):
@@ -270,7 +270,7 @@ def test_an_overflow_stays_in_its_row(tiny_folder, model, monkeypatch):
     running = Engine(model, rows=1)
     with pytest.raises(GenerationError, match="finite"):
         running.answer(shots[0], Task.REPORT)
-    answers = [running.answer(film, Task.REPORT).token_ids for film in shots[1:]]
+    answers = [running.answer(image, Task.REPORT).token_ids for image in shots[1:]]
     running.close()
     assert answers == expected
 
@@ -287,14 +287,14 @@ def test_a_device_that_hangs_is_noticed(model, monkeypatch):
     monkeypatch.setattr(model.network, "image_tokens", hang)
     running = Engine(model, rows=1, step_timeout=0.2)
     with pytest.raises(EngineStopped, match="not answered"):
-        running.answer(films(1)[0], Task.REPORT)
+        running.answer(images(1)[0], Task.REPORT)
     release.set()
     running.close()
 
 
 @pytest.fixture
 def blocked(model, monkeypatch):
-    """An engine of two rows that stops before it reads films until `blocked.go` is set."""
+    """An engine of two rows that stops before it reads images until `blocked.go` is set."""
     image_tokens = model.network.image_tokens
     entered, go, taken = threading.Event(), threading.Event(), []
 
@@ -313,18 +313,18 @@ def blocked(model, monkeypatch):
 
 
 def grey(engine, level):
-    """An even film and the mean of what the model is given of it."""
-    film = np.full((90, 70), level, dtype=np.float32)
-    pixels = engine.model.pixel_values(engine_module.preprocess.grey_image(film))
-    return film, float(torch.from_numpy(pixels).mean())
+    """An even image and the mean of what the model is given of it."""
+    image = np.full((90, 70), level, dtype=np.float32)
+    pixels = engine.model.pixel_values(engine_module.preprocess.grey_image(image))
+    return image, float(torch.from_numpy(pixels).mean())
 
 
 def asked_in_turn(engine, callers, level, **options):
     """Hand one order to the engine, after the last one was taken in; return its future."""
     before = len(engine._waiting)
-    film, _ = grey(engine, level)
+    image, _ = grey(engine, level)
     decoding = Decoding(max_new_tokens=4)
-    future = callers.submit(engine.answer, film, Task.REPORT, decoding=decoding, **options)
+    future = callers.submit(engine.answer, image, Task.REPORT, decoding=decoding, **options)
     deadline = time.monotonic() + 30
     while len(engine._waiting) <= before:
         assert time.monotonic() < deadline
@@ -347,7 +347,7 @@ def test_an_urgent_order_enters_next(blocked):
 
 
 def test_a_waiting_order_that_is_withdrawn_leaves(blocked):
-    """It need not wait for a row to be let go, and the film is never read."""
+    """It need not wait for a row to be let go, and the image is never read."""
     withdrawn = threading.Event()
     with ThreadPoolExecutor(8) as callers:
         stays = [callers.submit(blocked.answer, grey(blocked, 0.1)[0], Task.REPORT)]
@@ -367,20 +367,20 @@ def test_closing_gives_up_what_is_left(model):
     """Callers that wait are told, later ones are refused."""
     running = Engine(model, rows=1)
     with ThreadPoolExecutor(3) as callers:
-        waiting = [callers.submit(running.answer, film, Task.REPORT) for film in films(3)]
+        waiting = [callers.submit(running.answer, image, Task.REPORT) for image in images(3)]
         time.sleep(0.05)
         running.close()
         ended = [future.exception(60) for future in waiting]
     assert any(isinstance(error, EngineStopped) for error in ended)
     with pytest.raises(EngineStopped):
-        running.answer(films(1)[0], Task.REPORT)
+        running.answer(images(1)[0], Task.REPORT)
 
 
 def test_a_further_question_is_asked_in_the_same_chat(engine):
     """The prompt is the chat so far: the report's prompt, the report, the question."""
-    (film,) = films(1)
+    (image,) = images(1)
     short = Decoding(max_new_tokens=4)
-    first = engine.answer(film, Task.REPORT, decoding=short)
+    first = engine.answer(image, Task.REPORT, decoding=short)
     after = (Turn(Role.ASSISTANT, "No edema."), Turn(Role.USER, "Is there an effusion?"))
-    second = engine.answer(film, Task.REPORT, decoding=short, after=after)
+    second = engine.answer(image, Task.REPORT, decoding=short, after=after)
     assert second.prompt == f"{first.prompt} No edema. </s><s>[INST] Is there an effusion? [/INST]"

@@ -82,7 +82,7 @@ def test_prompts_are_rendered_as_the_original(texts, task):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_prompts_become_the_original_ids(texts, tokenizer, task):
-    """Each prompt becomes the same ids: two BOS first, one sentinel for the film."""
+    """Each prompt becomes the same ids: two BOS first, one sentinel for the path."""
     ids = prompts.prompt_ids(tokenizer, texts["prompts"][task])
     assert ids == texts["input_ids"][task]
     assert ids[:2] == [1, 1]
@@ -97,15 +97,15 @@ def test_ids_become_the_original_text(texts, tokenizer, task):
 
 @pytest.mark.parametrize("case", ["L_wide", "L_tall", "L_upscale", "1_bilevel"])
 def test_pixels_are_the_original_to_the_bit(goldens, tmp_path, case):
-    """Films of odd shapes and modes are resized, cropped and normalised without any difference."""
+    """Images of odd shapes and modes are resized, cropped and normalised without any difference."""
     arrays = np.load(goldens / "cxr_llava_pixels.npz")
-    film = tmp_path / "film.png"
-    film.write_bytes(arrays[f"{case}__png"].tobytes())
+    path = tmp_path / "film.png"
+    path.write_bytes(arrays[f"{case}__png"].tobytes())
     config = VisionConfig(
         image_size=64, patch_size=16, width=64, layers=2, head_width=32, mlp_ratio=4.0,
         mean=0.5518136078431373, std=0.3821719215686275,
     )  # fmt: skip
-    with Image.open(film) as image:
+    with Image.open(path) as image:
         pixels = preprocess.pixel_values(image, config)
     assert pixels.dtype == np.float32
     np.testing.assert_array_equal(pixels, arrays[f"{case}__pixel_values"])

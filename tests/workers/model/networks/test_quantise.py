@@ -17,13 +17,13 @@ from workers.model.vlm import Decoding
 @pytest.mark.parametrize(("bits", "close"), [("int8", 0.02), ("int4", 0.2)])
 def test_fewer_bits_answer_nearly_the_same(tiny_folder, bits, close):
     """The first token's logits are near the whole weights' ones, and the record says what it was."""
-    film = np.random.default_rng(0).random((90, 70), dtype=np.float32)
+    image = np.random.default_rng(0).random((90, 70), dtype=np.float32)
     whole = registry.load("tiny", tiny_folder)
     fewer = registry.load("tiny", tiny_folder, Place(quantisation=bits))
     decoding = Decoding(max_new_tokens=8)
-    answer = fewer.answer(film, Task.REPORT, decoding=decoding)
-    assert answer.token_ids == fewer.answer(film, Task.REPORT, decoding=decoding).token_ids
-    expected = whole.answer(film, Task.REPORT, decoding=decoding)
+    answer = fewer.answer(image, Task.REPORT, decoding=decoding)
+    assert answer.token_ids == fewer.answer(image, Task.REPORT, decoding=decoding).token_ids
+    expected = whole.answer(image, Task.REPORT, decoding=decoding)
     assert abs(answer.token_scores[0] - expected.token_scores[0]) < close * 10
     assert fewer.checkpoint.dtype == f"float32 (decoder {bits})"
     assert "bitsandbytes " in fewer.checkpoint.libraries

@@ -46,14 +46,14 @@ def test_tokens_equal_those_of_pytorchs_encoder():
     tower = VisionTower(SMALL).eval().requires_grad_(False)
     for weight in tower.parameters():
         nn.init.normal_(weight, std=0.2)
-    films = torch.randn(3, 1, 32, 32)
+    images = torch.randn(3, 1, 32, 32)
     x = torch.stack([
         torch.stack([
-            (tower.conv1.weight[:, 0] * film[0, r : r + 8, c : c + 8]).sum((1, 2))
+            (tower.conv1.weight[:, 0] * image[0, r : r + 8, c : c + 8]).sum((1, 2))
             for r in range(0, 32, 8)
             for c in range(0, 32, 8)
         ])
-        for film in films
+        for image in images
     ])  # fmt: skip
     first = tower.class_embedding.expand(3, 1, -1)
     x = tower.ln_pre(torch.cat([first, x], 1) + tower.positional_embedding)
@@ -76,4 +76,4 @@ def test_tokens_equal_those_of_pytorchs_encoder():
             "norm2.bias": block.ln_2.bias,
         })  # fmt: skip
         x = layer.eval()(x)
-    torch.testing.assert_close(tower(films), tower.ln_post(x)[:, 1:], atol=2e-5, rtol=0)
+    torch.testing.assert_close(tower(images), tower.ln_post(x)[:, 1:], atol=2e-5, rtol=0)

@@ -58,7 +58,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Films:
+class TrainingImages:
     """Images and their labels, in the order of their plans.
 
     Attributes:
@@ -163,11 +163,11 @@ def _window(rng: np.random.Generator) -> tuple[float, float] | None:
     return (float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.65, 1.3)))
 
 
-def film(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the model's image for a plan, uint8 [160, 160], and its masks; see `Films`."""
+def image(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the model's image for a plan, uint8 [160, 160], and its masks; see `TrainingImages`."""
     phantom = phantom_of(plan)
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        path = write_film(phantom, plan, Path(folder) / "film.dcm")
+        path = write_image(phantom, plan, Path(folder) / "image.dcm")
         frame = load_frame(path, _LIMITS)
     return np.asarray(centre_square(grey_image(frame.pixels), EDGE)), _masks(phantom)
 
@@ -184,7 +184,7 @@ def phantom_of(plan: Plan) -> Phantom:
     )
 
 
-def write_film(phantom: Phantom, plan: Plan, path: Path) -> Path:
+def write_image(phantom: Phantom, plan: Plan, path: Path) -> Path:
     """Write the DX object of `phantom` to `path`, as `plan` states; return `path`."""
     top = float(1 << plan.bits_stored)
     window: Literal["none"] | tuple[float, float] = "none"
@@ -215,7 +215,7 @@ def _masks(phantom: Phantom) -> NDArray[np.uint8]:
 
 def _draw_chunk(task: tuple[Path, tuple[int, ...]]) -> None:
     cache, seeds = task
-    pairs = [film(plan(seed)) for seed in seeds]
+    pairs = [image(plan(seed)) for seed in seeds]
     path = _chunk_path(cache, seeds)
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Films for training are what the service would show the model."""
+"""TrainingImages for training are what the service would show the model."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import pytest
 
 from dicom.content.report import CODED_OBSERVATIONS, Observation, Side
 from dicom.phantom import PhantomFinding
-from workers.training.films import MASK_EDGE, Films, film, plan
+from workers.training.images import MASK_EDGE, TrainingImages, image, plan
 
 BIG_LEFT = PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.LEFT, extent=0.9)
 
@@ -28,7 +28,7 @@ def square():
 
 
 def test_a_seed_is_a_plan():
-    """The same seed plans the same film; plans differ in size, depth, polarity, window and findings."""
+    """The same seed plans the same image; plans differ in size, depth, polarity, window and findings."""
     assert plan(5) == plan(5)
     plans = [plan(seed) for seed in range(300)]
     assert {one.negative for one in plans} == {True, False}
@@ -42,24 +42,24 @@ def test_a_seed_is_a_plan():
     assert {len(one.findings) for one in plans} >= {0, 1, 2, 3}
 
 
-def test_the_same_film_whatever_its_polarity_and_depth(square):
+def test_the_same_image_whatever_its_polarity_and_depth(square):
     """MONOCHROME1 and more bits change what is shown by rounding only."""
-    grey, _ = film(square)
+    grey, _ = image(square)
     for other in ({"negative": True}, {"bits_stored": 16}, {"window": None}):
-        shown, _ = film(dataclasses.replace(square, **other))
+        shown, _ = image(dataclasses.replace(square, **other))
         assert np.abs(shown.astype(int) - grey.astype(int)).max() <= 2
 
 
-def test_a_large_film_looks_like_a_small_one(square):
-    """What is drawn small for speed is what a large film becomes: a few grey levels apart."""
-    grey, _ = film(square)
-    large, _ = film(dataclasses.replace(square, rows=1024, columns=1024))
+def test_a_large_image_looks_like_a_small_one(square):
+    """What is drawn small for speed is what a large image becomes: a few grey levels apart."""
+    grey, _ = image(square)
+    large, _ = image(dataclasses.replace(square, rows=1024, columns=1024))
     assert np.abs(large.astype(int) - grey.astype(int)).mean() < 6
 
 
 def test_masks_lie_where_the_finding_is(square):
     """An effusion of the patient's left lies in the image's lower right, others are empty."""
-    _, masks = film(square)
+    _, masks = image(square)
     column = CODED_OBSERVATIONS.index(Observation.PLEURAL_EFFUSION)
     rows, columns = np.nonzero(masks[column] > 127)
     assert rows.mean() > MASK_EDGE / 2
@@ -67,12 +67,12 @@ def test_masks_lie_where_the_finding_is(square):
     assert not masks[[n for n in range(6) if n != column]].any()
 
 
-def test_drawn_films_are_taken_from_the_cache(tmp_path):
-    """A second request draws nothing and gives the same films."""
+def test_drawn_images_are_taken_from_the_cache(tmp_path):
+    """A second request draws nothing and gives the same images."""
     seeds = range(7, 11)
-    first = Films.drawn(seeds, tmp_path, processes=1)
+    first = TrainingImages.drawn(seeds, tmp_path, processes=1)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    second = Films.drawn(seeds, tmp_path, processes=1)
+    second = TrainingImages.drawn(seeds, tmp_path, processes=1)
     assert len(first) == len(seeds)
     assert (first.grey == second.grey).all()
     assert (first.masks == second.masks).all()

@@ -34,15 +34,15 @@ READ = [
 
 
 @pytest.fixture(scope="session")
-def films(shared_data):
-    """The folder of real films."""
+def images(shared_data):
+    """The folder of real images."""
     return shared_data / "cxr-dicom"
 
 
 @pytest.mark.parametrize("name", READ)
-def test_a_real_film_ends_as_sr_and_sc_in_the_pacs(site, films, own_study, in_pacs, name):
-    """Each real film comes back as draft SR and SC under its own patient and study."""
-    path = own_study(films / name)
+def test_a_real_image_ends_as_sr_and_sc_in_the_pacs(site, images, own_study, in_pacs, name):
+    """Each real image comes back as draft SR and SC under its own patient and study."""
+    path = own_study(images / name)
     source = dcmread(path, force=True)
     assert site.store_scu(path).acknowledged
     job = site.completed(str(source.StudyInstanceUID))
@@ -58,7 +58,7 @@ def test_a_real_film_ends_as_sr_and_sc_in_the_pacs(site, films, own_study, in_pa
 
 
 def _references(results, source):
-    """Whether the SR names the film as its evidence and the SC as its source."""
+    """Whether the SR names the image as its evidence and the SC as its source."""
     evidence = {
         str(item.ReferencedSOPInstanceUID)
         for result in results.values()
@@ -72,11 +72,11 @@ def _references(results, source):
 
 
 @pytest.mark.parametrize("name", [name for name in READ if "headless" not in name])
-def test_the_secondary_capture_shows_the_film_as_dcmtk_shows_it(
-    site, films, own_study, in_pacs, tmp_path, name
+def test_the_secondary_capture_shows_the_image_as_dcmtk_shows_it(
+    site, images, own_study, in_pacs, tmp_path, name
 ):
     """The SC's picture correlates with DCMTK's rendering: not inverted, mirrored or windowed away."""
-    path = own_study(films / name)
+    path = own_study(images / name)
     study = str(dcmread(path, force=True, stop_before_pixels=True).StudyInstanceUID)
     site.store_scu(path)
     site.completed(study)
@@ -93,7 +93,7 @@ def _dcmtk_picture(path, target):
     """Render with dcmj2pnm (JPEG, RLE, uncompressed), after dcmdjpls for JPEG-LS; J2K by another way."""
     syntax = str(dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID)
     if syntax in ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"):
-        pytest.skip("Debian's DCMTK has no JPEG 2000 decoder; the pixel tests cover this film")
+        pytest.skip("Debian's DCMTK has no JPEG 2000 decoder; the pixel tests cover this image")
     if syntax in ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"):
         plain = target.with_suffix(".dcm")
         subprocess.run(["dcmdjpls", str(path), str(plain)], check=True)
@@ -110,9 +110,9 @@ def _likeness(ours, theirs):
     return np.corrcoef(*small)[0, 1]
 
 
-def test_a_negative_is_not_read(site, films, own_study):
-    """A film whose header turns it into a negative ends NOT_ANALYSED, and says that it is a negative."""
-    path = own_study(films / "rsna_pa_header-only-mono1_jpegbaseline8.dcm")
+def test_a_negative_is_not_read(site, images, own_study):
+    """An image whose header makes it a negative ends NOT_ANALYSED, with that as the reason."""
+    path = own_study(images / "rsna_pa_header-only-mono1_jpegbaseline8.dcm")
     site.store_scu(path)
     job = site.settled(str(dcmread(path, stop_before_pixels=True).StudyInstanceUID))
     assert job.state is JobState.NOT_ANALYSED
@@ -128,7 +128,7 @@ def test_a_negative_is_not_read(site, films, own_study):
         "dcm4che_test16signed_chest-tag.dcm",
     ],
 )
-def test_what_is_no_chest_film_is_not_read(site, shared_data, own_study, in_pacs, name):
+def test_what_is_no_chest_image_is_not_read(site, shared_data, own_study, in_pacs, name):
     """A hip, a dog and a test pattern end NOT_ANALYSED with a reason, and nothing goes to the PACS."""
     path = own_study(shared_data / "not-chest" / name)
     sent = site.store_scu(path)
