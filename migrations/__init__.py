@@ -1,1 +1,1 @@
-"""Alembic migrations."""
+"""Alembic migrations: one reversible step in each file, named by its intent."""

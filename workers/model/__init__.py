@@ -1,1 +1,1 @@
-"""The vision-language models: torch and transformers only."""
+"""The vision-language models; imports no other package of Wetread."""
