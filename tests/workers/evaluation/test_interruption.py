@@ -93,7 +93,8 @@ def test_an_interrupt_writes_what_is_there(site, phantoms_of, tmp_path):
     process = started(site, phantoms, out)
     until_drafts(process, out, 3)
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(120) == 130
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
     metrics = json.loads((out / METRICS).read_text())
     assert metrics["complete"] is False
     assert 0 < metrics["figures"]["studies"] == drafts(out) < 24

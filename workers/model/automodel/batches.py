@@ -21,6 +21,7 @@ from workers.model.automodel.processors import Prompt
 from workers.model.automodel.row_queue import RowQueue
 from workers.model.automodel.rows import Row, Written
 from workers.model.errors import Cancelled, EngineStopped, GenerationError, ModelError
+from workers.model.model_thread import ModelThread
 from workers.model.networks.generate import Writing
 from workers.model.profiles import chat
 from workers.model.profiles.picture import image_sent
@@ -61,7 +62,7 @@ class BatchEngine:
         self._closed = False
         self._steps = 0
         self._batch: Sequence[Row] = ()
-        self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
+        self._thread = ModelThread(self._run, name="batches", stop=self._stop)
         self._thread.start()
 
     @property
@@ -131,10 +132,12 @@ class BatchEngine:
 
     def close(self) -> None:
         """End the thread; unfinished rows fail with EngineStopped."""
+        self._thread.end()
+
+    def _stop(self) -> None:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
 
     def _writing(self, prompt: Prompt, how: Decoding) -> Writing:
         return Writing(self.loaded.bounded(how, prompt.length), self.loaded.ends)

@@ -26,6 +26,7 @@ from workers.model.engine.prefill import Pieces, Prefill
 from workers.model.engine.request import AnswerRequest
 from workers.model.engine.request_queue import RequestQueue
 from workers.model.errors import Cancelled, EngineStopped, GenerationError, ModelError
+from workers.model.model_thread import ModelThread
 from workers.model.networks import generate, memory
 from workers.model.networks.decode_step import CompiledStep, next_logits
 from workers.model.networks.generate import Writing
@@ -77,7 +78,7 @@ class Engine:
         self._changed = threading.Condition()
         self._closed = False
         self._steps = 0
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread = ModelThread(self._run, name="engine", stop=self._stop)
         self._thread.start()
 
     @property
@@ -149,10 +150,12 @@ class Engine:
 
     def close(self) -> None:
         """End the thread; unfinished requests fail with EngineStopped."""
+        self._thread.end()
+
+    def _stop(self) -> None:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
 
     def _awaited(self, request: AnswerRequest) -> Answer:
         """Wait for the answer; raise EngineStopped if no step ends within `step_timeout` seconds."""
