@@ -34,6 +34,7 @@ class _Kind:
 _ACTIVITY: Final = _Code("110100", "Application Activity")
 _ACCESSED: Final = _Code("110103", "DICOM Instances Accessed")
 _EXPORT: Final = _Code("110106", "Export")
+_IMPORT: Final = _Code("110107", "Import")
 _QUERY: Final = _Code("110112", "Query")
 _ALERT: Final = _Code("110113", "Security Alert")
 _AUTHENTICATION: Final = _Code("110114", "User Authentication")
@@ -55,6 +56,9 @@ KINDS: Final[dict[AuditAction, _Kind]] = {
     AuditAction.UNDID: _Kind(_ACCESSED, "U"),
     AuditAction.ASKED: _Kind(_ACCESSED, "R"),
     AuditAction.EXPORTED: _Kind(_EXPORT, "R"),
+    AuditAction.IMPORTED: _Kind(_IMPORT, "C"),
+    AuditAction.ACCEPTED_REFERENCE: _Kind(_ALERT, "E", _RESTRICTED),
+    AuditAction.ACKNOWLEDGED: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.RETRIED: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.CANCELED: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.MADE_URGENT: _Kind(_ALERT, "E", _RESTRICTED),

@@ -38,6 +38,7 @@ class Scope(StrEnum):
     READ = "read"  # the JSON API and the metrics
     ADMIN = "admin"  # what READ allows, and to retry, cancel and prioritize jobs
     DECISIONS = "decisions:read"  # the decisions of radiologists, as JSON
+    REPORTS = "reports:write"  # final reports of the reporting system
     METRICS = "metrics"  # the metrics only
 
     def allows(self, wanted: "Scope") -> bool:

@@ -42,6 +42,7 @@ from service.system.supervisor import REPLACE_ME, Death, Part, Supervisor, wetre
 from workers.broker_watch import READY, BrokerWatch
 from workers.delivery.delivering import Delivering
 from workers.delivery.pool import DeliveryPool, bulkheads
+from workers.final_reports.watch import FinalReportWatch
 from workers.reading.urgent_lane import UrgentLane
 from workers.tasks import register_deliver, register_read, work_on
 
@@ -197,6 +198,7 @@ class _Worker:
         register_deliver(self._app, pool)
         kept = ExitStack()
         kept.callback(pool.join)
+        kept.enter_context(FinalReportWatch(self._store, self._settings).watching())
         return kept
 
     @property

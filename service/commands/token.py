@@ -31,7 +31,8 @@ def token() -> None:
     required=True,
     type=click.Choice([scope.value for scope in Scope]),
     help="stow: store images; read: the JSON API and metrics; metrics: only these; decisions:read: the "
-    "decisions of radiologists; admin: what read allows, and to retry, cancel, urgent. Repeatable.",
+    "decisions of radiologists; reports:write: send final reports; admin: what read allows, and to "
+    "retry, cancel, urgent. Repeatable.",
 )
 @click.option("--expires", default="90d", show_default=True, help="12h, 90d, 8w or never.")
 @click.option(

@@ -19,6 +19,7 @@ from service.settings.audit import Audit
 from service.settings.base import Section
 from service.settings.destinations import Destination
 from service.settings.error_messages import sentences
+from service.settings.final_reports import FinalReports
 from service.settings.judge import Judge
 from service.settings.oidc import Oidc
 from service.settings.reading import Model, Reading
@@ -78,6 +79,7 @@ class Settings(Section):
     oidc: Oidc = Oidc()
     sweep: Sweep = Sweep()
     judge: Judge = Judge()
+    final_reports: FinalReports = FinalReports()
     log: Log = Log()
 
     @property

@@ -9,6 +9,8 @@ from service.store.audit import AuditTrail
 from service.store.backlogs import Backlogs
 from service.store.deliveries import Deliveries
 from service.store.doubts import Doubts
+from service.store.final_reports.queries import FinalReportQueries
+from service.store.final_reports.taking import FinalReportTaking
 from service.store.heartbeats_incidents import HeartbeatsAndIncidents
 from service.store.history import History
 from service.store.jobs import Jobs
@@ -66,6 +68,8 @@ class Store(
     AuditTrail,
     StudyIdentities,
     ShadowReadings,
+    FinalReportTaking,
+    FinalReportQueries,
 ):
     """The database of one service; threads may share one, each process opens its own.
 

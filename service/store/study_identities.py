@@ -36,7 +36,7 @@ class StudyIdentities(Transactions):
         wanted = StudyIdentityRow.study_uid.in_(set(study_uids))
         with self._reading() as session:
             found = session.scalars(select(StudyIdentityRow).where(wanted))
-            return {row.study_uid: _identity(row) for row in found}
+            return {row.study_uid: identity_of_row(row) for row in found}
 
     def identity_of(self, study_uid: str) -> StudyIdentity | None:
         """Return the identity of one study; None if it is not known."""
@@ -48,7 +48,7 @@ class StudyIdentities(Transactions):
         for word in folded(text).split():
             query = query.where(StudyIdentityRow.search_text.contains(word, autoescape=True))
         with self._reading() as session:
-            return [_identity(row) for row in session.scalars(query)]
+            return [identity_of_row(row) for row in session.scalars(query)]
 
     def remove_identity(self, study_uid: str) -> None:
         """Remove the identity of a study of which no image is left."""
@@ -106,6 +106,7 @@ def _cut(name: str, value: str) -> str:
     return value.replace("\0", "")[: _LENGTHS.get(name, _LONGEST)]
 
 
-def _identity(row: StudyIdentityRow) -> StudyIdentity:
+def identity_of_row(row: StudyIdentityRow) -> StudyIdentity:
+    """Return the record of a row."""
     values = {name: getattr(row, name) for name in _NAMES}
     return StudyIdentity(study_uid=row.study_uid, **values)

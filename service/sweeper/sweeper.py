@@ -9,7 +9,7 @@ change that only one of them can make.
 4. Publish jobs and deliveries that are due and have no message in the queue.
 5. Each minute, and when the clock was set back: correct times from a clock that was ahead, delete silent
    processes, and record incidents: no worker for waiting jobs, a token that expires, a destination that
-   takes no results. Notify the authors of verified reports.
+   takes no results. Notify the authors of verified reports. Match final reports that waited.
 6. If the disk fills up, record incidents and remove studies that every destination has confirmed.
 7. Record the patients of new studies.
 8. Each minute: remove old files, once the clock can be trusted, and files of void claims.
@@ -145,7 +145,13 @@ class Sweeper:
         self._do("watch tokens", lambda _: self._tokens.check(), now)
         self._do("notify authors", lambda _: self._notify_authors(), now)
         self._do("watch destinations", lambda _: self._destinations.check(), now)
+        self._do("match final reports", lambda _: self._match_final_reports(), now)
         self._removal_is_due = True
+
+    def _match_final_reports(self) -> None:
+        count = self._store.match_waiting_reports(self._settings.final_reports.taking)
+        if count:
+            log.info("final_reports_matched", count=count)
 
     def _take_back_deliveries(self, now: datetime) -> None:
         if self._store.take_back_deliveries(now):

@@ -47,6 +47,7 @@ from service.web.login import pages as login
 from service.web.login.guard import Guard
 from service.web.login.oidc import Provider
 from service.web.metrics import make_registry, metrics
+from service.web.monitor.routes import MONITOR_ROUTES
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
 from service.web.review.failures import REVIEW_HANDLERS
@@ -206,6 +207,7 @@ ROUTES: Final = [
     ],
     guarded("/api/studies/{study_uid}", api.study, roles=EVERYONE, scope=Scope.READ),
     *REVIEW_ROUTES,
+    *MONITOR_ROUTES,
     guarded("/admin/audit", audit_page, roles=_ACTING),
     guarded("/healthz", healthz, access=PROBE),
     guarded("/readyz", readyz, access=_PROBE_IN_FULL),

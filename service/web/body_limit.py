@@ -10,6 +10,7 @@ MOST_BYTES: Final = 16 * 2**10
 # Texts of reports are longer than any other body.
 _REPORT_BYTES: Final = 256 * 2**10
 _REPORT_PATHS: Final = ("/review", "/decisions")
+_FINAL_REPORTS: Final = "/api/final-reports"
 
 
 class BodyLimit:
@@ -42,6 +43,7 @@ class BodyLimit:
 def most_bytes(path: str) -> int:
     """Return the largest body of requests to this path."""
     holds_report = path.startswith("/api/jobs/") and path.endswith(_REPORT_PATHS)
+    holds_report = holds_report or path == _FINAL_REPORTS
     return _REPORT_BYTES if holds_report else MOST_BYTES
 
 

@@ -13,6 +13,10 @@ COMMANDS = {
         "workers.commands.evaluate:evaluate",
         "Measure the model on your own studies, against labels or reports.",
     ),
+    "final-reports": (
+        "workers.commands.final_reports:final_reports",
+        "Import final reports, and list what they were matched with.",
+    ),
     "judge": ("workers.commands.judge:judge", "Let a language model count the errors of drafts."),
     "experiment": (
         "workers.commands.experiment:experiment",

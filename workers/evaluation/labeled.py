@@ -1,9 +1,6 @@
 """Coded findings as the labels that the figures are computed from."""
 
-import hashlib
 from collections.abc import Iterable
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from dicom.content.report import Finding, Presence
@@ -26,14 +23,3 @@ def labels_of(findings: Iterable[Finding]) -> dict[str, Label]:
 def label_of_word(*, yes: bool) -> Label:
     """Return the label of a yes-or-no answer."""
     return Label.POSITIVE if yes else Label.NEGATIVE
-
-
-@cache
-def labeler_version() -> str:
-    """Return the start of the digest of the labeler's rules: another one makes other figures."""
-    digest = hashlib.sha256()
-    package = files("workers.labeller")
-    for file in sorted(package.iterdir(), key=lambda each: each.name):
-        if file.name.endswith((".py", ".txt")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]

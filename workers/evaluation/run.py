@@ -14,11 +14,11 @@ from service.settings.config import Settings
 from workers.evaluation.cases import Case, Received
 from workers.evaluation.draft_rows import DraftState, is_finished
 from workers.evaluation.faults import InputFaults, insist
-from workers.evaluation.labeled import labeler_version
 from workers.evaluation.progress import Progress
 from workers.evaluation.reading import CaseReading, DraftRows, RowOf, Stop
 from workers.evaluation.run_directory import MANIFEST, RunDirectory
 from workers.evaluation.truth import Matched, Truth, matched, truths_at
+from workers.labeller.version import labeler_version
 from workers.model.profiles.load import find_profile, load_profile
 from workers.reading.error_mapping import reading_errors
 from workers.reading.image_selection import rules_for

@@ -1,0 +1,1 @@
+"""Final reports that come back from the reporting system: fields, states, matching. Pure."""

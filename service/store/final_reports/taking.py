@@ -1,0 +1,263 @@
+"""Takes final reports: each content once; a later report of a study replaces the earlier one."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy.orm import Session
+
+from service.database.final_report_tables import FinalReportRow
+from service.final_reports.report import (
+    WAITING,
+    FinalLabels,
+    FinalReport,
+    FinalState,
+    FinalStatus,
+    MatchedBy,
+    ReportKeys,
+    StudyMatch,
+    Taken,
+    TakingRules,
+)
+from service.store.final_reports.candidates import match
+from service.store.session import Transactions
+
+_ENDED: Final = (FinalState.SUPERSEDED.value, FinalState.WITHDRAWN.value)
+_WAITING: Final = tuple(state.value for state in WAITING)
+_NO_KEYS: Final = {
+    "accession_number": "",
+    "given_study_uid": "",
+    "patient_id": "",
+    "issuer": "",
+    "study_date": "",
+}
+# Number of the advisory lock under which a report replaces another.
+_TAKING: Final = 0x574652
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was read in the text of a report.
+
+    Attributes:
+        labels: The labeler's; None if it has not read the text yet.
+        changed_share: Changed words against the draft, 0 to 1.
+        kept_share: Share of the draft's sentences that stand in the report.
+    """
+
+    labels: FinalLabels | None = None
+    changed_share: float | None = None
+    kept_share: float | None = None
+
+
+class FinalReportTaking(Transactions):
+    """The part of the store that takes final reports."""
+
+    def match_final_report(self, keys: ReportKeys, late: timedelta) -> StudyMatch:
+        """Return which study a report would be matched with now."""
+        with self._reading() as session:
+            return match(session, keys, self.now(), late)
+
+    def take_final_report(
+        self,
+        report: FinalReport,
+        rules: TakingRules,
+        reading: Reading | None = None,
+        *,
+        instance_id: int = 0,
+    ) -> Taken:
+        """Take a report; one with the same content as an earlier one changes nothing.
+
+        Args:
+            report: The report.
+            rules: How it is taken.
+            reading: What was read in its text; None: the labeler reads it later.
+            instance_id: Row id of the SR that holds it; 0 for none.
+        """
+        with self._writing() as session:
+            self._exclusive(session, _TAKING)
+            known = session.scalar(
+                select(FinalReportRow).where(FinalReportRow.digest == report.digest)
+            )
+            if known is not None:
+                return Taken(FinalState(known.state), is_new=False)
+            row = self._row_of(report, rules, reading or Reading())
+            row.instance_id = instance_id
+            session.add(row)
+            found = match(session, report.keys, row.received_at, rules.late)
+            _place(session, row, found, self.now())
+            return Taken(FinalState(row.state), is_new=True)
+
+    def label_final_report(self, number: int, reading: Reading, rules: TakingRules) -> None:
+        """Store what the labeler read in the text of an UNLABELED report, and match it."""
+        with self._writing() as session:
+            self._exclusive(session, _TAKING)
+            row = session.get(FinalReportRow, number)
+            if row is None or row.state != FinalState.UNLABELED.value:
+                return
+            _read(row, reading)
+            if not rules.keep_text:
+                row.text = None
+            found = match(session, _keys(row), row.received_at, rules.late)
+            _place(session, row, found, self.now())
+
+    def unlabeled_final_reports(self, limit: int = 100) -> list[tuple[int, ReportKeys, str]]:
+        """Return id, keys and text of reports that the labeler has not read, the oldest first."""
+        chosen = (
+            select(FinalReportRow)
+            .where(FinalReportRow.state == FinalState.UNLABELED.value, ~FinalReportRow.closed)
+            .order_by(FinalReportRow.id)
+            .limit(limit)
+        )
+        with self._reading() as session:
+            return [(row.id, _keys(row), row.text or "") for row in session.scalars(chosen)]
+
+    def match_waiting_reports(self, rules: TakingRules, limit: int = 500) -> int:
+        """Match reports whose study has come or was read since; return how many changed.
+
+        The keys of those that have waited too long are removed: they stay as they are.
+        """
+        if not self._waiting_reports(limit):
+            return 0
+        with self._writing() as session:
+            self._exclusive(session, _TAKING)
+            chosen = select(FinalReportRow).where(_waits()).order_by(FinalReportRow.checked_at)
+            rows = list(session.scalars(chosen.limit(limit)))
+            return sum(self._matched_now(session, row, rules) for row in rows)
+
+    def forget_report_texts(self, study_uid: str) -> None:
+        """Remove the texts of a study's reports; their labels stay, as the draft does."""
+        chosen = select(FinalReportRow).where(
+            FinalReportRow.study_uid == study_uid, FinalReportRow.text.is_not(None)
+        )
+        with self._reading() as session:
+            if session.scalar(chosen.with_only_columns(FinalReportRow.id).limit(1)) is None:
+                return
+        with self._writing() as session:
+            for row in session.scalars(chosen):
+                row.text = None
+
+    def _waiting_reports(self, limit: int) -> bool:
+        chosen = select(FinalReportRow.id).where(_waits()).limit(min(limit, 1))
+        with self._reading() as session:
+            return session.scalar(chosen) is not None
+
+    def _matched_now(self, session: Session, row: FinalReportRow, rules: TakingRules) -> bool:
+        now, before = self.now(), (row.state, row.closed)
+        row.checked_at = now
+        _place(session, row, match(session, _keys(row), row.received_at, rules.late), now)
+        if row.state in _WAITING and now - row.received_at > rules.wait:
+            _close(row)
+        return (row.state, row.closed) != before
+
+    def _row_of(self, report: FinalReport, rules: TakingRules, reading: Reading) -> FinalReportRow:
+        keys, now = report.keys, self.now()
+        needs_text = rules.keep_text or reading.labels is None
+        row = FinalReportRow(
+            digest=report.digest,
+            source=report.source.value,
+            report_key=hashlib.sha256(report.report_id.encode()).hexdigest()
+            if report.report_id
+            else "",
+            status=report.status.value,
+            state=FinalState.UNLABELED.value,
+            closed=False,
+            matched_by="",
+            study_uid="",
+            job_id="",
+            received_at=now,
+            checked_at=now,
+            reported_at=report.reported_at,
+            accession_number=keys.accession_number,
+            given_study_uid=keys.study_uid,
+            patient_id=keys.patient_id,
+            issuer=keys.issuer,
+            study_date=keys.study_date,
+            labeler="",
+            words=0,
+            text=report.text if report.text and needs_text else None,
+        )
+        _read(row, reading)
+        return row
+
+
+def _waits() -> ColumnElement[bool]:
+    return (FinalReportRow.state.in_(_WAITING)) & ~FinalReportRow.closed
+
+
+def _read(row: FinalReportRow, reading: Reading) -> None:
+    labels = reading.labels
+    if labels is None:
+        return
+    row.labeler, row.words = labels.labeler, labels.words
+    row.labels = {name.value: presence.value for name, presence in labels.presence.items()}
+    row.sides = {name.value: side.value for name, side in labels.sides.items()}
+    row.changed_share, row.kept_share = reading.changed_share, reading.kept_share
+
+
+def _place(session: Session, row: FinalReportRow, found: StudyMatch, now: datetime) -> None:
+    """Set the study of a report, and which of the study's reports stands."""
+    if found.matched_by is not MatchedBy.NOTHING:
+        row.matched_by, row.study_uid = found.matched_by.value, found.study_uid
+    row.job_id = found.job_id
+    withdraws = row.status == FinalStatus.WITHDRAWN.value
+    if row.labels is None and not withdraws:
+        return
+    session.flush()
+    row.state = (FinalState.WITHDRAWN if withdraws else found.state).value
+    for other in session.scalars(_same_report(row)):
+        _order(other, row, withdraws=withdraws)
+        if row.state == FinalState.SUPERSEDED.value:
+            break
+    if row.state not in _WAITING:
+        row.matched_at = now
+        _close(row)
+
+
+def _order(other: FinalReportRow, row: FinalReportRow, *, withdraws: bool) -> None:
+    """Let the later of two reports of a study stand."""
+    # The time of the reporting system decides where both have one, else the order of arrival.
+    times = other.reported_at, row.reported_at
+    is_older = times[0] is not None and times[1] is not None and times[1] < times[0]
+    if is_older and not withdraws:
+        row.state = FinalState.SUPERSEDED.value
+        return
+    other.state = (FinalState.WITHDRAWN if withdraws else FinalState.SUPERSEDED).value
+    _close(other)
+
+
+def _same_report(row: FinalReportRow) -> Select[FinalReportRow]:
+    """Return the query for the standing reports that a report replaces."""
+    same = []
+    if row.report_key:
+        same.append(FinalReportRow.report_key == row.report_key)
+    if row.study_uid:
+        same.append(FinalReportRow.study_uid == row.study_uid)
+    if not row.study_uid and row.accession_number:
+        same.append(FinalReportRow.accession_number == row.accession_number)
+    if not same:
+        return select(FinalReportRow).where(FinalReportRow.id == -1)
+    return select(FinalReportRow).where(
+        or_(*same),
+        FinalReportRow.id != row.id,
+        FinalReportRow.state.not_in(_ENDED),
+        FinalReportRow.state != FinalState.UNLABELED.value,
+    )
+
+
+def _keys(row: FinalReportRow) -> ReportKeys:
+    return ReportKeys(
+        accession_number=row.accession_number,
+        study_uid=row.given_study_uid,
+        patient_id=row.patient_id,
+        issuer=row.issuer,
+        study_date=row.study_date,
+    )
+
+
+def _close(row: FinalReportRow) -> None:
+    row.closed = True
+    for name, value in _NO_KEYS.items():
+        setattr(row, name, value)

@@ -1,0 +1,1 @@
+"""Final reports that come back, acceptability and drift: the JSON API and the pages."""

@@ -1,0 +1,50 @@
+"""Which study a report is of."""
+
+import pytest
+
+from service.final_reports.matching import Candidates, matched_study
+from service.final_reports.report import FinalState, MatchedBy, ReportKeys
+from service.study_identity import StudyIdentity
+
+ONE = StudyIdentity(study_uid="1.1", accession_number="A1", patient_id="P1", study_date="20261130")
+TWO = StudyIdentity(study_uid="1.2", accession_number="A1", patient_id="P1", study_date="20261130")
+OTHER = StudyIdentity(study_uid="1.3", patient_id="P2")
+
+
+@pytest.mark.parametrize(
+    ("keys", "found", "state", "uid", "by"),
+    [
+        ({}, {}, FinalState.UNMATCHED, "", MatchedBy.NOTHING),
+        ({}, {"by_accession": [ONE]}, FinalState.NO_DRAFT, "1.1", MatchedBy.ACCESSION),
+        ({}, {"by_accession": [ONE, TWO]}, FinalState.AMBIGUOUS, "", MatchedBy.NOTHING),
+        (
+            {"study_uid": "1.2"},
+            {"by_accession": [ONE, TWO]},
+            FinalState.NO_DRAFT,
+            "1.2",
+            MatchedBy.ACCESSION,
+        ),
+        ({"patient_id": "P9"}, {"by_accession": [ONE]}, FinalState.AMBIGUOUS, "", ""),
+        (
+            {},
+            {"by_accession": [ONE], "by_uid": OTHER},
+            FinalState.NO_DRAFT,
+            "1.1",
+            "accession number",
+        ),
+        ({}, {"by_uid": OTHER}, FinalState.NO_DRAFT, "1.3", MatchedBy.STUDY_UID),
+        ({"patient_id": "P1"}, {"by_uid": OTHER}, FinalState.AMBIGUOUS, "", ""),
+        (
+            {"patient_id": "P1"},
+            {"by_patient_day": [ONE]},
+            FinalState.NO_DRAFT,
+            "1.1",
+            "patient and day",
+        ),
+        ({"patient_id": "P1"}, {"by_patient_day": [ONE, TWO]}, FinalState.AMBIGUOUS, "", ""),
+    ],
+)
+def test_the_first_key_that_finds_a_study_decides(keys, found, state, uid, by):
+    """Never a study of a patient who is known to be another, never one of several."""
+    match = matched_study(ReportKeys(accession_number="A1", **keys), Candidates(**found))
+    assert (match.state, match.study_uid, match.matched_by) == (state, uid, by)

@@ -1,0 +1,153 @@
+"""Final reports in the database: taken once, matched, superseded, withdrawn, without identity."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from dicom.content.report import Observation, Presence
+from service.final_reports.report import (
+    FinalLabels,
+    FinalReport,
+    FinalSource,
+    FinalState,
+    FinalStatus,
+    ReportKeys,
+    TakingRules,
+)
+from service.store.final_reports.taking import Reading
+from service.study_identity import StudyIdentity
+
+RULES = TakingRules(late=timedelta(days=30), wait=timedelta(days=30), keep_text=False)
+LABELS = FinalLabels(
+    labeler="l1", presence={Observation.EDEMA: Presence.PRESENT}, sides={}, words=4
+)
+READ = Reading(labels=LABELS, changed_share=0.25, kept_share=0.5)
+
+
+def report(accession="A1", words="Edema.", **changes):
+    """Return a final report."""
+    values = {
+        "source": FinalSource.FILE,
+        "keys": ReportKeys(accession_number=accession),
+        "text": words,
+    }
+    return FinalReport(**{**values, **changes})
+
+
+@pytest.fixture
+def drafted(store, reviewing):
+    """Return the drafted job of the study with accession number A1."""
+    job = reviewing.drafted(store)
+    store.record_identity(
+        StudyIdentity(study_uid="1.2.3", accession_number="A1", patient_id="P1"), 1
+    )
+    return job
+
+
+def rows(store, *columns):
+    """Return all rows of the table, or these columns of them."""
+    with store._reading() as session:
+        found = session.execute(text("SELECT * FROM final_reports ORDER BY id"))
+        every = [dict(row._mapping) for row in found]
+    return [{name: row[name] for name in columns or row} for row in every]
+
+
+def test_a_report_is_matched_labeled_and_kept_without_text_and_keys(store, drafted):
+    """The row names the draft; nothing of the patient and no text stays."""
+    assert store.take_final_report(report(), RULES, READ).state is FinalState.MATCHED
+    (found,) = store.final_reports()
+    assert (found.study_uid, found.job_id) == ("1.2.3", drafted.id)
+    assert found.labels == LABELS
+    assert (found.changed_share, found.kept_share, found.has_text) == (0.25, 0.5, False)
+    assert "A1" not in str(rows(store))
+    assert "Edema." not in str(rows(store))
+
+
+@pytest.mark.usefixtures("drafted")
+def test_the_same_report_twice_is_one_row(store):
+    """Also by another way."""
+    store.take_final_report(report(), RULES, READ)
+    again = store.take_final_report(report(source=FinalSource.API), RULES)
+    assert (again.is_new, again.state) == (False, FinalState.MATCHED)
+    assert len(rows(store)) == 1
+
+
+@pytest.mark.usefixtures("drafted")
+def test_a_corrected_report_replaces_the_earlier_one(store):
+    """The one that was reported later stands, also if it arrives first."""
+    at = datetime(2026, 11, 30, 8, tzinfo=UTC)
+    store.take_final_report(report(words="second", reported_at=at), RULES, READ)
+    earlier = report(words="first", reported_at=at - timedelta(hours=1))
+    assert store.take_final_report(earlier, RULES, READ).state is FinalState.SUPERSEDED
+    later = report(words="third", reported_at=at + timedelta(hours=1))
+    assert store.take_final_report(later, RULES, READ).state is FinalState.MATCHED
+    assert [row["state"] for row in rows(store)] == ["superseded", "superseded", "matched"]
+
+
+@pytest.mark.usefixtures("drafted")
+def test_a_withdrawn_report_stands_no_more(store):
+    """Neither by its study nor, for an unmatched one, by its own identifier."""
+    store.take_final_report(report(), RULES, READ)
+    unmatched = report(accession="B", report_id="R7")
+    store.take_final_report(unmatched, RULES, READ)
+    for each in (report(), unmatched):
+        store.take_final_report(replace(each, status=FinalStatus.WITHDRAWN, text=""), RULES)
+    assert {row["state"] for row in rows(store)} == {"withdrawn"}
+    assert "B" not in {row["accession_number"] for row in rows(store, "accession_number")}
+    # The file that brought it is imported once more: it stays withdrawn.
+    assert store.take_final_report(report(), RULES, READ).state is FinalState.WITHDRAWN
+
+
+def test_a_report_that_is_early_waits_for_study_and_draft(store, reviewing):
+    """Unmatched, then no draft, then matched; each minute the sweeper looks."""
+    store.take_final_report(report(), RULES, READ)
+    assert store.final_report_counts() == {FinalState.UNMATCHED: 1}
+    assert store.match_waiting_reports(RULES) == 0
+    job = reviewing.drafted(store)
+    store.record_identity(StudyIdentity(study_uid="1.2.3", accession_number="A1"), 1)
+    assert store.match_waiting_reports(RULES) == 1
+    (found,) = store.final_reports()
+    assert (found.state, found.job_id) == (FinalState.MATCHED, job.id)
+    assert store.match_waiting_reports(RULES) == 0
+
+
+def test_keys_of_a_report_that_waited_too_long_are_removed(store):
+    """The row stays unmatched, without accession number."""
+    store.take_final_report(report(), RULES, READ)
+    store._clock = lambda: datetime.now(UTC) + timedelta(days=31)
+    assert store.match_waiting_reports(RULES) == 1
+    assert rows(store, "state", "accession_number", "closed") == [
+        {"state": "unmatched", "accession_number": "", "closed": 1}
+    ]
+
+
+@pytest.mark.usefixtures("drafted")
+def test_a_late_report_is_matched_as_late(store):
+    """31 days after the draft."""
+    store._clock = lambda: datetime.now(UTC) + timedelta(days=31)
+    assert store.take_final_report(report(), RULES, READ).state is FinalState.LATE
+
+
+@pytest.mark.usefixtures("drafted")
+def test_a_text_that_waits_for_the_labeler(store):
+    """It is kept until then, and removed by the label; with keep_text until the images go."""
+    store.take_final_report(report(source=FinalSource.API), RULES)
+    ((number, keys, words),) = store.unlabeled_final_reports()
+    assert (keys.accession_number, words) == ("A1", "Edema.")
+    keeping = replace(RULES, keep_text=True)
+    store.label_final_report(number, READ, keeping)
+    (found,) = store.final_reports()
+    assert (found.state, found.has_text, found.labels) == (FinalState.MATCHED, True, LABELS)
+    store.forget_report_texts("1.2.3")
+    assert not store.final_reports()[0].has_text
+
+
+def test_a_report_on_a_superseded_draft_is_of_the_one_that_stands(store, reviewing):
+    """Two revisions: the newer; a withdrawn draft counts as none."""
+    reviewing.drafted(store, number=1)
+    newer = reviewing.drafted(store, number=2)
+    keys = ReportKeys(study_uid="1.2.3")
+    store.take_final_report(report(keys=keys), RULES, READ)
+    assert store.final_reports()[0].job_id == newer.id

@@ -1,0 +1,108 @@
+"""`wetread final-reports`: imports final reports, and lists what they were matched with."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.table import Column, Table
+
+from service.audit import AuditAction
+from service.commands.audited import note
+from service.commands.opened import open_store
+from service.final_reports.report import FinalState, StoredFinalReport
+from service.settings.config import load_settings
+from service.store import Store
+from workers.final_reports.table_file import LineFault, Preliminary, read_reports
+from workers.final_reports.taking import FinalReportTaker
+
+_SHOWN_FAULTS: Final = 20
+_FAULTY: Final = 2
+
+
+@click.group()
+def final_reports() -> None:
+    """Import final reports of radiologists, and list what they were matched with."""
+
+
+@final_reports.command("import")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--skip-faulty", is_flag=True, help="Import the other lines; without it nothing is imported."
+)
+def import_files(files: Sequence[Path], *, skip_faulty: bool) -> None:
+    """Import reports from CSV or JSON Lines FILES.
+
+    A line is matched with a study by accession number, Study Instance UID, or patient ID and study
+    date. Importing a file again changes nothing; a corrected report replaces the earlier one. The text
+    is labeled and, unless `final_reports.keep_text` is set, not kept. The columns are in
+    docs/evaluation.md.
+    """
+    faults = [line for path in files for line in read_reports(path) if isinstance(line, LineFault)]
+    for fault in faults[:_SHOWN_FAULTS]:
+        click.echo(str(fault), err=True)
+    if len(faults) > _SHOWN_FAULTS:
+        click.echo(f"and {len(faults) - _SHOWN_FAULTS} more lines with faults", err=True)
+    if faults and not skip_faulty:
+        click.echo("Nothing was imported: repair these lines, or give --skip-faulty.", err=True)
+        sys.exit(_FAULTY)
+    with open_store() as store:
+        words = _import(store, files)
+        note(store, AuditAction.IMPORTED, detail=f"final reports: {words}"[:200])
+    click.echo(words)
+    if faults:
+        click.echo(f"{len(faults)} lines with faults were left out.", err=True)
+        sys.exit(_FAULTY)
+
+
+def _import(store: Store, files: Sequence[Path]) -> str:
+    """Import the files; return the counts in words."""
+    taker = FinalReportTaker(store, load_settings())
+    counts: Counter[str] = Counter()
+    for path in files:
+        for line in read_reports(path):
+            if isinstance(line, LineFault):
+                continue
+            if isinstance(line, Preliminary):
+                counts["preliminary, not used"] += 1
+                continue
+            taken = taker.take(line)
+            counts[taken.state.value if taken.is_new else "known already"] += 1
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no report"
+
+
+@final_reports.command("list")
+@click.option("--state", type=click.Choice([each.value for each in FinalState]))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
+def list_reports(state: str | None, limit: int) -> None:
+    """List final reports, the latest first; without text and patient."""
+    with open_store() as store:
+        counts = store.final_report_counts()
+        found = store.final_reports(state=FinalState(state) if state else None, limit=limit)
+    summary = ", ".join(f"{count} {each.value}" for each, count in sorted(counts.items()))
+    click.echo(summary or "no final report")
+    if found:
+        Console(markup=False).print(_table(found))
+
+
+def _table(found: Sequence[StoredFinalReport]) -> Table:
+    names = ("arrived", "by", "state", "matched by", "study", "findings")
+    table = Table(
+        *(Column(name, overflow="fold") for name in names), box=None, padding=(0, 1, 0, 0)
+    )
+    for each in found:
+        labels = each.labels.presence if each.labels else {}
+        table.add_row(
+            f"{each.received_at.astimezone():%Y-%m-%d %H:%M}",
+            each.source.value,
+            each.state.value,
+            each.matched_by.value,
+            each.study_uid,
+            ", ".join(name.value for name, word in labels.items() if word == "present"),
+        )
+    return table
