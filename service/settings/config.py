@@ -69,7 +69,7 @@ class Settings(Section):
     delivery: Delivery = Delivery()
     destinations: tuple[Destination, ...] = Field((), description="Where results go; all of them.")
     reconcile: tuple[Reconcile, ...] = Field(
-        (), description="Archives whose studies must all be here; compared on a schedule."
+        (), description="Archives that are compared with what was received, on a schedule."
     )
     database: Database = Database()
     broker: Broker = Broker()

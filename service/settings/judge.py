@@ -49,7 +49,7 @@ class Judge(Section):
     allow_remote: bool = Field(
         False,
         description="Accept a server outside the loopback and private networks: report texts leave the "
-        "site, and every result of the judge says so.",
+        "site, and every result of the judge states this.",
     )
     tls_ca: Path | None = Field(
         None,
@@ -76,7 +76,7 @@ class Judge(Section):
         4096,
         ge=512,
         description="The model's context in tokens. A longer prompt is not sent: some servers cut it "
-        "without a word.",
+        "without notice.",
     )
     prompt_price: float = Field(
         0.0, ge=0, description="Price of a million prompt tokens, for the estimate of costs."

@@ -152,7 +152,7 @@ class Reading(Section):
     demo_reads_patients: bool = Field(
         False,
         description="Let a model that was trained on synthetic images only, or has random weights, read "
-        "patients' images too. The text is meaningless; every page and every result says so. For "
+        "patients' images too. The text is meaningless; all pages and results state this. For "
         "tests only.",
     )
     model_version: Version = Field(
@@ -193,7 +193,7 @@ class Reading(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
         description="Number format of the weights in memory. `auto`: `float32` on the CPU, `bfloat16` "
-        "on a card that has it, otherwise `float16`.",
+        "on a card that supports it, otherwise `float16`.",
     )
     quantisation: Literal["none", "int8", "int4"] = Field(
         "none", description="The decoder's weights in 8 or 4 bits; needs `wetread[quantised]`."
@@ -210,33 +210,38 @@ class Reading(Section):
     top_p: float = Field(
         0.8, gt=0, le=1, description="Sampling keeps the likeliest tokens up to this probability."
     )
-    top_k: int = Field(50, ge=0, description="Sampling keeps so many tokens at most; 0: all.")
+    top_k: int = Field(
+        50, ge=0, description="Sampling keeps at most this number of tokens; 0: all."
+    )
     seed: int = Field(
         0, ge=0, lt=2**63, description="Seed of the sampling; the same image gives the same text."
     )
     scores: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Ask the model for each finding too and show the probability it gives to yes. "
-        "`auto`: where it has been measured what that is worth.",
+        description="Also ask the model a yes-or-no question for each finding, and show its "
+        "probability of yes. `auto`: only models whose scores were measured.",
     )
     samples: int = Field(
         0,
         ge=0,
         le=16,
-        description="Sampled reports of each image that the draft is compared with: how many of them "
-        "say the same, finding by finding. 0: none. Each takes the memory of a further answer.",
+        description="Number of sampled reports of each image; the draft shows how many of them "
+        "agree with each finding. 0: none. Each takes the memory of a further answer.",
     )
     sample_temperature: float = Field(
-        1.0, ge=0.05, le=5, description="Of these; `top_p` and `top_k` are those of the draft."
+        1.0,
+        ge=0.05,
+        le=5,
+        description="Temperature of the samples; `top_p` and `top_k` are those of the draft.",
     )
     where: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Outline on the image where the model looked for what it answers yes to; needs "
-        "`scores`. `auto`: where that has been measured.",
+        description="Outline on the image where the model looked for a finding that it answers with "
+        "yes; needs `scores`. `auto`: only models whose outlines were measured.",
     )
     minimum_age_years: int = Field(18, ge=0, description="Younger patients count as children.")
     read_children: bool = Field(
-        False, description="Read children with the pediatric prompt; the draft says so."
+        False, description="Read children with the pediatric prompt; the draft states this."
     )
     max_pixels: int = Field(
         64 * 2**20, ge=2**16, description="Larger images (rows x columns) are not read."
@@ -244,12 +249,12 @@ class Reading(Section):
     decode_seconds: float = Field(
         60.0,
         gt=0,
-        description="An image that takes longer to decode is abandoned and tried again later.",
+        description="Time limit for decoding an image, in seconds; then it is tried again later.",
     )
     hang_seconds: float = Field(
         300.0,
         gt=0,
-        description="A reading that makes no step for so long hangs: its worker hands its jobs back and "
+        description="A reading without progress for this time hangs: its worker returns its jobs and "
         "is replaced. More than `decode_seconds`.",
     )
     concurrency: int = Field(
@@ -298,7 +303,7 @@ class Reading(Section):
     allow_remote: bool = Field(
         False,
         description="For `openai`: accept a server outside the loopback and private networks. Images "
-        "leave the site, and every draft says so with the server's name.",
+        "leave the site, and every draft states this with the name of the server.",
     )
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -316,8 +321,8 @@ class Model(Reading):
     """A further model: a table `[[models]]` with a name and the keys of `[reading]`."""
 
     name: _TableName = Field(
-        description="Its name in `receiver.callers`, jobs and `wetread worker --model`. What else may "
-        "stand in `[reading]` may stand here, with the same defaults.",
+        description="Its name in `receiver.callers`, jobs and `wetread worker --model`. The other "
+        "keys are those of `[reading]`, with the same defaults.",
     )
     shadow: bool = Field(
         False,

@@ -289,7 +289,7 @@ class Web(Section):
     trusted_proxies: Addresses = Field(
         (),
         description="IP addresses or networks of reverse proxies whose X-Forwarded-For and "
-        "X-Forwarded-Proto are believed; from others they are ignored.",
+        "X-Forwarded-Proto are trusted; those of others are ignored.",
     )
     public_url: HttpRoot | None = Field(
         None,
@@ -337,7 +337,7 @@ class Sweep(Section):
     republish_seconds: float = Field(
         15.0,
         gt=0,
-        description="A job that waits this long without a message in sight is published again.",
+        description="Seconds until a waiting job whose message was lost is published again.",
     )
     retention_days: float = Field(
         30.0,
