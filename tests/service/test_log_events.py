@@ -45,7 +45,8 @@ def test_every_event_of_the_table_is_logged():
     assert [name for name in wrong if name in direct] == []
 
 
-def test_every_warning_of_the_service_is_in_the_table():
+def test_every_warning_is_in_the_table():
     """An administrator finds each of them, with what to do."""
-    named = {name for name, level in logged("service") if level in {"warning", "error"}}
+    events = {*logged("service"), *logged("workers")}
+    named = {name for name, level in events if level in {"warning", "error"}}
     assert sorted(named - set(DOCUMENTED)) == []
