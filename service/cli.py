@@ -23,6 +23,10 @@ _COMMANDS = {
         "Copy database, images, results and settings to a folder.",
     ),
     "check": ("service.commands.check:check", "Check the configuration and every part."),
+    "commitment": (
+        "service.commands.commitment:commitment",
+        "List storage commitment reports; send given-up ones again.",
+    ),
     "db": ("service.commands.database:db", "Upgrade the database schema, or show its revision."),
     "decisions": (
         "service.commands.decisions:decisions",

@@ -14,11 +14,11 @@ from dicom.errors import PROCESSING_FAILURE, DicomError, OutOfResources
 from dicom.scp.storage_handler import StorageHandler
 from dicom.scu.commitment import (
     REQUEST_COMMITMENT,
-    CommitmentRequest,
     make_report,
     read_request,
     send_report,
 )
+from dicom.scu.commitment_request import CommitmentRequest
 from dicom.spool.ingest import IncomingAssociation
 
 if TYPE_CHECKING:

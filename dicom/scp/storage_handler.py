@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Literal, Protocol
 
 from dicom.errors import DicomError
-from dicom.scu.commitment import CommitmentRequest
+from dicom.scu.commitment_request import CommitmentRequest
 from dicom.spool.ingest import IncomingAssociation, Received
 
 Outcome = Literal["released", "aborted", "broken"]

@@ -1,7 +1,6 @@
 """Storage Commitment Push Model (PS3.4 annex J): decodes requests, makes and sends reports."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
@@ -22,6 +21,7 @@ from dicom.identifiers import check_uid
 from dicom.parsing.element_scanner import ElementScanner, HeaderLimits, NeedMoreBytes
 from dicom.parsing.value_decoding import PYDICOM_ERRORS
 from dicom.scu.association import Peer, associate, established
+from dicom.scu.commitment_request import CommitmentRequest, Reference
 
 PUSH_MODEL: Final = UID("1.2.840.10008.1.20.1")
 # The well-known instance to which every request is addressed (PS3.4 J.3.5).
@@ -34,22 +34,6 @@ NO_SUCH_INSTANCE: Final = 0x0112
 CLASS_INSTANCE_CONFLICT: Final = 0x0119
 
 MAXIMUM_REQUEST: Final = 2**20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """One SOP Instance for which the peer requests commitment."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitmentRequest:
-    """The Action Information of an N-ACTION request; every UID is valid."""
-
-    transaction_uid: str
-    references: tuple[Reference, ...]
 
 
 def read_request(encoded: bytes, transfer_syntax: str) -> CommitmentRequest:

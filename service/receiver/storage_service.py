@@ -11,7 +11,7 @@ from dicom.errors import DicomError, InternalError, OutOfResources
 from dicom.identifiers import check_ae_title
 from dicom.scp.association_request import BLANK_TITLE
 from dicom.scp.storage_handler import Outcome, Refusal
-from dicom.scu.commitment import CommitmentRequest
+from dicom.scu.commitment_request import CommitmentRequest
 from dicom.spool.incoming_file import out_of_resources
 from dicom.spool.ingest import IncomingAssociation, Received
 from service.errors import StoreError, StoreUnavailable

@@ -1,5 +1,6 @@
 """The records that the store returns and accepts: immutable, detached from any session, times in UTC."""
 
+from service.records.commitments import CommitmentBacklog, CommitmentReport, CommitmentState
 from service.records.deliveries import Delivery, ResultObject, UnderWay
 from service.records.instances import (
     Arrival,
@@ -35,6 +36,9 @@ __all__ = [
     "Arrival",
     "ArrivedInstance",
     "ArrivingStudy",
+    "CommitmentBacklog",
+    "CommitmentReport",
+    "CommitmentState",
     "Conflict",
     "Delivery",
     "DraftedModel",

@@ -158,6 +158,13 @@ class Receiver(Section):
         description="PEM file of the authorities that peers' certificates must come from; absent: "
         "peers need none.",
     )
+    commitment_give_up_hours: float = Field(
+        24.0,
+        gt=0,
+        le=8760,
+        description="A storage commitment report that no peer has accepted after this time is given up, "
+        "with an incident.",
+    )
     max_associations: int = Field(
         256, ge=1, description="Associations at the same time, in each process."
     )

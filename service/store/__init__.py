@@ -7,6 +7,7 @@ from service.settings.config import Settings
 from service.store.arrivals import Arrivals
 from service.store.audit import AuditTrail
 from service.store.backlogs import Backlogs
+from service.store.commitments import CommitmentReports
 from service.store.deliveries import Deliveries
 from service.store.doubts import Doubts
 from service.store.final_reports.queries import FinalReportQueries
@@ -46,6 +47,7 @@ class Store(
     OperatorActions,
     Repeats,
     Deliveries,
+    CommitmentReports,
     Doubts,
     Decisions,
     VerifiedReports,

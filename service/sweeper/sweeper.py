@@ -17,6 +17,7 @@ change that only one of them can make.
 Steps that need the disk come last, so that an error of the disk delays no other step.
 """
 
+import socket
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -45,6 +46,7 @@ from service.settings.config import Settings, config_path, load_settings
 from service.settings.sections import Caller
 from service.store import Store
 from service.sweeper.clock_guard import ClockGuard, since_boot
+from service.sweeper.commitment_sender import CommitmentSender
 from service.sweeper.disk_pressure import DiskPressure
 from service.sweeper.doubts import Doubts, compare_until
 from service.sweeper.outages import LeaseVerdict, Outages
@@ -335,6 +337,8 @@ def serve(settings: Settings) -> None:
         settings, config_path(), load_settings, incident_reporter(store, config_path(), "sweep")
     )
     sweeper = Sweeper(store, settings, queue.publish, queue.queued_job_ids, callers)
+    owner = f"{ProcessRole.SWEEPER}@{socket.gethostname()}"
+    commitments = CommitmentSender(store, settings, owner, callers)
     callers.reload_on_sighup()
     stop = stop_event()
     try:
@@ -350,11 +354,13 @@ def serve(settings: Settings) -> None:
                 name="doubts",
                 daemon=True,
             ).start()
+            commitments.start()
             reload = Task("reload the callers")
             while not stop.wait(settings.sweep.interval):
                 reload.attempt(callers.reload_if_changed)
                 loop.run_once()
     finally:
+        commitments.stop()
         queue.close()
         store.close()
         log.info("sweeper_stopped")

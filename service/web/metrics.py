@@ -17,7 +17,7 @@ from service.jobs import DeliveryState, JobState
 from service.monitoring.destination_incidents import backlogs
 from service.queue.broker_health import BrokerFault, check_broker
 from service.queue.names import reading_queues
-from service.records import ProcessStatus
+from service.records import CommitmentState, ProcessStatus
 from service.settings.config import Settings
 from service.store import Store
 from service.system.disk_space import Watermark, free_bytes
@@ -77,6 +77,7 @@ class StoreCollector(Collector):
                 *self._destinations(),
                 self._tokens(),
                 *self._reconciliations(),
+                *self._commitments(),
             ]
         except StoreError:
             yield _family("wetread_database_up", "Whether the database answered.", 0)
@@ -237,6 +238,23 @@ class StoreCollector(Collector):
             missing.add_metric([row.archive], row.missing)
             last.add_metric([row.archive], row.compared_at.timestamp() if row.compared_at else 0.0)
         return [missing, last]
+
+    def _commitments(self) -> list[Metric]:
+        counts = GaugeMetricFamily(
+            "wetread_commitment_reports",
+            "Storage commitment reports that are owed, and those given up in the last 7 days.",
+            labels=["state"],
+        )
+        found, now = self._store.commitment_backlogs(), self._store.now()
+        for state in (CommitmentState.OWED, CommitmentState.GIVEN_UP):
+            counts.add_metric([state.value], sum(one.count for one in found if one.state is state))
+        ages = [now - one.oldest for one in found if one.state is CommitmentState.OWED]
+        oldest = _family(
+            "wetread_oldest_commitment_report_seconds",
+            "Age of the oldest storage commitment report that is owed; 0: none is.",
+            max((age.total_seconds() for age in ages), default=0.0),
+        )
+        return [counts, oldest]
 
     def _spool(self) -> Metric:
         try:

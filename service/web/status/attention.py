@@ -1,11 +1,11 @@
-"""Notices that need action soon: undelivered results, missing studies, expiring tokens."""
+"""Notices that need action soon: undelivered results and reports, missing studies, expiring tokens."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
 from service.monitoring.destination_incidents import alert_after, backlogs
 from service.monitoring.token_expiry import tokens_at_risk
-from service.records import Reconciliation
+from service.records import CommitmentState, Reconciliation
 from service.sentence import ended
 from service.settings.config import Settings
 from service.store import Store
@@ -20,8 +20,9 @@ _MANY_PERIODS = 3
 
 
 def attention(store: Store, settings: Settings) -> Iterator[Notice]:
-    """Yield the notices of destinations, then of archives, then of tokens."""
+    """Yield the notices of destinations, of commitment reports, of archives, then of tokens."""
     yield from _destinations(store, settings)
+    yield from _commitments(store, settings)
     rows, now = store.reconciliations(), store.now()
     for row in rows:
         yield from _reconciliation(row)
@@ -46,6 +47,24 @@ def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:
             title = f"Results do not reach {each.destination}:"
             error = f" The latest error: {ended(each.last_error)}" if each.is_faulty else ""
             yield "bad", title, StatusReason(*each.pieces(), error)
+
+
+def _commitments(store: Store, settings: Settings) -> Iterator[Notice]:
+    before = store.now() - alert_after(settings)
+    for each in store.commitment_backlogs():
+        reports = f"{each.count} storage commitment report{'' if each.count == 1 else 's'}"
+        error = f" An error: {ended(each.last_error)}" if each.last_error else ""
+        if each.state is CommitmentState.GIVEN_UP:
+            title = f"{reports} to {each.ae_title} given up:"
+            remedy = " `wetread commitment retry` sends them again."
+            yield (
+                "bad",
+                title,
+                StatusReason("the oldest was requested ", each.oldest, ".", error, remedy),
+            )
+        elif each.oldest < before:
+            title = f"{reports} to {each.ae_title} not accepted so far:"
+            yield "bad", title, StatusReason("the oldest was requested ", each.oldest, ".", error)
 
 
 def _reconciliation(row: Reconciliation) -> Iterator[Notice]:

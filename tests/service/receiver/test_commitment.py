@@ -1,24 +1,17 @@
-import json
-import threading
-import time
-from queue import Queue
-
 import pytest
 from blake3 import blake3
-from pynetdicom import AE, evt
-from structlog.testing import capture_logs
 
 from dicom.errors import OutOfResources
 from dicom.parsing.header import Identity
-from dicom.scu.commitment import PUSH_MODEL, CommitmentRequest, Reference
+from dicom.scu.commitment_request import CommitmentRequest, Reference
 from dicom.spool.incoming_file import Announced
 from dicom.spool.ingest import IncomingAssociation
 from dicom.spool.spool import Spool
 from service.database import schema
-from service.receiver import commitment
 from service.receiver.commitment import Commitments
 from service.receiver.intake import Intake
 from service.receiver.storage_service import StorageService
+from service.records import CommitmentState
 from service.settings.config import Settings
 from service.store import Store
 
@@ -84,116 +77,37 @@ def test_what_is_on_the_disk_with_its_hash_is_committed_and_nothing_else(setting
     assert desk.failures(asked("1.2.1", sop_class="1.2.840.10008.5.1.4.1.1.7")) == {"1.2.1": 0x0119}
 
 
-def test_a_report_is_tried_again_until_the_modality_listens(
-    tmp_path, settings, store, free_port, monkeypatch, eventually
-):
-    """Nobody answers at first, the process starts anew, then the modality is there."""
-    monkeypatch.setattr(commitment, "_FIRST_WAIT", 0.05)
-    keep(settings, store, "1.2.1", b"film")
-    port = free_port()
-    caller = {"ae_title": "CR1", "commitment_port": port}
+def test_a_report_is_owed_before_the_request_is_accepted(settings, store):
+    """Another process that opens the database then finds transaction, peer, address and Instances."""
+    caller = {"ae_title": "CR1", "address": "10.0.0.7", "commitment_port": 2762}
     known = settings.model_copy(
         update={"receiver": Settings(receiver={"callers": [caller]}).receiver}
     )
     desk = Commitments(known, store)
     reception = StorageService(known, store, Intake(store, known, lambda _: None), desk)
-    peer = IncomingAssociation(id="1", calling_ae="CR1", called_ae="WETREAD", address="127.0.0.1")
-    assert reception.accept_commitment(asked("1.2.1"), peer)
-    desk.start()
-    time.sleep(0.5)
-    desk.stop()
-    assert len(list((tmp_path / "commitments").glob("*.json"))) == 1
-    heard: Queue = Queue()
+    peer = IncomingAssociation(id="1", calling_ae="CR1", called_ae="WETREAD", address="10.0.0.7")
+    assert reception.accept_commitment(asked("1.2.1", "1.2.2"), peer)
+    other = Store.open(settings)
+    (owed,) = other.commitment_reports()
+    other.close()
+    assert (owed.ae_title, owed.host, owed.port) == ("CR1", "10.0.0.7", 2762)
+    assert owed.request == asked("1.2.1", "1.2.2")
+    assert (owed.state, owed.attempts, owed.failures) == (CommitmentState.OWED, 0, None)
 
-    def hear(event):
-        heard.put((event.assoc.requestor.ae_title, event.event_type, event.event_information))
-        return 0x0000, None
 
-    modality = AE(ae_title="CR1")
-    modality.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=True)
-    server = modality.start_server(
-        ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, hear)]
+def test_a_peer_without_a_port_gets_its_report_on_its_association(settings, store):
+    """Nothing is owed in the database: the association of the request carries the report."""
+    reception = StorageService(
+        settings, store, Intake(store, settings, lambda _: None), Commitments(settings, store)
     )
-    again = Commitments(known, store)
-    again.start()
-    try:
-        calling, kind, report = heard.get(timeout=20)
-        assert (calling, kind) == ("WETREAD", 1)
-        assert report.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.2.1"
-        eventually(
-            lambda: not list((tmp_path / "commitments").iterdir()), seconds=10, what="no debt"
-        )
-    finally:
-        again.stop()
-        server.shutdown()
-    assert not [each for each in threading.enumerate() if each.name == "commitments"]
-
-
-@pytest.fixture
-def modality():
-    """A modality that listens: its port, and the kinds of report that it heard."""
-    heard: Queue = Queue()
-
-    def hear(event):
-        heard.put(event.event_type)
-        return 0x0000, None
-
-    entity = AE(ae_title="CR1")
-    entity.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=True)
-    handlers = [(evt.EVT_N_EVENT_REPORT, hear)]
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-    yield server.socket.getsockname()[1], heard
-    server.shutdown()
-
-
-def test_a_promise_that_cannot_be_read_now_is_kept_later(settings, store, modality, eventually):
-    """A disk that errs ends neither the promise nor the thread that keeps promises."""
-    port, heard = modality
-    keep(settings, store, "1.2.1", b"film")
-    desk = Commitments(settings, store)
-    desk.promise(asked("1.2.1"), host="127.0.0.1", port=port, called="CR1")
-    (path,) = (settings.data_dir / "commitments").glob("*.json")
-    aside = path.rename(settings.data_dir / "aside")
-    path.mkdir()  # reading it is an error, and it is not gone
-    with capture_logs() as logs:
-        desk.start()
-        try:
-            eventually(
-                lambda: "commitment_not_processed" in [entry["event"] for entry in logs],
-                seconds=10,
-                what="a look at it",
-            )
-            time.sleep(3 * commitment.POLL_SECONDS)  # more looks, and no more words
-            assert [entry["event"] for entry in logs].count("commitment_not_processed") == 1
-            path.rmdir()
-            aside.rename(path)
-            assert heard.get(timeout=20) == 1
-        finally:
-            desk.stop()
-
-
-def test_a_clock_that_was_ahead_holds_up_no_report(settings, store, modality):
-    """What was put off by a clock that was a day ahead is reported once it is right again."""
-    port, heard = modality
-    keep(settings, store, "1.2.1", b"film")
-    desk = Commitments(settings, store)
-    desk.promise(asked("1.2.1"), host="127.0.0.1", port=port, called="CR1")
-    (path,) = (settings.data_dir / "commitments").glob("*.json")
-    written = json.loads(path.read_text())
-    path.write_text(json.dumps(written | {"due": time.time() + 86400, "tries": 1}))
-    desk.start()
-    try:
-        assert heard.get(timeout=20) == 1
-    finally:
-        desk.stop()
+    peer = IncomingAssociation(id="1", calling_ae="CR1", called_ae="WETREAD", address="127.0.0.1")
+    assert not reception.accept_commitment(asked("1.2.1"), peer)
+    assert store.commitment_reports() == []
 
 
 @pytest.mark.parametrize("fault", ["database", "spool", "file"])
-def test_a_fault_of_ours_that_passes_is_no_final_answer(
-    settings, store, modality, eventually, fault
-):
-    """The report stays owed while the answer is not known, and then says what is true."""
-    port, heard = modality
+def test_a_fault_of_ours_is_no_answer(settings, store, fault):
+    """The outcome is unknown then, and no report is promised without a database."""
     instance = keep(settings, store, "1.2.1", b"film")
     place = {
         "database": settings.data_dir / settings.database_url.rpartition("/")[2],
@@ -201,27 +115,12 @@ def test_a_fault_of_ours_that_passes_is_no_final_answer(
         "file": instance.path,
     }[fault]
     store.close()
-    aside = place.rename(settings.data_dir / "aside")
+    place.rename(settings.data_dir / "aside")
     if fault != "database":
         place.mkdir()  # an unmounted disk; a file that cannot be read
     desk = Commitments(settings, store)
     with pytest.raises(OutOfResources):
         desk.failures(asked("1.2.1"))
-    desk.promise(asked("1.2.1"), host="127.0.0.1", port=port, called="CR1")
-    with capture_logs() as logs:
-        desk.start()
-        try:
-            eventually(
-                lambda: "commitment_unknown" in [entry["event"] for entry in logs],
-                seconds=10,
-                what="a try",
-            )
-            assert list((settings.data_dir / "commitments").glob("*.json"))
-            assert heard.empty()
-            store.close()
-            if fault != "database":
-                place.rmdir()
-            aside.replace(place)
-            assert heard.get(timeout=30) == 1  # all is committed
-        finally:
-            desk.stop()
+    if fault == "database":
+        with pytest.raises(OutOfResources):
+            desk.promise(asked("1.2.1"), host="127.0.0.1", port=2762, called="CR1")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from dicom.parsing.header import check_identity, read_header
-from dicom.scu.commitment import CommitmentRequest, Reference
+from dicom.scu.commitment_request import CommitmentRequest, Reference
 from dicom.spool.incoming_file import Announced
 from dicom.spool.ingest import IncomingAssociation, Ingest
 from dicom.spool.spool import Spool

@@ -4,6 +4,7 @@ from datetime import timedelta
 from prometheus_client.parser import text_string_to_metric_families
 
 from dicom.scp.refusals import Cause, NotAccepted
+from dicom.scu.commitment_request import CommitmentRequest, Reference
 from service.tokens import Scope, mint
 
 
@@ -99,3 +100,28 @@ def test_metrics_warn_of_tokens_and_of_studies_that_did_not_come(site):
     page = site.get("/").text
     assert "3 studies of pacs missing or incomplete here" in page
     assert "The token monitor has expired" in page
+
+
+def test_metrics_count_the_commitment_reports_that_are_owed(site):
+    """By state, without the peer's name; the age of the oldest that is owed."""
+    reference = Reference(sop_class_uid="1.2.3", sop_instance_uid="1.2.3.4")
+    request = CommitmentRequest(transaction_uid="1.2.1", references=(reference,))
+    owed, age = (
+        ("wetread_commitment_reports", (("state", "OWED"),)),
+        (
+            "wetread_oldest_commitment_report_seconds",
+            (),
+        ),
+    )
+    found = samples(site)
+    assert (found[owed], found[age]) == (0, 0)
+    site.store.owe_report(request, ae_title="CR1", host="10.0.0.7", port=2762)
+    found = samples(site)
+    assert found[owed] == 1
+    assert 0 < found[age] < 60
+    report = site.store.claim_report("sweep", 60)
+    site.store.give_up_reports(report, site.store.now(), "Refused.")
+    found = samples(site)
+    assert (found[owed], found[age]) == (0, 0)
+    assert found["wetread_commitment_reports", (("state", "GIVEN_UP"),)] == 1
+    assert "CR1" not in site.get("/metrics").text

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from dicom.scu.commitment_request import CommitmentRequest, Reference
 from service.records import Reconciliation
 from service.web.status.attention import attention
 
@@ -57,3 +58,30 @@ def test_an_archive_that_nobody_compares_is_named(notices):
     before = notices.store.now() - timedelta(minutes=5)
     (notice,) = notices(compared_at=before)
     assert notice.startswith("pacs is not compared now: it was last compared ")
+
+
+def test_commitment_reports_that_do_not_arrive_are_named(notices, monkeypatch):
+    """Once they are older than `delivery.alert_minutes`, or given up: peer, number, reason, remedy."""
+    store = notices.store
+    reference = Reference(sop_class_uid="1.2.3", sop_instance_uid="1.2.3.4")
+    for number in (1, 2):
+        request = CommitmentRequest(transaction_uid=f"1.2.{number}", references=(reference,))
+        store.owe_report(request, ae_title="CR1", host="10.0.0.7", port=2762)
+    before = "pacs has not been compared"
+    assert all(notice.startswith(before) for notice in notices())
+    owed = store.claim_report("sweep", 60)
+    store.postpone_report(owed, timedelta(minutes=5), "No answer.", is_peer_away=True)
+    now = store.now()
+    monkeypatch.setattr(store, "_clock", lambda: now + timedelta(minutes=16))
+    (notice,) = [notice for notice in notices() if "commitment" in notice]
+    assert notice.startswith(
+        "2 storage commitment reports to CR1 not accepted so far: the oldest was"
+    )
+    assert notice.endswith(" An error: No answer.")
+    owed = store.claim_report("sweep", 60)
+    assert store.give_up_reports(owed, store.now(), "Refused.") == 2
+    (notice,) = [notice for notice in notices() if "commitment" in notice]
+    assert notice.startswith(
+        "2 storage commitment reports to CR1 given up: the oldest was requested "
+    )
+    assert notice.endswith(" An error: Refused. `wetread commitment retry` sends them again.")
