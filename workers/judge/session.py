@@ -177,4 +177,5 @@ def server_of(settings: JudgeSettings, retry: RetryPolicy) -> Server:
         connections=settings.concurrency,
         tls_ca=settings.tls_ca,
         retry=retry,
+        keys="judge.",
     )

@@ -12,27 +12,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from workers.model.errors import CheckpointError
+from workers.model.profiles.allowed import allowed
 from workers.model.profiles.profile import BETWEEN_KEYS, Profile
 
 SHIPPED: Final = Path(__file__).with_name("shipped")
 _MAX_BYTES: Final = 256 * 2**10
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _LONGEST_VALUE: Final = 60
+_QUOTES: Final = ('"""', "'''")
 
 
-_FIXED: Final = {
-    "missing": "is required: add it",
-    "literal_error": "{value} is not allowed: use {expected}",
-    "enum": "{value} is not allowed: use {expected}",
-    "string_pattern_mismatch": "{value} has characters that are not allowed here, or a line break",
-    "model_type": "must be a table",
-    "model_attributes_type": "must be a table",
-    "tuple_type": 'must be a list: ["...", "..."]',
-    "string_too_long": "is too long: at most {max_length} characters",
-    "too_long": "is too long: at most {max_length} entries",
-    "string_too_short": "must not be empty",
-    "too_short": "must not be empty",
-}
+_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 class ProfileError(CheckpointError):
@@ -71,7 +61,9 @@ def load_profile(path: Path) -> Profile:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"{path}: not TOML: {error}") from None
+        raise ProfileError(f"{path}: {_not_toml(str(error), text)}") from None
+    except RecursionError:
+        raise ProfileError(f"{path}: not TOML: lists are nested too deeply") from None
     try:
         # JSON's strict mode takes a list for a tuple and a text for an enumeration, nothing else.
         return Profile.model_validate_json(json.dumps(content, default=str))
@@ -91,7 +83,20 @@ def _text(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ProfileError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
+        line = content[: error.start].count(b"\n") + 1
+        raise ProfileError(
+            f"{path}: line {line}: a character is not UTF-8: save the file as UTF-8"
+        ) from None
+
+
+def _not_toml(reason: str, text: str) -> str:
+    """Return a fault of the form of the file as `line N: key: not TOML: what was expected`."""
+    lines = text.splitlines() or [""]
+    found = _PLACE.search(reason)
+    number = int(found[1]) if found and found[1] else len(lines)
+    key = lines[min(number, len(lines)) - 1].partition("=")[0].strip()[:_LONGEST_VALUE]
+    place = f"line {number}: {key}: " if key else f"line {number}: "
+    return f"{place}not TOML: {_PLACE.sub('', reason)}"
 
 
 def _sentence(error: ErrorDetails, text: str) -> str:
@@ -111,18 +116,21 @@ def _number(sentence: str) -> int:
 
 
 def _message(error: ErrorDetails, path: list[str]) -> str:
-    kind, limits = error["type"], error.get("ctx", {})
+    kind = error["type"]
     if kind == BETWEEN_KEYS:
         return error["msg"]
     if kind == "extra_forbidden":
         return _unknown(path)
-    if kind in _FIXED:
-        return _FIXED[kind].format(value=_shown(error), **limits)
-    return f"{_shown(error)}: {error['msg'].removeprefix('Input ')}"
+    if kind == "missing":
+        return f"is required: add it, with {allowed(error['loc'])}"
+    return f"{_shown(error)} is not allowed: use {allowed(error['loc'])}"
 
 
 def _shown(error: ErrorDetails) -> str:
-    return repr(error["input"])[:_LONGEST_VALUE]
+    value = error["input"]
+    # As the file has it: lower-case true and false.
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}..."
 
 
 def _unknown(path: list[str]) -> str:
@@ -147,7 +155,12 @@ def _line(text: str, path: list[str]) -> int:
     """Return the number of the line that gives the key, or else its table; 0 if none does."""
     table: tuple[Any, ...] = ()
     found = 0
+    quotes = ""  # those that end the text of several lines in which the line stands
     for number, line in enumerate(text.splitlines(), start=1):
+        if quotes:
+            quotes = "" if quotes in line else quotes
+            continue
+        quotes = next((one for one in _QUOTES if line.count(one) % 2), "")
         if heading := re.match(r"\s*\[\s*([\w.]+)\s*\]", line):
             table = tuple(heading[1].split("."))
             if list(table) == path[:-1] or list(table) == path:

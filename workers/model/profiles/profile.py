@@ -22,9 +22,15 @@ PRIOR: Final = "{prior}"
 QUESTION: Final = "{question}"
 TEXT: Final = "{text}"  # of a fragment: the indication or the prior report itself
 
+# Patterns of texts; `allowed.allowed` states each in words.
+LINE: Final = r"^[^\r\n\x00-\x1f]+$"
+HEADING: Final = r"^[^\r\n:*#]+$"
+ASCII: Final = r"^[\x20-\x7e]+$"
+LANGUAGE: Final = r"^[a-z]{2}$"
+
 Words = Annotated[str, Field(min_length=1, max_length=4000)]
-Line = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\r\n\x00-\x1f]+$")]
-Heading = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\r\n:*#]+$")]
+Line = Annotated[str, Field(min_length=1, max_length=300, pattern=LINE)]
+Heading = Annotated[str, Field(min_length=1, max_length=60, pattern=HEADING)]
 Edge = Annotated[int, Field(ge=16, le=4096)]
 
 
@@ -69,7 +75,7 @@ class Card(Table):
     random_weights: bool = False
     phantoms_only: bool = False
     languages: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...], Field(min_length=1)
+        tuple[Annotated[str, Field(pattern=LANGUAGE)], ...], Field(min_length=1)
     ] = (ENGLISH,)
 
     @model_validator(mode="after")
@@ -272,7 +278,7 @@ class Profile(Table):
     """
 
     format: Literal[1]
-    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")]
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=ASCII)]
     cannot: tuple[Ability, ...] = ()
     chat_template: Annotated[str, Field(max_length=20_000)] = ""
     card: Card

@@ -16,15 +16,23 @@ from typing import Any, Final, Self
 import httpcore
 
 from workers.model.errors import ServerRefused, ServerUnavailable
-from workers.model.servers.connection import CONNECT_SECONDS, Permitted, pool
+from workers.model.servers.connection import (
+    CONNECT_SECONDS,
+    Permitted,
+    PermittedBackend,
+    pool,
+    reason_of,
+)
 from workers.model.servers.replies import Completion, StreamedReply, bounded, completion_of
 from workers.model.servers.retrying import RetryPolicy, retry_after, with_retries
 from workers.model.servers.slots import Slots
+from workers.model.servers.tls_faults import context_of, handshake_error, speaks_tls, tls_fault
 
 _MOST_BYTES: Final = 8 * 2**20
 _MOST_ERROR_BYTES: Final = 4096
 _DETAIL_CHARACTERS: Final = 300
 _OK: Final = 200
+_BAD_REQUEST: Final = 400
 _SERVER_FAILURE: Final = 500
 # Request timeout, conflict, too many requests: the same request may succeed later.
 _TEMPORARY: Final = frozenset({408, 409, 429})
@@ -32,11 +40,19 @@ _TEMPORARY: Final = frozenset({408, 409, 429})
 _OUTAGE: Final = frozenset({429, 502, 503, 504})
 _MEANINGS: Final = {
     400: "it does not accept the request",
-    401: "the API key is missing or wrong",
-    403: "the API key may not use this model",
-    404: "the path or the model is unknown there",
+    401: "the API key is missing or wrong: set {keys}api_key",
+    403: "the API key may not use this model: correct {keys}api_key or {keys}model",
+    404: "the path or the model is unknown there: correct {keys}url (it ends before /chat/completions, "
+    "usually with /v1) or {keys}model",
     429: "too many requests",
 }
+_CHECK: Final = (
+    "check that the server runs, that host and port of {keys}url are right, and that no firewall blocks "
+    "the port"
+)
+_CHECK_TLS: Final = "; without TLS on the server {keys}url begins with http://"
+_PLAIN: Final = b"http"
+_TLS_HERE: Final = "it uses TLS at this port: begin {keys}url with https://"
 _EVENTS: Final = b"text/event-stream"
 
 Message = Mapping[str, Any]
@@ -57,6 +73,7 @@ class Server:
         connections: Most requests at once.
         tls_ca: PEM file of the authorities that its certificate must come from; None: the system's.
         retry: When a request is repeated.
+        keys: How the names of its settings begin, for messages: `server_` of a model, `judge.`.
     """
 
     url: str
@@ -68,6 +85,7 @@ class Server:
     connections: int = 4
     tls_ca: Path | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    keys: str = "server_"
 
     @property
     def host(self) -> str:
@@ -88,9 +106,14 @@ class ChatClient:
     """
 
     def __init__(self, server: Server) -> None:
+        """Set up the client; nothing is connected.
+
+        Raises:
+            ServerRefused: The file of the authorities cannot be used.
+        """
         self.server = server
-        tls = ssl.create_default_context(cafile=server.tls_ca)
-        self._pool = pool(server.permitted, connections=server.connections, tls=tls)
+        self._tls = context_of(server.tls_ca, f"{server.keys}tls_ca")
+        self._pool = pool(server.permitted, connections=server.connections, tls=self._tls)
         self._slots = Slots(server.connections)
 
     async def __aenter__(self) -> Self:
@@ -131,17 +154,49 @@ class ChatClient:
         try:
             async with asyncio.timeout(self.server.seconds):
                 completion = await self._exchange(body)
+        except httpcore.ConnectTimeout:
+            raise self._no_connection(f"no answer within {CONNECT_SECONDS:g} s") from None
         except (TimeoutError, httpcore.TimeoutException):
             raise ServerUnavailable(
                 f"{self.server.host} gave no whole answer within {self.server.seconds:g} s"
             ) from None
-        except httpcore.ConnectError as error:
-            message = f"no connection to {self.server.host}: {error}"
-            raise ServerUnavailable(message, outage=True) from error
-        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise ServerUnavailable(f"{self.server.host} broke off its answer") from error
+        except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError) as error:
+            raise await self._broken(error) from error
         self._check_model(completion.model)
         return replace(completion, seconds=time.monotonic() - begun)
+
+    async def _broken(self, error: Exception) -> ServerRefused | ServerUnavailable:
+        """Return what an error of the connection means."""
+        fault = tls_fault(error, self.server.keys)
+        if fault is None and not isinstance(error, httpcore.ConnectError):
+            # The alert that says why may be lost with the connection.
+            fault = await self._handshake_fault()
+        if fault is not None:
+            return ServerRefused(f"{self.server.host}: {fault}")
+        if isinstance(error, httpcore.ConnectError):
+            return self._no_connection(reason_of(error))
+        return ServerUnavailable(f"{self.server.host} broke off its answer")
+
+    def _no_connection(self, reason: str) -> ServerUnavailable:
+        check = self._filled(_CHECK if self._is_plain else _CHECK + _CHECK_TLS)
+        message = f"no connection to {self.server.host}: {reason}; {check}"
+        return ServerUnavailable(message, outage=True)
+
+    async def _handshake_fault(self) -> str | None:
+        """Return what a TLS handshake with the server shows, None if it shows no fault."""
+        url = httpcore.URL(self.server.url)
+        backend = PermittedBackend(self.server.permitted)
+        if self._is_plain:
+            return self._filled(_TLS_HERE) if await speaks_tls(backend, url) else None
+        error = await handshake_error(backend, url, self._tls)
+        return None if error is None else tls_fault(error, self.server.keys)
+
+    @property
+    def _is_plain(self) -> bool:
+        return httpcore.URL(self.server.url).scheme == _PLAIN
+
+    def _filled(self, message: str) -> str:
+        return message.format(keys=self.server.keys, host=self.server.host)
 
     async def _exchange(self, body: bytes) -> Completion:
         waits = {"connect": CONNECT_SECONDS}
@@ -166,7 +221,10 @@ class ChatClient:
         status = response.status
         meaning = _MEANINGS.get(status, "the server failed" if status >= _SERVER_FAILURE else "")
         message = f"{self.server.host} answered {status}" + (f": {meaning}" if meaning else "")
+        message = self._filled(message)
         detail = await _detail(response)
+        if status == _BAD_REQUEST and self._is_plain and (fault := await self._handshake_fault()):
+            return ServerRefused(f"{self.server.host}: {fault}", detail=detail)
         if status in _TEMPORARY or status >= _SERVER_FAILURE:
             wait = _header(response, b"retry-after")
             return ServerUnavailable(
@@ -185,8 +243,7 @@ class ChatClient:
         if expected not in (reported, reported.partition("@")[0]):
             raise ServerRefused(
                 f"{self.server.host} answered as model {reported[:80]!r}, not {expected!r}: correct the "
-                "model's name, or set the name of its answers (reading.server_reported_model; of the "
-                "judge judge.reported_model)"
+                f"model's name, or set the name of its answers ({self.server.keys}reported_model)"
             )
 
 

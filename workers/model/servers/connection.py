@@ -5,6 +5,7 @@ another address later is checked again. No proxy and no redirect is followed.
 """
 
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -73,6 +74,23 @@ class PermittedBackend(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await anyio.sleep(seconds)
+
+
+def reason_of(error: httpcore.ConnectError) -> str:
+    """Return why no connection was made, from the operating system's error where there is one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            break  # its numbers are not those of the operating system
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
+        if isinstance(cause, anyio.EndOfStream | anyio.BrokenResourceError):
+            return "the server ended it"
+        if isinstance(cause, ExceptionGroup):
+            cause = cause.exceptions[0]
+            continue
+        cause = cause.__cause__ or cause.__context__
+    return str(error)
 
 
 def pool(

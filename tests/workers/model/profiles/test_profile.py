@@ -1,6 +1,8 @@
 """Profiles of models: shipped ones are valid, and each fault of a site's own is named."""
 
+import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -147,7 +149,7 @@ def test_each_general_question_has_one_in_the_models_words():
     [
         ("format = 1", "format = 2", "line 2: format: 2 is not allowed: use 1"),
         ('name = "small"', "", "name: is required: add it"),
-        ('name = "small"', "name = 3", "line 3: name: 3: "),
+        ('name = "small"', "name = 3", "line 3: name: 3 is not allowed: use text in"),
         ('name = "small"', 'nmae = "small"', "line 3: nmae: there is no such key; did you mean name"),
         ('"scores", ', "", 'line 4: cannot: must contain "scores", or add scores'),
         ('"scores", ', '"score", ', "line 4: cannot: 'score' is not allowed"),
@@ -163,17 +165,22 @@ def test_each_general_question_has_one_in_the_models_words():
         ("[prompts]", '[prompts]\nsystem = "<image>"', "prompts.system: must not contain <image>"),
         ("[prompts]", "[image]\nwidth = 64\n[prompts]", "image.height: is required beside"),
         ("[prompts]", '[image]\nfit = "crop"\n[prompts]', "image.fit: has no effect without width"),
-        ("[prompts]", "[image]\nwidth = 5\nheight = 64\n[prompts]", "line 12: image.width: 5: "),
+        ("[prompts]", "[image]\nwidth = 5\nheight = 64\n[prompts]", "image.width: 5 is not allowed"),
         ("[prompts]", '[image]\nmode = "P"\n[prompts]', "image.mode: 'P' is not allowed"),
-        ("[prompts]", '[answer]\nstop = "a"\n[prompts]', "line 12: answer.stop: must be a list"),
+        ("[prompts]", '[answer]\nstop = "a"\n[prompts]', "line 12: answer.stop: 'a' is not"),
         ("[prompts]", '[answer]\nfindings = ["x"]\nimpression = ["X"]\n[prompts]', "keep one of them"),
-        ("[prompts]", "[decoding]\ntop_p = 0.0\n[prompts]", "line 12: decoding.top_p: 0.0: "),
+        ("[prompts]", "[decoding]\ntop_p = 0.0\n[prompts]", "use a number above 0 to 1"),
         ("[card]", '[card]\nlanguages = ["de"]', 'card.languages: must contain "en"'),
         ("[card]", "[card]\nrandom_weights = true", "card.caveat: is required with random_weights"),
         ("[card]", "[card]\nphantoms_only = true", "card.caveat: is required with phantoms_only"),
-        ("[card]", "card = 3\n[kard]", "card: must be a table"),
+        ("[card]", "card = 3\n[kard]", "card: 3 is not allowed: use a table"),
         ('tried_with_real_weights = false', 'tried_with_real_weights = "no"', "tried_with_real_weights"),
-        ("[prompts]", "prompts", "not TOML"),
+        ("[prompts]", "prompts", "line 11: prompts: not TOML: Expected '='"),
+        ("<image> Describe", "\"<image>", "line 12: report: not TOML: "),
+        ("[card]", "[card", "line 5: [card: not TOML: "),
+        ('tried = "never"', 'tried = [', "not TOML: "),
+        ("[card]", "name = 'x'", "line 5: name: not TOML: Cannot overwrite a value"),
+        ("[prompts]", '[answer]\nbegins_after = """\nstop = 3"""\nstop = 4\n[prompts]', "line 14: answer.stop: 4"),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_file_line_and_key(write, changed, to, message):
@@ -245,3 +252,48 @@ def test_the_documents_name_every_key():
         if not re.search(rf"`{key}`|`\[{key}\]`|`\[scores\.{key}\]`", text)
     ]
     assert missing == []
+
+
+def paths(table=Profile, above=()):
+    """Yield the path of each key of a profile, tables included."""
+    for name, field in table.model_fields.items():
+        kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
+        below = [one for one in kinds if isinstance(one, type) and issubclass(one, Table)]
+        yield (*above, name)
+        if below:
+            yield from paths(below[0], (*above, name))
+
+
+@pytest.mark.parametrize("path", paths(), ids=".".join)
+def test_each_key_has_an_error_with_file_key_value_and_what_is_allowed(tmp_path, path):
+    """A value of a wrong kind, for all keys: a table that nothing in a profile may be."""
+    content = tomllib.loads(find_profile("generic").read_text(encoding="utf-8"))
+    table = content
+    for part in path[:-1]:
+        table = table.setdefault(part, {})
+    table[path[-1]] = -1.5
+    file = tmp_path / "profile.toml"
+    file.write_text(as_toml(content), encoding="utf-8")
+    with pytest.raises(ProfileError) as raised:
+        load_profile(file)
+    assert re.match(
+        rf"{re.escape(str(file))}: line \d+: {re.escape('.'.join(path))}: -1\.5 is not allowed: use \S",
+        str(raised.value),
+    )
+
+
+def as_toml(table, above=()):
+    """Return a parsed file as text again."""
+    lines = [f"{k} = {json.dumps(v)}" for k, v in table.items() if not isinstance(v, dict)]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            lines += [f"[{'.'.join((*above, key))}]", as_toml(value, (*above, key))]
+    return "\n".join(lines)
+
+
+def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path):
+    """Windows-1252 instead of UTF-8."""
+    path = tmp_path / "profile.toml"
+    path.write_bytes(SMALL.replace("here", "Zürich").encode("cp1252"))
+    with pytest.raises(ProfileError, match="line 6: a character is not UTF-8"):
+        load_profile(path)

@@ -307,8 +307,8 @@ def test_tls_needs_a_certificate_of_the_named_authorities(scripted_server, certi
     server.socket = context.wrap_socket(server.socket, server_side=True)
     port = server.server_address[1]
     assert ask(f"https://localhost:{port}/v1", tls_ca=made).text == "No."
-    with pytest.raises(ServerUnavailable, match="certificate"):
+    with pytest.raises(ServerRefused, match="certificate"):
         ask(f"https://localhost:{port}/v1")
-    with pytest.raises(ServerUnavailable, match="certificate"):
+    with pytest.raises(ServerRefused, match="certificate"):
         ask(f"https://127.0.0.1:{port}/v1", tls_ca=made)
     assert len(server.requests) == 1
