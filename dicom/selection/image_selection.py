@@ -67,12 +67,14 @@ class Rules:
         read_children: Whether images of children are read.
         stated_only: Read only images whose attributes state that they are frontal chest images.
         synthetic_only: Read only Studies of which `dicom.phantom` made every image.
+        synthetic_reason: Why, as the sentence for a Study of a patient.
     """
 
     minimum_age_years: int
     read_children: bool
     stated_only: bool = False
     synthetic_only: bool = False
+    synthetic_reason: str = Reason.NO_MODEL_FOR_PATIENTS.sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -164,7 +166,7 @@ def choose(
     for candidate in candidates:
         found = _examined(candidate, rules, limits, examine)
         if isinstance(found, Frame) and rules.synthetic_only and not synthetic:
-            found = _Refusal(Reason.NO_MODEL_FOR_PATIENTS, Reason.NO_MODEL_FOR_PATIENTS.sentence)
+            found = _Refusal(Reason.NO_MODEL_FOR_PATIENTS, rules.synthetic_reason)
         if isinstance(found, Frame):
             return _chosen(study, candidate, found, refused, rules)
         refused[candidate.instance.sop_instance_uid] = found

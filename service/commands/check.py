@@ -15,6 +15,7 @@ from service.checks.destinations import destination_checks
 from service.checks.installation import library_checks, pictures, time_zone
 from service.checks.model import model_checks
 from service.checks.ports import port_checks
+from service.checks.profiles import profile_checks
 from service.checks.storage import storage_checks
 from service.checks.tls_files import tls_file_checks
 from service.checks.tokens import tokens
@@ -62,6 +63,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield Check("configuration", lambda: Outcome("valid"))
     for number, sentence in enumerate(advice(settings), start=1):
         yield Check(f"setting {number}", partial(Outcome, sentence, Grade.WARNING))
+    yield from profile_checks(settings)
     yield Check("time zone", time_zone)
     yield from library_checks()
     yield from storage_checks(settings)

@@ -1,12 +1,16 @@
 """The subcommands of `wetread` that need the compute, by name: where each is, and what it does.
 
 Importing this package loads no torch: the command line reads the table to print its help, and the
-settings compare `reading.model` with the names of `MODELS`.
+settings compare `reading.model` with the names of `MODELS`, and `wetread settings` and `check` judge a
+profile by `PROFILE_FAULT`.
 """
 
 from workers.model.names import MODELS
 
-__all__ = ["COMMANDS", "MODELS"]
+__all__ = ["COMMANDS", "MODELS", "PROFILE_FAULT"]
+
+# The function that says what is wrong with the profile of a name or path: module and name.
+PROFILE_FAULT = "workers.model.profiles.load:profile_fault"
 
 COMMANDS = {
     "evaluate": (

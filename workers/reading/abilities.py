@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from workers.model.profiles.profile import Ability
+from dicom.reasons import Reason
+from workers.model.profiles.profile import Ability, Profile
 from workers.model.vlm import Checkpoint
 
 # What a reader of a draft would otherwise look for in vain.
@@ -16,6 +17,21 @@ def limits(checkpoint: Checkpoint) -> tuple[str, ...]:
         return ()
     return (
         f"This model {' and '.join(missed)}. That none stand here says nothing about findings.",
+    )
+
+
+def refuses_patients(profile: Profile | None) -> str:
+    """Return the sentence for a patient's study that a model for synthetic images does not read.
+
+    Args:
+        profile: The model's profile, whose key is named; None: it is built in.
+    """
+    if profile is None:
+        return Reason.NO_MODEL_FOR_PATIENTS.sentence
+    key = "phantoms_only" if profile.card.phantoms_only else "random_weights"
+    return (
+        f"The image was not read: no model for patients is configured. The model {profile.name} reads "
+        f"synthetic images only ({key} = true in [card] of its profile)."
     )
 
 

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from dicom.content.report import SourceImage
 from dicom.errors import DecoderDied, DecodersBusy
 from dicom.pixels.frame import PixelLimits
+from dicom.reasons import Reason
 from dicom.selection.image_selection import Examine, Examined, Rules, Selection, choose
 from dicom.study import Instance, Study
 from service.errors import PermanentReadingError
@@ -68,6 +69,7 @@ class ImageSelector:
         examine: Examine,
         *,
         synthetic_only: bool = False,
+        synthetic_reason: str = Reason.NO_MODEL_FOR_PATIENTS.sentence,
         children: bool = True,
     ) -> None:
         """Derive the rules and the pixel limits.
@@ -77,10 +79,12 @@ class ImageSelector:
             examine: Opens and checks one image.
             synthetic_only: The model says nothing about a patient. Patients' images are then read
                 only if `reading.demo_reads_patients` is set.
+            synthetic_reason: The sentence for a patient's study that is not read for this reason.
             children: The model has a prompt for images of children; otherwise none is read.
         """
         self._examine = examine
         self._synthetic_only = synthetic_only and not settings.reading.demo_reads_patients
+        self._synthetic_reason = synthetic_reason
         self._children = children
         self._rules = Rules(
             minimum_age_years=settings.reading.minimum_age_years,
@@ -109,7 +113,12 @@ class ImageSelector:
 
         wanted = rules or self._rules
         children = wanted.read_children and self._children
-        wanted = replace(wanted, synthetic_only=self._synthetic_only, read_children=children)
+        wanted = replace(
+            wanted,
+            synthetic_only=self._synthetic_only,
+            synthetic_reason=self._synthetic_reason,
+            read_children=children,
+        )
         selection = choose(study, wanted, self._limits, examine)
         if selection.instance is None and deaths:
             raise PermanentReadingError(f"An image of the study cannot be read: {deaths[0]}.")

@@ -28,7 +28,7 @@ from workers.equipment import output_options, this_equipment
 from workers.model.profiles.profile import Ability, Profile
 from workers.model.profiles.reading_model import ReadingModel
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
-from workers.reading.abilities import lacks, limits
+from workers.reading.abilities import lacks, limits, refuses_patients
 from workers.reading.error_mapping import reading_errors
 from workers.reading.image_selection import ImageSelector, SelectedImage, check_wanted
 from workers.reading.levels_writer import LevelsWriter
@@ -69,6 +69,7 @@ class Reader:
             settings,
             examine,
             synthetic_only=model.checkpoint.synthetic_only,
+            synthetic_reason=refuses_patients(model.profile),
             children=not lacks(model.checkpoint, Ability.CHILDREN),
         )
         self._options = output_options(settings)

@@ -30,6 +30,8 @@ _EDGE: Final = 512
 _LIMITS: Final = PixelLimits(max_pixels=_EDGE**2, max_bytes=2**24)
 _LONGEST: Final = 2000  # characters of a prompt or an answer that are shown
 _BREAK: Final = " | "  # stands for a line break
+# Beside each text of the model: lines are copied from a terminal one by one.
+_MARK: Final = " (unverified AI draft of a phantom, no patient)"
 
 
 def trial(reader: Reader, path: Path) -> Iterator[str]:
@@ -56,7 +58,7 @@ def trial(reader: Reader, path: Path) -> Iterator[str]:
         answer = reader.ask(frame)
         seconds = time.monotonic() - start
     yield f"prompt: {_on_one_line(answer.prompt)}"
-    yield f"answer: {_on_one_line(answer.text) or '(empty)'}"
+    yield f"answer{_MARK}: {_on_one_line(answer.text) or '(empty)'}"
     yield from _understood(answer, profile)
     yield f"time: {seconds:.1f} s, {len(answer.token_ids)} tokens{_parts(answer)}"
     yield f"memory: {memory_in_use(reader.checkpoint)}"
@@ -72,11 +74,11 @@ def _phantom() -> NDArray[np.float32]:
 def _understood(answer: Answer, profile: Profile) -> Iterator[str]:
     """Yield the sections and the findings that a draft of this answer would have."""
     findings, impression = sections(clean(report_text(answer.text, profile.answer)))
-    yield f"section findings: {_BREAK.join(findings) or '(empty)'}"
-    yield f"section impression: {_BREAK.join(impression) or '(empty)'}"
+    yield f"section findings{_MARK}: {_BREAK.join(findings) or '(empty)'}"
+    yield f"section impression{_MARK}: {_BREAK.join(impression) or '(empty)'}"
     found = scored(label_sentences(findings + impression), answer.chances)
     told = [_finding(one) for one in found if one.presence in STATED or one.score is not None]
-    yield f"findings: {'; '.join(told) or '(none)'}"
+    yield f"findings{_MARK}: {'; '.join(told) or '(none)'}"
 
 
 def _finding(found: Finding) -> str:

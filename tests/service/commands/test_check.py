@@ -55,6 +55,20 @@ def test_a_token_that_expires_is_named(days, expected, fault, output_of):
     assert failed is fault
 
 
+def test_a_profile_is_checked_without_its_model(tmp_path, monkeypatch):
+    """A shipped one is valid; a missing file is a fault, also with --no-model."""
+    monkeypatch.chdir(tmp_path)
+    for name, words in (
+        ("generic", "ok profile generic: valid"),
+        ("own.toml", "FAULT profile own.toml:"),
+    ):
+        (tmp_path / "wetread.toml").write_text(
+            f'[reading]\nkind = "transformers"\nmodel = "own"\nmodel_dir = "."\nprofile = "{name}"\n'
+        )
+        result = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "250"})
+        assert words in " ".join(result.output.split())
+
+
 def test_the_check_makes_no_folder(tmp_path, monkeypatch):
     """What this command made would belong to its user, and the service could not write it."""
     monkeypatch.chdir(tmp_path)

@@ -43,6 +43,28 @@ def test_the_reference_page_can_be_printed():
     assert PAGE.read_text().endswith(run("--markdown"))
 
 
+def with_profile(folder, text, name="own.toml"):
+    """Write a profile and settings whose [reading] and one of [[models]] name profiles."""
+    (folder / "own.toml").write_text(text)
+    (folder / "wetread.toml").write_text(
+        f'[reading]\nkind = "transformers"\nmodel = "own"\nmodel_dir = "."\nprofile = "{name}"\n'
+        '[[models]]\nname = "second"\nkind = "openai"\nprofile = "generik"\n'
+        'server_url = "http://127.0.0.1:1/v1"\nserver_model = "x"\n'
+    )
+
+
+def test_a_profile_that_cannot_be_used_is_refused(tmp_path, monkeypatch):
+    """The setting, the file, its line and key; a missing one with the shipped names. Of both models."""
+    monkeypatch.chdir(tmp_path)
+    with_profile(tmp_path, "format = 1\nname = 3\n")
+    with pytest.raises(
+        ConfigurationError,
+        match=r"(?s)reading\.profile = 'own\.toml': own\.toml: .*line 2: name: 3 is not allowed.*"
+        r'models "second", profile = \'generik\': .*no file .*shipped are chexagent',
+    ):
+        run()
+
+
 def test_a_fault_is_an_error_of_ours(tmp_path, monkeypatch):
     """Every fault is named at once."""
     (tmp_path / "wetread.toml").write_text('[web]\nport = "x"\n[receiver]\nport = 99999\n')

@@ -26,6 +26,7 @@ from workers.reading.outcomes import Drafted
 from workers.reading.reader import Reader
 from workers.retry_policy import is_outage, may_pass
 
+MARK = " (unverified AI draft of a phantom, no patient)"
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 REPORT = (
     "Findings: The heart is enlarged. There is a small right pleural effusion. No pneumothorax.\n"
@@ -256,7 +257,7 @@ def test_wetread_load_model_reads_a_phantom_by_the_server(scripted_server, tmp_p
     )
     shown = [line for line in result.output.splitlines() if line.startswith("shown: ")]
     assert any("512 x 512 RGB" in line for line in shown)
-    assert f"shown: answer: {REPORT.replace(chr(10), ' | ')}" in shown
+    assert f"shown: answer{MARK}: {REPORT.replace(chr(10), ' | ')}" in shown
     assert any(line.startswith("shown: findings: ") and "cardiomegaly" in line for line in shown)
     assert any("not available" in line and "scores" in line for line in shown)
     server.script = lambda _n, _body: server.json({"error": "no model chest"}, 404)

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
 
 from workers.model.automodel import lora, memory
-from workers.model.automodel.generating import SpecialIds, first_logits
+from workers.model.automodel.generating import SpecialIds
 from workers.model.automodel.library import (
     LOCAL,
     MODELS,
@@ -26,17 +25,17 @@ from workers.model.automodel.library import (
     GenerationConfig,
     library_logging,
 )
+from workers.model.automodel.processor_files import first_line
 from workers.model.automodel.processors import Prompt, PromptMaker, load_processor
-from workers.model.automodel.rows import Row, YesNo
+from workers.model.automodel.rows import YesNo
+from workers.model.automodel.trial_prompts import first_prompt, rows_are_independent
 from workers.model.checkpoints.loading import libraries, revision
 from workers.model.config import read_json
 from workers.model.errors import CheckpointError, GenerationError
 from workers.model.files import snapshot
 from workers.model.files.weights import WeightFiles
-from workers.model.networks.generate import Writing
 from workers.model.placement import HERE, Place
 from workers.model.profiles import chat, described
-from workers.model.profiles.picture import image_sent
 from workers.model.profiles.profile import Ability, Profile
 from workers.model.profiles.report_text import ended
 from workers.model.prompts import Task
@@ -44,10 +43,6 @@ from workers.model.vlm import Checkpoint, Decoding
 
 _NAMED: Final = 6  # tensors that an error names
 _STOP_WINDOW: Final = 24  # ids that may spell a stop word
-_PIXELS: Final = 512  # edge of the synthetic images that the check of batches reads
-# Largest difference of first logits, alone and in a batch, in standard deviations of the logits.
-_SAME: Final = {torch.float32: 1e-2}
-_SAME_HALF: Final = 0.25
 # The errors that the library raises for files that it cannot use.
 _LIBRARY_FAULTS: Final = (OSError, ValueError, TypeError, KeyError, AttributeError)
 # How configurations name the ids that stand for other things than text.
@@ -168,7 +163,7 @@ def load(
     config = _config(folder)
     _check_purpose(folder, config, profile)
     maker = PromptMaker(load_processor(folder, model_type), profile, folder)
-    longest = maker.prompt(_picture(profile), chat.turns(profile, Task.REPORT)).length
+    longest = first_prompt(maker, profile, config, folder).length
     memory.check(files, config, place, longest)
     network = _network(folder, config, place)
     if adapter is not None:
@@ -189,7 +184,7 @@ def load(
         special=SpecialIds(_pad_id(maker), _placeholders(config, maker)),
         positions=int(getattr(config.get_text_config(), "max_position_embeddings", 2**31)),
     )
-    return dataclasses.replace(loaded, batches=_batches(loaded))
+    return dataclasses.replace(loaded, batches=rows_are_independent(loaded, folder))
 
 
 def _safetensors(folder: Path) -> WeightFiles:
@@ -222,7 +217,7 @@ def _config(folder: Path) -> Any:  # noqa: ANN401 - any configuration of the lib
     try:
         config = AutoConfig.from_pretrained(folder, **LOCAL)
     except _LIBRARY_FAULTS as error:
-        raise CheckpointError(f"{folder / 'config.json'}: {_first(error)}") from None
+        raise CheckpointError(f"{folder / 'config.json'}: {first_line(error)}") from None
     if getattr(config, "is_encoder_decoder", False):
         raise CheckpointError(
             f"{folder}: {config.model_type} has a text encoder of its own; only models that read prompt "
@@ -253,7 +248,9 @@ def _network(folder: Path, config: Any, place: Place) -> Any:  # noqa: ANN401 - 
     except torch.OutOfMemoryError:
         raise
     except (*_LIBRARY_FAULTS, ImportError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: the weights cannot be loaded: {_first(error)}") from None
+        raise CheckpointError(
+            f"{folder}: the weights cannot be loaded: {first_line(error)}"
+        ) from None
     faults = [
         f"{fault}: {', '.join(sorted(map(_tensor, told[key]))[:_NAMED])}"
         for key, fault in (("missing_keys", "missing"), ("mismatched_keys", "of another shape"))
@@ -324,38 +321,3 @@ def _placeholders(config: Any, maker: PromptMaker) -> tuple[int, ...]:  # noqa: 
     found = [getattr(config, name, None) for name in _PLACEHOLDERS]
     found.append(getattr(maker.processor, "image_token_id", None))
     return tuple(sorted({int(one) for one in found if isinstance(one, int)}))
-
-
-def _picture(profile: Profile, seed: int = 0) -> Image.Image:
-    noise = np.random.default_rng(seed).random((_PIXELS, _PIXELS), dtype=np.float32)
-    return image_sent(noise, profile.image)
-
-
-def _batches(loaded: Loaded) -> bool:
-    """Return whether two prompts of unequal length give the same first logits together as alone."""
-    profile = loaded.profile
-    texts = chat.turns(profile, Task.REPORT, indication="cough and fever", prior="Clear lungs.")
-    longer = chat.turns(profile, Task.REPORT)
-    system = dataclasses.replace(texts[-1], content=texts[-1].content + " Use short sentences.")
-    chats = ((*texts[:-1], system), longer)
-    rows = [
-        Row(
-            loaded.maker.prompt(_picture(profile, seed), turns),
-            Writing(Decoding(max_new_tokens=1), loaded.ends),
-            lambda: False,
-        )
-        for seed, turns in enumerate(chats)
-    ]
-    try:
-        alone = torch.cat([first_logits(loaded.network, [row], loaded.special.pad) for row in rows])
-        together = first_logits(loaded.network, rows, loaded.special.pad)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError):
-        return False
-    apart = (alone - together).abs().amax(-1) / alone.std(-1)
-    return bool((apart <= _SAME.get(loaded.network.dtype, _SAME_HALF)).all())
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

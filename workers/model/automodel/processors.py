@@ -19,6 +19,7 @@ from workers.model.automodel.library import (
     AutoTokenizer,
     processor_class,
 )
+from workers.model.automodel.processor_files import check_files, refusal
 from workers.model.errors import CheckpointError, GenerationError
 from workers.model.profiles.chat import parts
 from workers.model.profiles.profile import Profile
@@ -66,7 +67,9 @@ class PromptMaker:
         self._lock = threading.Lock()
         if not self._template:
             raise CheckpointError(
-                f"{folder}: the checkpoint has no chat template: add chat_template to the profile"
+                f"{folder}: the checkpoint has no chat template (chat_template.jinja, or "
+                "chat_template in tokenizer_config.json): copy that file, or add chat_template to the "
+                "profile"
             )
 
     def prompt(self, image: Image.Image, turns: Sequence[Turn]) -> Prompt:
@@ -102,15 +105,16 @@ def load_processor(folder: Path, model_type: str) -> ProcessorMixin:
     Raises:
         CheckpointError: Its files are missing or cannot be used.
     """
+    check_files(folder)
     try:
         try:
             found: Any = AutoProcessor.from_pretrained(folder, **LOCAL)
         except ImportError:
             # The part for videos needs torchvision, which images do not need.
             found = _image_processor_only(folder, model_type)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError) as error:
         raise CheckpointError(
-            f"{folder}: the processor cannot be loaded: {_first(error)}"
+            f"{folder}: the processor of {model_type} cannot be loaded: {refusal(error, folder)}"
         ) from None
     if not isinstance(found, ProcessorMixin) or not hasattr(found, "image_processor"):
         raise CheckpointError(f"{folder}: the files hold no processor of images and text")
@@ -127,6 +131,13 @@ class _WithoutVideos:
         return None if absent else parent.check_argument_for_proper_class(name, argument)
 
 
+class _NoVideos:
+    """Stands for a processor's part for videos: some read its defaults for a chat without a video."""
+
+    num_frames = None
+    fps = None
+
+
 def _image_processor_only(folder: Path, model_type: str) -> ProcessorMixin:
     """Return a processor of the checkpoint's class with None as its part for videos."""
     base = processor_class(model_type)
@@ -138,8 +149,11 @@ def _image_processor_only(folder: Path, model_type: str) -> ProcessorMixin:
         for name in base.get_attributes()
     ]
     kind: Any = type(base.__name__, (_WithoutVideos, base), {})
-    made: ProcessorMixin = kind.from_args_and_dict(loaded, settings)
-    return made
+    made: Any = kind.from_args_and_dict(loaded, settings)
+    if getattr(made, _VIDEO, ...) is None:
+        setattr(made, _VIDEO, _NoVideos())
+    checked: ProcessorMixin = made
+    return checked
 
 
 def _message(turn: Turn, image: Image.Image) -> dict[str, Any]:
@@ -149,7 +163,3 @@ def _message(turn: Turn, image: Image.Image) -> dict[str, Any]:
         content += [{"type": "image", "image": image}] if number else []
         content += [{"type": "text", "text": text}] if text else []
     return {"role": turn.role.value, "content": content}
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

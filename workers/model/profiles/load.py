@@ -72,6 +72,15 @@ def load_profile(path: Path) -> Profile:
         raise ProfileError(f"{path}: " + "; ".join(sorted(faults, key=_number))) from None
 
 
+def profile_fault(name: str) -> str:
+    """Return what is wrong with the profile of a shipped name or a path, "" if nothing is."""
+    try:
+        load_profile(find_profile(name))
+    except ProfileError as error:
+        return str(error)
+    return ""
+
+
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:

@@ -132,8 +132,26 @@ def _idefics3():
     return processor, tf.Idefics3ForConditionalGeneration(config)
 
 
+def _smolvlm():
+    """Return the parts of Idefics3 as those of SmolVLM, whose processor needs num2words."""
+    idefics, _ = _idefics3()
+    words, layout = idefics.tokenizer, idefics.chat_template
+    images = tf.SmolVLMImageProcessorPil(
+        size={"longest_edge": 64}, max_image_size={"longest_edge": 32}
+    )
+    config = tf.SmolVLMConfig(
+        text_config=tf.LlamaConfig(
+            **TEXT, vocab_size=len(words), pad_token_id=0, bos_token_id=1, eos_token_id=2
+        ),
+        vision_config={**VISION, "num_hidden_layers": 2, "image_size": 32},
+        image_token_id=words.convert_tokens_to_ids("<image>"), scale_factor=2, pad_token_id=0,
+    )  # fmt: skip
+    return (images, words, layout), tf.SmolVLMForConditionalGeneration(config)
+
+
 MAKERS = {
     "gemma3": _gemma3, "llava_next": _llava_next, "qwen2_vl": _qwen2_vl, "idefics3": _idefics3,
+    "smolvlm": _smolvlm,
 }  # fmt: skip
 
 
@@ -149,6 +167,8 @@ def make(name: str, folder: Path, seed: int = 1) -> Path:
         images.save_pretrained(folder)
         own_tokenizer.save_pretrained(folder)
         (folder / "chat_template.jinja").write_text(layout, encoding="utf-8")
+        if name == "smolvlm":
+            (folder / "processor_config.json").write_text('{"image_seq_len": 4}', encoding="utf-8")
     else:
         processor.save_pretrained(folder)
     return folder

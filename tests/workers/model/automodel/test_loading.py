@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.models.smolvlm import processing_smolvlm
 
 from service.settings.config import Settings
 from service.settings.reading import Reading
@@ -105,16 +106,65 @@ def test_code_of_a_known_architecture_is_not_executed(copy, profile):
     [
         ("config.json", "config.json is missing"),
         ("model.safetensors", "no weights"),
-        ("tokenizer.json", "the processor cannot be loaded"),
-        ("processor_config.json", "processor"),
+        ("tokenizer.json", r"missing: tokenizer\.json .*Copy each from where"),
+        ("tokenizer_config.json", r"missing: tokenizer_config\.json.*Copy each"),
+        (
+            "processor_config.json",
+            r"missing: preprocessor_config\.json \(or processor_config\.json",
+        ),
+        ("chat_template.jinja", r"chat_template\.jinja.*copy that file, or add chat_template"),
     ],
 )
 def test_a_missing_file_is_named(copy, profile, name, message):
-    """Each file of a checkpoint, left out: a message, no download."""
+    """Each file of a checkpoint, left out: its name and what to do, no download."""
     folder = copy("gemma3")
     (folder / name).unlink()
     with pytest.raises(CheckpointError, match=message):
         load(folder, profile)
+
+
+def test_the_processor_files_of_an_older_layout_are_named(copy, profile):
+    """The image processor in a file of its own; all that is missing stands in one message."""
+    folder = copy("qwen2_vl")
+    for name in ("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    with pytest.raises(CheckpointError) as raised:
+        load(folder, profile)
+    assert all(
+        name in str(raised.value)
+        for name in ("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "tokenizer_config.json", "processor_config.json"]
+)
+def test_a_damaged_file_of_the_processor_is_named(copy, profile, name):
+    """Cut in the middle, as by a download that ended early."""
+    path = copy("gemma3") / name
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(CheckpointError, match=rf"{name.replace('.', r'.')}.*not JSON"):
+        load(path.parent, profile)
+
+
+def test_a_missing_package_of_a_processor_is_named_with_its_extra(checkpoint, profile, monkeypatch):
+    """SmolVLM's processor refuses to load without num2words: the message says what to install."""
+    monkeypatch.setattr(processing_smolvlm, "num2words", None)
+    with pytest.raises(
+        CheckpointError,
+        match=r"needs the Python package num2words: run `pip install 'wetread\[smolvlm\]'",
+    ):
+        load(checkpoint("smolvlm"), profile)
+
+
+def test_smolvlm_reads_with_its_package(checkpoint, profile, frames):
+    """With num2words: it loads without torchvision, and two rows are the same as alone."""
+    pytest.importorskip("num2words")
+    loaded = load(checkpoint("smolvlm"), profile)
+    assert loaded.batches
+    engine = BatchEngine(loaded, rows=2)
+    assert engine.answer(frames[0], Task.REPORT, decoding=Decoding(max_new_tokens=3)).token_ids
+    engine.close()
 
 
 def test_a_checkpoint_without_a_chat_template_takes_the_profiles(copy, profile):

@@ -180,7 +180,7 @@ def test_each_general_question_has_one_in_the_models_words():
         ("[card]", "[card", "line 5: [card: not TOML: "),
         ('tried = "never"', 'tried = [', "not TOML: "),
         ("[card]", "name = 'x'", "line 5: name: not TOML: Cannot overwrite a value"),
-        ("[prompts]", '[answer]\nbegins_after = """\nstop = 3"""\nstop = 4\n[prompts]', "line 14: answer.stop: 4"),
+        ("[prompts]", "[answer]\nstop = [\n3]\n[prompts]", "line 12: answer.stop: 3 is not"),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_file_line_and_key(write, changed, to, message):
@@ -297,3 +297,10 @@ def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path):
     path.write_bytes(SMALL.replace("here", "Zürich").encode("cp1252"))
     with pytest.raises(ProfileError, match="line 6: a character is not UTF-8"):
         load_profile(path)
+
+
+def test_what_looks_like_a_key_within_a_text_is_not_taken_for_one(write):
+    """A text of several lines that holds `stop =`; the line of the key itself is named."""
+    text = 'begins_after = """\nstop = 3"""\nstop = 4'
+    with pytest.raises(ProfileError, match=r"line 14: answer\.stop: 4 is not"):
+        load_profile(write(SMALL.replace("[prompts]", f"[answer]\n{text}\n[prompts]")))
