@@ -264,7 +264,7 @@ def paths(table=Profile, above=()):
             yield from paths(below[0], (*above, name))
 
 
-@pytest.mark.parametrize("path", paths(), ids=".".join)
+@pytest.mark.parametrize("path", list(paths()), ids=".".join)
 def test_each_key_has_an_error_with_file_key_value_and_what_is_allowed(tmp_path, path):
     """A value of a wrong kind, for all keys: a table that nothing in a profile may be."""
     content = tomllib.loads(find_profile("generic").read_text(encoding="utf-8"))
