@@ -13,6 +13,7 @@ from dicom.errors import DicomError
 from service.errors import ConfigurationError, WetreadError
 from service.jobs import IllegalTransition
 from service.settings.model_names import TABLES
+from service.system.gc_tuning import exempt_all, imports_without_scans
 from service.system.signals import end_quietly
 
 # Name -> (module:command, help line). The list of commands must not import any of them.
@@ -72,7 +73,8 @@ class _LazyGroup(click.Group):
             return None
         module, _, name = _commands()[cmd_name][0].partition(":")
         try:
-            command: click.Command = getattr(import_module(module), name)
+            with imports_without_scans():
+                command: click.Command = getattr(import_module(module), name)
         except ModuleNotFoundError as error:
             raise ConfigurationError(
                 f"`wetread {cmd_name}` needs {error.name}, which is not installed here: "
@@ -111,6 +113,7 @@ def main() -> None:
         sys.exit(1)
     finally:
         end_quietly()
+        exempt_all()
 
 
 def _tell(error: Exception) -> None:

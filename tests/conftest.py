@@ -8,6 +8,7 @@ or `postgres_server_class` and starts one of its own.
 import base64
 import contextlib
 import fcntl
+import gc
 import json
 import os
 import re
@@ -55,8 +56,8 @@ MARKED_BY_FIXTURE = {
 }
 
 
-# Folders whose tests start whole sites or a viewer: each test loads the machine by itself.
-SERIAL_FOLDERS = ("end_to_end", "ohif")
+# Folders whose tests each load the whole machine.
+SERIAL_FOLDERS = ("ohif",)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by the markers
@@ -74,6 +75,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("serial")
     long_files = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long_files)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the modules and tests of this process from garbage collection: they live until its end."""
+    gc.collect()
+    gc.freeze()
 
 
 def find_program(*names: str) -> str:

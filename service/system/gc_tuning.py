@@ -10,12 +10,36 @@ of freed memory, so that after a busy hour a receiver would be as large as the s
 
 import ctypes
 import gc
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final
 
 # New objects between two scans; Python's default of 700 is less than one association makes.
 _BETWEEN_LOOKS: Final = 10_000
 _HEAPS: Final = 2
 _ARENA_MAX: Final = -8  # M_ARENA_MAX of mallopt(3), of glibc only
+
+
+@contextmanager
+def imports_without_scans() -> Generator[None, None, None]:
+    """Pause garbage collection while modules are imported, then exempt their objects from it.
+
+    What an import makes lives until the end: scans of it take a sixth of the CPU time of a start.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def exempt_all() -> None:
+    """Exempt all objects from the collections that the interpreter makes when it ends.
+
+    The system frees the memory of a process that ends; the collections take up to 0.6 s of CPU time.
+    """
+    gc.freeze()
 
 
 def prepare_memory() -> None:

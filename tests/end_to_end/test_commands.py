@@ -221,6 +221,7 @@ def test_check_sees_a_full_disk(site):
     assert "failed: spool" in done.stderr
 
 
+@pytest.mark.serial
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_demo_runs_twice_and_leaves_nothing_running(tmp_path):
@@ -240,6 +241,7 @@ def test_the_demo_runs_twice_and_leaves_nothing_running(tmp_path):
         assert _processes_in(tmp_path) == []
 
 
+@pytest.mark.serial
 @pytest.mark.slow
 def test_ctrl_c_stops_the_demo(tmp_path):
     """SIGINT at any moment ends every process of the demo within seconds."""
@@ -269,6 +271,7 @@ def _processes_in(folder):
     return found
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     "module",
     ["service.receiver.receiver", "service.web.app", "service.sweeper.sweeper", "service.cli"],

@@ -160,6 +160,7 @@ def test_four_kinds_at_once_and_one_away(
             server.stop()
 
 
+@pytest.mark.serial
 def test_a_pacs_that_never_answers_holds_nobody_back(run_site, silent_pacs, images, tmp_path):
     """Two take connections and are silent: readings go on and the folder has all drafts meanwhile."""
     silent = {

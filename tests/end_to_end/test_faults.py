@@ -27,6 +27,7 @@ NOT_POSSIBLE = 77
 PATIENTS = {"1.1": ("A",), "1.2": ("B",)}
 
 
+@pytest.mark.serial
 @pytest.mark.orthanc
 @pytest.mark.dcmtk
 @pytest.mark.slow
@@ -44,6 +45,7 @@ def test_no_acknowledged_image_is_lost_doubled_or_filed_under_another_patient():
     assert "0 promises broken" in done.stdout
 
 
+@pytest.mark.serial
 @pytest.mark.orthanc
 @pytest.mark.dcmtk
 @pytest.mark.slow
@@ -183,6 +185,7 @@ def _answer(connection, sent, seconds):
     return received
 
 
+@pytest.mark.serial
 def test_a_silent_peer_accepts_and_passes_nothing(forwarder):
     """What was open stays silent afterwards; a new connection is forwarded."""
     made, connect = forwarder
@@ -197,6 +200,7 @@ def test_a_silent_peer_accepts_and_passes_nothing(forwarder):
     assert _answer(connect(), b"after", 5) == b"after"
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("manner", ["slow answers", "slow requests"])
 def test_a_slow_peer_passes_a_byte_a_second(forwarder, manner):
     """Two and a half seconds are two bytes; back to normal, the rest comes at once."""

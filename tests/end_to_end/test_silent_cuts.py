@@ -17,6 +17,8 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "silent_cuts.py"
 NOT_POSSIBLE = 77
 ANSWER_SECONDS = 10
 
+pytestmark = pytest.mark.serial
+
 
 @pytest.fixture
 def receiver(tmp_path, free_port, postgres_server, redis_server, silent_proxy, eventually):
