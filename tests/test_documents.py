@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+CARD = ROOT / "workers" / "model" / "demo" / "MODEL_CARD.md"
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", CARD]
 PACKAGES = ("dicom", "service", "workers", "migrations")
 # Of a path in a document: the folders of this repository.
 FILE = re.compile(
     r"(?<![\w/])(?:dicom|service|workers|migrations|docs|tests|benchmarks|deploy)/[\w./-]+\.\w+"
 )
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
+SCRIPT = re.compile(r"(benchmarks/\w+\.py)((?:[^`\n]|\\\n)*)")
 ROW = re.compile(r"^\| `([\w/]+)/` \| (.+?) \|$", re.MULTILINE)
 
 
@@ -58,3 +60,12 @@ def test_files_and_sections_exist(page):
         linked = (page.parent / target).resolve() if target else page
         assert linked.exists(), target
         assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_scripts_have_the_options(page):
+    """A page calls a script of benchmarks/ with options that it has."""
+    for script, call in SCRIPT.findall(page.read_text(encoding="utf-8")):
+        source = (ROOT / script).read_text(encoding="utf-8")
+        options = re.findall(r"(?<!\S)--[a-z][a-z-]*", call)
+        assert [each for each in options if f'"{each}"' not in source] == [], script
