@@ -43,8 +43,9 @@ from workers.broker_watch import READY, BrokerWatch
 from workers.delivery.delivering import Delivering
 from workers.delivery.pool import DeliveryPool, bulkheads
 from workers.final_reports.watch import FinalReportWatch
+from workers.reading.question_lane import QuestionLane
 from workers.reading.urgent_lane import UrgentLane
-from workers.tasks import register_deliver, register_read, work_on
+from workers.tasks import register_answer, register_deliver, register_read, work_on
 
 log = get_logger(__name__)
 
@@ -153,15 +154,26 @@ class _Worker:
             self._replace,
             self._callers.look_up_reloaded,
         )
-        read = register_read(self._app, work)
+        answering = import_module("workers.reading.answering").Answering(
+            self._store,
+            self._settings,
+            reader,
+            self._owner,
+            self._abandon,
+            self._replace,
+            self._callers.look_up_reloaded,
+        )
+        read, answer = register_read(self._app, work), register_answer(self._app, answering)
 
         def busy() -> bool:
-            return work.in_hand >= self._threads and not self._stopping.is_set()
+            taken = work.in_hand + answering.in_hand
+            return taken >= self._threads and not self._stopping.is_set()
 
         kept = ExitStack()
         kept.enter_context(work.watched())
-        lane = UrgentLane(self._store, self._settings.model_name, busy, read)
-        kept.enter_context(lane.open())
+        name = self._settings.model_name
+        kept.enter_context(UrgentLane(self._store, name, busy, read).open())
+        kept.enter_context(QuestionLane(self._store, name, busy, answer).open())
         return kept
 
     def _reader(self) -> Any:  # noqa: ANN401 - a Reader, whose module loads torch
@@ -282,6 +294,7 @@ class _Worker:
         """Hand back the jobs and deliveries that this process still holds."""
         try:
             self._store.take_back_deliveries(self._store.now(), owner=self._owner)
+            self._store.hand_back_questions(self._owner)
             for job in self._store.held_by(self._owner):
                 self._hand_back(job)
         except StoreError as error:

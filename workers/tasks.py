@@ -1,4 +1,4 @@
-"""The two Celery tasks: each takes a job id and works on it.
+"""The Celery tasks: each takes the id of a job or a question and works on it.
 
 This is one of the four places with a broad except: an error of the work is logged and becomes the state
 of the job or the delivery.
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from celery import Celery
 
 from service.log import get_logger
-from service.queue.names import DELIVER, READ
+from service.queue.names import ANSWER, DELIVER, READ
 from workers.delivery.pool import DeliveryPool
 
 if TYPE_CHECKING:  # a process that only delivers must not load torch
+    from workers.reading.answering import Answering
     from workers.reading.drafting import Drafting
 
 log = get_logger(__name__)
@@ -39,6 +40,19 @@ def register_read(app: Celery, drafting: "Drafting") -> Any:  # noqa: ANN401 - C
         work_on(drafting, job)
 
     return app.task(read, name=READ, shared=False)
+
+
+def register_answer(app: Celery, answering: "Answering") -> Any:  # noqa: ANN401 - Celery's task type
+    """Register and return the task `wetread.answer`, which answers one question about an image."""
+
+    def answer(question_id: str) -> None:
+        question = answering.claim(question_id)
+        if question is None:
+            log.debug("nothing_to_answer", question_id=question_id)
+            return
+        work_on(answering, question)
+
+    return app.task(answer, name=ANSWER, shared=False)
 
 
 def register_deliver(app: Celery, pool: DeliveryPool) -> Any:  # noqa: ANN401 - Celery's task type

@@ -130,6 +130,7 @@ class Retention:
         self._store.remove_identity(study_uid)
         self._store.remove_shadow_readings(study_uid)
         self._store.forget_report_texts(study_uid)
+        self._store.remove_questions(study_uid)
         log.info("files_removed", study_uid=study_uid, early=why.early)
 
     def _check_mounted(self, study_uid: str, image: Instance, root: Path) -> None:

@@ -27,7 +27,7 @@ from service.queue.kombu_private import (
     job_ids,
     lists_of,
 )
-from service.queue.names import DELIVER, DELIVERY, READ, READING, queue_of
+from service.queue.names import ANSWER, DELIVER, DELIVERY, READ, READING, queue_of
 from service.queue.redis_errors import redis_reason
 from service.records import Job
 from service.settings.config import Settings
@@ -90,38 +90,52 @@ class Queue:
         Raises:
             BrokerUnavailable: Redis did not take all of the messages.
         """
+        self._publish([self._message(job) for job in jobs])
+
+    def publish_question(self, question_id: str, model: str) -> None:
+        """Publish a question to the model's workers, before all jobs that are not urgent.
+
+        Raises:
+            BrokerUnavailable: Redis did not take the message.
+        """
+        self._publish([_Message(question_id, ANSWER, queue_of(self._settings, model), URGENT)])
+
+    def _publish(self, messages: Sequence["_Message"]) -> None:
         try:
             with self._app.producer_pool.acquire() as producer:
-                self._send_all(producer, jobs)
+                self._send_all(producer, messages)
         except _FAILURES as first:
             # A pooled connection may have been lost long ago: repeat once with a new one.
             log.info("broker_connection_replaced", reason=redis_reason(first))
             try:
                 with self._app.connection_for_write() as fresh:
-                    self._send_all(self._app.amqp.Producer(fresh, auto_declare=False), jobs)
+                    self._send_all(self._app.amqp.Producer(fresh, auto_declare=False), messages)
             except _FAILURES as error:
                 raise BrokerUnavailable(
                     f"Redis did not accept a message: {redis_reason(error)}"
                 ) from error
 
-    def _send_all(self, producer: Producer, jobs: Sequence[Job]) -> None:
+    def _send_all(self, producer: Producer, messages: Sequence["_Message"]) -> None:
         with batch(producer):
-            for job in jobs:
-                self._send(producer, job)
+            for message in messages:
+                self._send(producer, message)
 
-    def _send(self, producer: Producer, job: Job) -> None:
+    def _message(self, job: Job) -> "_Message":
         # Every state after the reading means delivery: even of an ended job a notice may be due.
         made = job.state not in (JobState.SCHEDULED, JobState.IN_PROGRESS)
         waits = queue_of(self._settings, job.model_name)
         task, queue = (DELIVER, DELIVERY) if made else (READ, waits)
+        return _Message(job.id, task, queue, URGENT if job.urgent else ROUTINE)
+
+    def _send(self, producer: Producer, message: "_Message") -> None:
         self._app.send_task(
-            task,
-            args=[job.id],
+            message.task,
+            args=[message.id],
             # Unused; otherwise Celery makes them, at an eighth of the cost of a message.
             argsrepr="",
             kwargsrepr="",
-            queue=queue,
-            priority=URGENT if job.urgent else ROUTINE,
+            queue=message.queue,
+            priority=message.priority,
             retry=False,
             ignore_result=True,
             producer=producer,
@@ -177,6 +191,16 @@ class Queue:
         """Close the connections."""
         self._client.close()
         self._app.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A message to the workers: the id of a job or a question, and nothing else of it."""
+
+    id: str
+    task: str
+    queue: str
+    priority: int
 
 
 def ping(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from service.settings.config import Settings
 
 READ: Final = "wetread.read"
 DELIVER: Final = "wetread.deliver"
+ANSWER: Final = "wetread.answer"
 READING: Final = ProcessRole.READING.value
 DELIVERY: Final = ProcessRole.DELIVERY.value
 SHADOW: Final = "shadow"

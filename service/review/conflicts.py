@@ -5,7 +5,9 @@ ReviewConflict
 ├── AlreadyDecided    another decision stands
 ├── CannotDecide      no report can be made from the draft
 ├── KeyReused         the Idempotency-Key belongs to another request
-└── CannotUndo        the time is over, or it is another person's decision
+├── CannotUndo        the time is over, or it is another person's decision
+├── CannotAsk         no question can be asked about the image now
+└── TooManyQuestions  the person's limit for an hour is reached
 """
 
 from service.errors import WetreadError
@@ -65,3 +67,23 @@ class KeyReused(ReviewConflict):
 
 class CannotUndo(ReviewConflict):
     """The decision can no longer be undone, or is not this person's."""
+
+
+class CannotAsk(ReviewConflict):
+    """No question can be asked about the image now; the message states why."""
+
+
+class TooManyQuestions(ReviewConflict):
+    """The person has asked as many questions as are allowed in an hour.
+
+    Attributes:
+        retry_after: Seconds until the next question is taken.
+    """
+
+    def __init__(self, most: int, retry_after: int) -> None:
+        minutes = max(1, round(retry_after / 60))
+        super().__init__(
+            f"You have asked {most} questions within an hour, which is the limit here. The next one is "
+            f"taken in {minutes} min."
+        )
+        self.retry_after = retry_after

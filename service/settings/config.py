@@ -22,6 +22,7 @@ from service.settings.error_messages import sentences
 from service.settings.final_reports import FinalReports
 from service.settings.judge import Judge
 from service.settings.oidc import Oidc
+from service.settings.questions import QuestionLimits
 from service.settings.reading import Model, Reading
 from service.settings.reconcile import Reconcile
 from service.settings.rules import LENIENT, Rule, conflicts
@@ -80,6 +81,7 @@ class Settings(Section):
     sweep: Sweep = Sweep()
     judge: Judge = Judge()
     final_reports: FinalReports = FinalReports()
+    questions: QuestionLimits = QuestionLimits()
     log: Log = Log()
 
     @property

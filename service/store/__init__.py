@@ -26,6 +26,8 @@ from service.store.review.author_notices import AuthorNotices
 from service.store.review.awaiting import Awaiting
 from service.store.review.decisions import Decisions
 from service.store.review.figures import DecisionFigures
+from service.store.review.question_claims import QuestionClaims
+from service.store.review.questions import Questions
 from service.store.review.texts import Reviews
 from service.store.review.verified_reports import VerifiedReports
 from service.store.scheduling import Scheduling
@@ -72,6 +74,8 @@ class Store(
     ShadowReadings,
     FinalReportTaking,
     FinalReportQueries,
+    Questions,
+    QuestionClaims,
 ):
     """The database of one service; threads may share one, each process opens its own.
 

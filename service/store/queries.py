@@ -7,6 +7,7 @@ from sqlalchemy import func, or_, select, tuple_
 
 from dicom.content.output_kind import OutputKind
 from dicom.content.report import Predecessor
+from service.database.question_tables import QuestionRow
 from service.database.tables import (
     DeliveryRow,
     EventRow,
@@ -210,12 +211,13 @@ class Queries(Transactions):
             return next(iter(record_mapping.jobs(found)), None)
 
     def version(self) -> str:
-        """Return a token that changes with each new event, Instance, incident or job update; cheap."""
+        """Return a token that changes with each event, Instance, incident, job or question; cheap."""
         marks = (
             select(func.max(EventRow.id)),
             select(func.max(InstanceRow.id)),
             select(func.max(IncidentRow.id)),
             select(func.max(JobRow.updated_at)),
+            select(func.max(QuestionRow.updated_at)),
         )
         with self._reading() as session:
             return "-".join(str(session.scalar(mark) or 0) for mark in marks)

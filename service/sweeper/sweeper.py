@@ -6,7 +6,8 @@ change that only one of them can make.
 1. Make the jobs of studies whose quiet time is over.
 2. Take back jobs whose worker is silent; a job to which that happened too often fails.
 3. Do the same with deliveries.
-4. Publish jobs and deliveries that are due and have no message in the queue.
+4. Publish jobs and deliveries that are due and have no message in the queue. Take back, give up and
+   publish questions about images.
 5. Each minute, and when the clock was set back: correct times from a clock that was ahead, delete silent
    processes, and record incidents: no worker for waiting jobs, a token that expires, a destination that
    takes no results. Notify the authors of verified reports. Match final reports that waited.
@@ -51,6 +52,7 @@ from service.sweeper.disk_pressure import DiskPressure
 from service.sweeper.doubts import Doubts, compare_until
 from service.sweeper.outages import LeaseVerdict, Outages
 from service.sweeper.outbox_cleanup import OutboxCleanup
+from service.sweeper.question_sweep import QuestionSweep
 from service.system import broker_connection, psycopg_private
 from service.system.signals import stop_event
 
@@ -73,6 +75,7 @@ class Sweeper:
         queued_job_ids: Callable[[str], Collection[str]] = lambda _: (),
         callers: Callable[[str], Caller | None] | None = None,
         passed: Callable[[], float] = since_boot,
+        questions: Callable[[datetime], None] = lambda _: None,
     ) -> None:
         """Take the store, the settings, and the functions that publish jobs and look into the queues.
 
@@ -83,6 +86,7 @@ class Sweeper:
             queued_job_ids: Returns the ids of jobs with a message in a queue; raises BrokerUnavailable.
             callers: Returns the settings of a calling AE title; those in `settings` when None.
             passed: Returns seconds by a clock that cannot be set.
+            questions: Does what is due now with questions about images (`QuestionSweep.sweep`).
         """
         self._callers = callers or settings.caller
         self._store = store
@@ -97,6 +101,7 @@ class Sweeper:
         self._tokens = TokenExpiry(store)
         self._destinations = DestinationIncidents(store, settings)
         self._outages = Outages(settings.reading.lease_seconds)
+        self._questions = questions
         self._tasks: dict[str, Task] = {}
         self._tidied_at: datetime | None = None
         self._removal_is_due = False
@@ -114,6 +119,7 @@ class Sweeper:
         self._do("take back jobs", self._take_back, now)
         self._do("take back deliveries", self._take_back_deliveries, now)
         self._do("publish", self._publish_due, now)
+        self._do("questions", self._questions, now)
         # A time before the last one means that the clock was set back.
         tidies = self._tidied_at is None or not self._tidied_at <= now < self._tidied_at + _TIDY
         if tidies:
@@ -336,7 +342,15 @@ def serve(settings: Settings) -> None:
     callers = CallingAEs(
         settings, config_path(), load_settings, incident_reporter(store, config_path(), "sweep")
     )
-    sweeper = Sweeper(store, settings, queue.publish, queue.queued_job_ids, callers)
+    questions = QuestionSweep(store, settings, queue.publish_question)
+    sweeper = Sweeper(
+        store,
+        settings,
+        queue.publish,
+        queue.queued_job_ids,
+        callers,
+        questions=questions.sweep,
+    )
     owner = f"{ProcessRole.SWEEPER}@{socket.gethostname()}"
     commitments = CommitmentSender(store, settings, owner, callers)
     callers.reload_on_sighup()

@@ -51,6 +51,7 @@ from service.web.monitor.routes import MONITOR_ROUTES
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
 from service.web.review.failures import REVIEW_HANDLERS
+from service.web.review.questions_api import questions_live, questions_parts
 from service.web.review.routes import REVIEW_ROUTES
 from service.web.server import Server, address_of, listen, published_address, run, stop_at_signals
 from service.web.status.system_status import StatusObserver
@@ -152,6 +153,7 @@ def _static() -> Mount:
 LIVE_ROUTES: Final = (
     live_route("/live/queue", pages.queue_live),
     live_route("/live/studies/{study_uid}", pages.study_live),
+    live_route("/live/questions/{job_id}", questions_live),
 )
 ROUTES: Final = [
     guarded("/", pages.queue, roles=EVERYONE),
@@ -162,6 +164,7 @@ ROUTES: Final = [
     guarded("/setup/{link}", login.set_up, access=OPEN, methods=("POST",)),
     guarded("/live/queue.json", pages.queue_parts, access=LIVE),
     guarded("/live/studies/{study_uid}.json", pages.study_parts, access=LIVE),
+    guarded("/live/questions/{job_id}.json", questions_parts, access=LIVE),
     *LIVE_ROUTES,
     all_live(LIVE_ROUTES),
     guarded("/studies/{study_uid}", pages.study, roles=EVERYONE),

@@ -66,6 +66,7 @@ class StoreCollector(Collector):
             # All queries come before the first `yield`: a scrape has all families of the store or none.
             families = [
                 self._jobs(),
+                self._questions(),
                 self._drafts(),
                 self._oldest(),
                 self._stages(),
@@ -90,6 +91,13 @@ class StoreCollector(Collector):
         counts = self._store.counts()
         for state in JobState:
             family.add_metric([state.value], counts.get(state, 0))
+        return family
+
+    def _questions(self) -> Metric:
+        words = "Stored questions about images by state; they are removed with the images."
+        family = GaugeMetricFamily("wetread_questions", words, labels=["state"])
+        for state, count in self._store.question_counts().items():
+            family.add_metric([state.value], count)
         return family
 
     def _drafts(self) -> Metric:

@@ -18,7 +18,7 @@ from workers.evaluation.studies import header_attributes
 from workers.labeller.findings import label
 from workers.labeller.report_language import fault_of
 from workers.model.engine.engine import Engine
-from workers.model.prompts import Role, Turn
+from workers.model.prompts import EarlierAnswer, Task
 from workers.model.vlm import Answer, Decoding
 from workers.reading.error_mapping import reading_errors
 from workers.reading.image_selection import SelectedImage
@@ -146,11 +146,11 @@ class CellRows:
         engine = cast("Engine", self._reader.model)  # checked at the start
         return engine.answer(
             image.pixels,
-            prompt.task,
-            question=prompt.text,
+            Task.QUESTION,
+            question=question,
             decoding=dataclasses.replace(decoding, max_new_tokens=_ANSWER_TOKENS),
             cancelled=self._stop,
-            after=(Turn(Role.ASSISTANT, text), Turn(Role.USER, question)),
+            earlier=(EarlierAnswer(prompt.task, prompt.text, text),),
         )
 
 

@@ -26,6 +26,9 @@ _LEAST_KNOWN: Final = 0.6  # of the words
 _LEAST_PAIRS: Final = 0.42  # of the pairs; the minimum of the reports is 0.48, of random words 0.37
 _SHORT: Final = 8  # words; a shorter text has few pairs, and short reports use common pairs
 _LEAST_PAIRS_OF_SHORT: Final = 0.55  # of the pairs; the minimum of the reports is 0.8
+# Words of answers that reports do not use.
+_ANSWER_WORDS: Final = frozenset({"yes", "diagnosis", "diagnoses", "differential", "x", "ray"})
+_FEW: Final = 3  # words; one of so few, if there are two, may be a rare name
 _LONGEST_PERIOD: Final = 30  # words
 _REPEATS: Final = 4  # times in a row; twice as many for a period of one or two words
 
@@ -45,6 +48,28 @@ def fault_of(text: str) -> str:
         if fault:
             return fault
     return _unlinked(tokens, _LEAST_PAIRS if len(words) >= _SHORT else _LEAST_PAIRS_OF_SHORT)
+
+
+def fault_of_answer(text: str) -> str:
+    """Return why the answer to a question is not language, as a clause, or "" if it is language.
+
+    An answer is shorter than a report and combines words in other ways: digits count as letters,
+    and pairs of words are not compared.
+
+    Args:
+        text: The answer; an empty one has no fault.
+    """
+    shown = re.sub(r"\d", "a", _BLANK.sub(" ", text)).replace("%", "a")
+    if not shown.strip():
+        return ""
+    words = [token for token in tokenized(_BLANK.sub(" ", text)) if token != BOUNDARY]
+    strange = [word for word in words if word not in _ANSWER_WORDS and word not in _followers()]
+    if len(strange) == 1 < len(words) <= _FEW:
+        strange = []
+    for fault in (_symbols(shown), _endless(words), _loop(words)):
+        if fault:
+            return fault
+    return _unknown(words) if len(strange) > (1 - _LEAST_KNOWN) * len(words) else ""
 
 
 def check_language(text: str) -> None:

@@ -28,6 +28,10 @@ class GenerationError(ModelError):
     """The model computed values that are not finite, or the request cannot be answered."""
 
 
+class PromptTooLong(GenerationError):
+    """The prompt leaves no room for an answer."""
+
+
 class EngineStopped(ModelError):
     """The engine has ended, or the device has not answered for long; the request may be repeated."""
 

@@ -4,7 +4,7 @@ The layout is written out here: the checkpoint stores none, and the library that
 default no longer does. A wrong layout gives plausible but wrong reports.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -63,6 +63,21 @@ class Turn:
     content: str
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierAnswer:
+    """What was asked before in the same chat about the same image, and the model's answer.
+
+    Attributes:
+        task: The kind of prompt.
+        question: The text, for `Task.QUESTION`; otherwise "".
+        text: The answer.
+    """
+
+    task: Task
+    question: str
+    text: str
+
+
 _WORDS: Final = {
     Task.REPORT: REPORT,
     Task.PAEDIATRIC_REPORT: PAEDIATRIC_REPORT,
@@ -84,6 +99,35 @@ def chat(task: Task, question: str = "") -> tuple[Turn, ...]:
     if not text.strip() or any(mark in text for mark in (IMAGE, "<s>", "</s>", "<unk>", "INST]")):
         raise GenerationError("a question needs words, and none of the chat's control words")
     return Turn(Role.SYSTEM, SYSTEM), Turn(Role.USER, f"{IMAGE}\n{text}")
+
+
+def conversation(
+    chat_of: Callable[[Task, str], Sequence[Turn]],
+    earlier: Sequence[EarlierAnswer],
+    task: Task,
+    question: str,
+) -> tuple[Turn, ...]:
+    """Return the chat that asks `task` after earlier answers; the image stands in its first user turn.
+
+    Args:
+        chat_of: Returns the turns that ask a task and a question about one image.
+        earlier: What was asked before, in order.
+        task: The kind of prompt.
+        question: For `Task.QUESTION`.
+
+    Raises:
+        GenerationError: One of the questions is empty, or contains a control word of the layout.
+    """
+    turns: list[Turn] = []
+    for each in (*earlier, EarlierAnswer(task, question, "")):
+        asked = chat_of(each.task, each.question)
+        turns += [_without_image(asked[-1])] if turns else asked
+        turns.append(Turn(Role.ASSISTANT, each.text))
+    return tuple(turns[:-1])
+
+
+def _without_image(turn: Turn) -> Turn:
+    return Turn(turn.role, turn.content.replace(IMAGE, "").strip())
 
 
 def render(turns: Iterable[Turn]) -> str:

@@ -108,7 +108,7 @@ class Checkpoint:
         licence: The licence of the weights, or "".
         intended_use: What its authors allow or intend, or "".
         profile_sha256: Digest of its profile's content, or "" if it is built in.
-        cannot: What it cannot do, in words: "scores", "regions", "chat", "differential", "children".
+        cannot: What it cannot do, in words: the values of `profiles.profile.Ability`.
         remote_host: Host of a server that may be outside the site and gets the images; "" for none.
     """
 

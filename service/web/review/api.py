@@ -60,7 +60,7 @@ async def study_review(request: Request) -> JSONResponse:
         uid = check_uid(request.path_params["study_uid"], "Study Instance UID")
     except InvalidIdentifier:
         raise NotFound("That is not a Study Instance UID.") from None
-    job_id = await run_in_threadpool(_newest_draft, here.store, uid)
+    job_id = await run_in_threadpool(newest_draft, here.store, uid)
     return await _review(here, job_id)
 
 
@@ -254,7 +254,12 @@ async def _review(here: AppContext, job_id: str) -> JSONResponse:
     return JSONResponse(found, headers={"ETag": etag(found["review"]["version"])})
 
 
-def _newest_draft(store: Store, uid: str) -> str:
+def newest_draft(store: Store, uid: str) -> str:
+    """Return the job of a study's newest draft.
+
+    Raises:
+        NotFound: The study has no draft.
+    """
     drafted = [each for each in store.jobs(study=uid, limit=200) if each.has_draft]
     if not drafted:
         raise NotFound("This study has no draft.")

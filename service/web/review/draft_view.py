@@ -20,6 +20,7 @@ from service.web.app_context import AppContext
 from service.web.identity import copies
 from service.web.review.answers import review_json
 from service.web.review.patients import dashed, patient_of
+from service.web.review.questions_view import abilities, questions_part
 
 _REPORT_WORDS: Final = {
     ReportState.NONE: "No report is made of a rejected draft.",
@@ -111,6 +112,10 @@ def draft_values(here: AppContext, job_id: str, person: Person, *, amends: bool)
         "amends": decision["id"] if may_edit and decision else "",
         "can_amend": can_amend,
         "hides_text": hides_text,
+        "asked": questions_part(here, job),
+        "question_limits": abilities(job.draft.model) if job.draft else (),
+        "asks": person.has(Role.RADIOLOGIST),
+        "longest_question": here.settings.questions.longest,
         "folded": here.settings.web.fold_draft,
         "acceptability": [(step.value, text) for step, text in ACCEPTABILITY_TEXT.items()],
         "rejections": list(Rejection),

@@ -11,6 +11,7 @@ from service.review.conflicts import (
     AlreadyDecided,
     CannotDecide,
     ReviewConflict,
+    TooManyQuestions,
     VersionConflict,
 )
 from service.web.app_context import app_context_of
@@ -32,6 +33,11 @@ async def _answer_version(_request: Request, error: Exception) -> Response:
     return JSONResponse(body, 412, headers={"ETag": etag(version)})
 
 
+async def _answer_too_many(_request: Request, error: Exception) -> Response:
+    wait = error.retry_after if isinstance(error, TooManyQuestions) else 60
+    return JSONResponse({"error": _sentence(error)}, 429, headers={"Retry-After": str(wait)})
+
+
 async def _answer_conflict(request: Request, error: Exception) -> Response:
     body: dict[str, Any] = {"error": _sentence(error)}
     if isinstance(error, CannotDecide):
@@ -50,5 +56,6 @@ def _sentence(error: Exception) -> str:
 REVIEW_HANDLERS: Final[dict[type[Exception], Handler]] = {
     InvalidReview: _answer_invalid,
     VersionConflict: _answer_version,
+    TooManyQuestions: _answer_too_many,
     ReviewConflict: _answer_conflict,
 }

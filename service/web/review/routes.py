@@ -5,7 +5,7 @@ from typing import Final
 from service.accounts import Role
 from service.tokens import Scope
 from service.web.access.roles import EVERYONE, Access, guarded
-from service.web.review import api, pages
+from service.web.review import api, pages, questions_api
 
 _READERS: Final = frozenset({Role.RADIOLOGIST})
 # The decisions of all persons; an admin operates the service and decides nothing.
@@ -31,6 +31,20 @@ REVIEW_ROUTES: Final = (
     guarded("/api/decisions/{decision_id}", api.decision, roles=EVERYONE, scope=Scope.DECISIONS),
     guarded("/api/decisions/{decision_id}/undo", api.undo, roles=_READERS, methods=("POST",)),
     guarded("/api/decisions/{decision_id}/send", api.send_again, roles=_READERS, methods=("POST",)),
+    guarded("/api/studies/{study_uid}/questions", questions_api.study_questions, roles=EVERYONE),
+    guarded(
+        "/api/studies/{study_uid}/questions",
+        questions_api.ask_about_study,
+        roles=_READERS,
+        methods=("POST",),
+    ),
+    guarded("/api/jobs/{job_id}/questions", questions_api.ask, roles=_READERS, methods=("POST",)),
+    guarded(
+        "/api/questions/{question_id}/cancel",
+        questions_api.cancel,
+        roles=_READERS,
+        methods=("POST",),
+    ),
     guarded("/api/notices", api.notices, roles=_READERS),
     guarded("/api/notices/{notice_id}/seen", api.notice_seen, roles=_READERS, methods=("POST",)),
     guarded("/read", pages.worklist_page, roles=EVERYONE),

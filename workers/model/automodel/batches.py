@@ -26,7 +26,7 @@ from workers.model.networks.generate import Writing
 from workers.model.profiles import chat
 from workers.model.profiles.picture import image_sent
 from workers.model.profiles.profile import Profile
-from workers.model.prompts import Task
+from workers.model.prompts import EarlierAnswer, Task, conversation
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
 
 # The errors that the library raises for inputs that a model cannot use.
@@ -92,11 +92,17 @@ class BatchEngine:
         cancelled: Callable[[], bool] = never,
         urgent: bool = False,
         samples: Sequence[Decoding] = (),
+        earlier: Sequence[EarlierAnswer] = (),
     ) -> Answer:
         """Return the model's answer about one image; see `ReadingModel.answer`."""
         start = time.perf_counter()
         image = image_sent(frame, self.profile.image)
-        turns = chat.turns(self.profile, task, question=question, indication=indication)
+        turns = conversation(
+            lambda kind, text: chat.turns(self.profile, kind, question=text, indication=indication),
+            earlier,
+            task,
+            question,
+        )
         prompt = self.loaded.maker.prompt(image, turns)
         asked = [self.loaded.asked(image, one) for one in questions]
         spent = (time.perf_counter() - start) * 1000

@@ -20,7 +20,7 @@ from torch import Tensor
 from workers.model import preprocess, prompts
 from workers.model.attribution import attention_attribution, yes_no
 from workers.model.attribution.integrated_gradients import details
-from workers.model.errors import GenerationError
+from workers.model.errors import GenerationError, PromptTooLong
 from workers.model.heat import HeatMap
 from workers.model.networks import generate
 from workers.model.networks.generate import Writing
@@ -184,7 +184,7 @@ class Llava(ABC):
             length: Length of the spliced prompt, in tokens.
 
         Raises:
-            GenerationError: There is room for no new token.
+            PromptTooLong: There is room for no new token.
         """
         # The published budget counts an image as one token; the rotary range counts all its tokens.
         room = min(
@@ -194,7 +194,7 @@ class Llava(ABC):
             self.limits.new_tokens or decoding.max_new_tokens,
         )
         if room < 1:
-            raise GenerationError(f"the prompt of {length} tokens leaves no room for an answer")
+            raise PromptTooLong(f"the prompt of {length} tokens leaves no room for an answer")
         return dataclasses.replace(decoding, max_new_tokens=room)
 
     def chances_behind(

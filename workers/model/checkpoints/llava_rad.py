@@ -31,6 +31,7 @@ from workers.model.files.weights import WeightFiles
 from workers.model.networks.dinov2 import Dinov2Tower, TowerConfig
 from workers.model.networks.multimodal import Multimodal
 from workers.model.placement import HERE, Place
+from workers.model.profiles.profile import Ability
 from workers.model.prompts import Task, Turn
 from workers.model.tokenizer import EOS, Tokenizer
 from workers.model.vlm import Checkpoint
@@ -159,7 +160,13 @@ def load(folder: Path, place: Place = HERE, *, base: Path | None = None) -> Llav
     config = RadConfig.from_folder(folder)
     tokenizer = Tokenizer.from_folder(base, known=config.language.vocab_size)
     files = AdaptedFiles(WeightFiles.find(base), folder, folder / config.checkpoint)
-    checkpoint = Checkpoint(name=NAME, max_new_tokens=NEW_TOKENS, takes_indication=True)
+    checkpoint = Checkpoint(
+        name=NAME,
+        max_new_tokens=NEW_TOKENS,
+        takes_indication=True,
+        # It was trained to describe findings only: asked anything else, it writes findings.
+        cannot=(Ability.CHAT.value, Ability.DIFFERENTIAL.value),
+    )
     network, checkpoint = filled(
         lambda: Network(config), files, place, checkpoint, ignored=_IGNORED
     )

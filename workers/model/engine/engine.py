@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workers.model import preprocess
+from workers.model import preprocess, prompts
 from workers.model.checkpoints.llava import Llava
 from workers.model.engine.prefill import Pieces, Prefill
 from workers.model.engine.request import AnswerRequest
@@ -31,7 +31,7 @@ from workers.model.networks import generate, memory
 from workers.model.networks.decode_step import CompiledStep, next_logits
 from workers.model.networks.generate import Writing
 from workers.model.networks.language import KVCache
-from workers.model.prompts import Task, Turn
+from workers.model.prompts import EarlierAnswer, Task
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
 
 STEP_TIMEOUT: Final = 600.0  # seconds without a step
@@ -108,14 +108,14 @@ class Engine:
         cancelled: Callable[[], bool] = never,
         urgent: bool = False,
         samples: Sequence[Decoding] = (),
-        after: Sequence[Turn] = (),
+        earlier: Sequence[EarlierAnswer] = (),
     ) -> Answer:
         """Return the model's answer about one image; see `vlm.VisionLanguageModel.answer`.
 
         An urgent request gets the next free row. `cancelled` is called at each step of the engine, also
         while the request waits for a row. For each of `samples` one more answer is written, without
-        reading the image again; a sample that fails is missing from `Answer.samples`. `after` are turns
-        that follow the prompt, for a further question in the same chat: an earlier answer, a question.
+        reading the image again; a sample that fails is missing from `Answer.samples`. `earlier` is what
+        was asked before in the same chat; an indication belongs to its first turn.
 
         Raises:
             EngineStopped: The engine has ended, or the device has not answered within the step timeout.
@@ -124,7 +124,9 @@ class Engine:
         model = self.model
         pixels = torch.from_numpy(model.pixel_values(preprocess.grey_image(frame)))
         spent = (time.perf_counter() - start) * 1000
-        turns = (*model.chat(task, question, indication), *after)
+        turns = prompts.conversation(
+            lambda kind, text: model.chat(kind, text, indication), earlier, task, question
+        )
         ids = model.prompt_ids(turns)
         length = len(ids) - 1 + model.network.tokens_per_image
 

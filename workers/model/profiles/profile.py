@@ -42,6 +42,8 @@ class Ability(StrEnum):
     CHAT = "chat"
     DIFFERENTIAL = "differential"
     CHILDREN = "children"
+    FOLLOW_UP = "follow-up questions"  # it was not trained on chats of several questions
+    OPEN_QUESTIONS = "open questions"  # it was trained on yes-or-no questions only
 
 
 class Table(BaseModel):

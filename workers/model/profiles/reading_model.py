@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.model.profiles.profile import Profile
-from workers.model.prompts import Task
+from workers.model.prompts import EarlierAnswer, Task
 from workers.model.vlm import Answer, Checkpoint, Decoding, VisionLanguageModel
 
 
@@ -29,7 +29,7 @@ class ReadingModel(VisionLanguageModel, Protocol):
         """Whether it is configured to return heat maps."""
         ...
 
-    def answer(  # noqa: PLR0913 - the keywords of `VisionLanguageModel.answer` and two more
+    def answer(  # noqa: PLR0913 - the keywords of `VisionLanguageModel.answer` and three more
         self,
         frame: NDArray[np.float32],
         task: Task,
@@ -41,6 +41,7 @@ class ReadingModel(VisionLanguageModel, Protocol):
         cancelled: Callable[[], bool] = ...,
         urgent: bool = False,
         samples: Sequence[Decoding] = (),
+        earlier: Sequence[EarlierAnswer] = (),
     ) -> Answer:
         """Return the answer about one image; see `vlm.VisionLanguageModel.answer`.
 
@@ -54,6 +55,7 @@ class ReadingModel(VisionLanguageModel, Protocol):
             cancelled: Called at each step, also while the request waits; True ends the answer.
             urgent: The request is answered before those that are not.
             samples: Further answers to the same prompt; one that fails is missing from `Answer.samples`.
+            earlier: What was asked before in the same chat, in order, with the answers.
 
         Raises:
             GenerationError: The image or a question cannot be used, or the model failed.

@@ -21,7 +21,7 @@ from workers.model.profiles import chat, described
 from workers.model.profiles.picture import image_sent
 from workers.model.profiles.profile import Ability, Profile
 from workers.model.profiles.report_text import ended
-from workers.model.prompts import Task
+from workers.model.prompts import EarlierAnswer, Task, conversation
 from workers.model.servers.chat_client import ChatClient, Message, Server
 from workers.model.servers.chat_request import chance_of_yes, messages_of, parameters, png
 from workers.model.servers.event_loop import EventLoop
@@ -85,6 +85,7 @@ class ServedModel:
         cancelled: Callable[[], bool] = never,
         urgent: bool = False,
         samples: Sequence[Decoding] = (),
+        earlier: Sequence[EarlierAnswer] = (),
     ) -> Answer:
         """Return the model's answer about one image; see `ReadingModel.answer`.
 
@@ -92,7 +93,14 @@ class ServedModel:
             ServerUnavailable: The server gave no whole answer, also after repeats.
             ServerRefused: The server refuses the request, or its answer cannot be used.
         """
-        turns = chat.turns(self._profile, task, question=question, indication=indication)
+        turns = conversation(
+            lambda kind, text: chat.turns(
+                self._profile, kind, question=text, indication=indication
+            ),
+            earlier,
+            task,
+            question,
+        )
         image = png(image_sent(frame, self._profile.image))
         asked = _Asked(messages_of(turns, image), decoding, tuple(samples), urgent)
         queries = self._queries(image, questions, urgent=urgent)

@@ -2,6 +2,7 @@
 import { trustedHTML } from "../trusted.js";
 import { prefetch as prefetchFilm } from "../viewer.js";
 import { request } from "./api.js";
+import { Ask } from "./ask.js";
 import { Autosave } from "./autosave.js";
 import { Decider, hasEdits, missing } from "./decide.js";
 import { Films } from "./films.js";
@@ -148,6 +149,9 @@ const start = () => {
     window.addEventListener("pagehide", close, { signal });
   }
 
+  // ---- questions about the image
+  const ask = new Ask(article, { signal });
+
   // ---- undo
   const undone = (id) => { prefetched = { id: "", at: 0, page: null }; location.href = id; };
   const undoLatest = showUndo(find("undo"), root, undone, signal);
@@ -177,6 +181,8 @@ const start = () => {
     ...(controls.keys ?? {}),
     j: { words: "next study", run: () => leave(after) },
     k: { words: "previous study", run: () => leave(before) },
+    q: { words: "ask the model a question about the image", run: () => ask.open() },
+    d: { words: "ask for a differential diagnosis; Enter sends it", run: () => ask.openDifferential() },
     l: { words: "lateral or earlier image beside it, the next one, none", run: () => films.next() },
     u: { words: "undo the latest decision, within a minute", run: () => (undoLatest ? undoLatest() : canUndo() && undoHere()) },
     "?": { words: "this list", run: () => showKeys(find("keys-dialog"), keys) },

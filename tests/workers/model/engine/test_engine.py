@@ -15,7 +15,7 @@ from workers.model.engine import prefill
 from workers.model.engine.engine import Engine
 from workers.model.errors import Cancelled, EngineStopped, GenerationError
 from workers.model.networks import multimodal
-from workers.model.prompts import Role, Task, Turn
+from workers.model.prompts import EarlierAnswer, Task
 from workers.model.vlm import Decoding
 from workers.reading.scores import QUESTIONS
 
@@ -381,6 +381,7 @@ def test_a_further_question_is_asked_in_the_same_chat(engine):
     (image,) = images(1)
     short = Decoding(max_new_tokens=4)
     first = engine.answer(image, Task.REPORT, decoding=short)
-    after = (Turn(Role.ASSISTANT, "No edema."), Turn(Role.USER, "Is there an effusion?"))
-    second = engine.answer(image, Task.REPORT, decoding=short, after=after)
+    earlier = (EarlierAnswer(Task.REPORT, "", "No edema."),)
+    asked = "Is there an effusion?"
+    second = engine.answer(image, Task.QUESTION, question=asked, decoding=short, earlier=earlier)
     assert second.prompt == f"{first.prompt} No edema. </s><s>[INST] Is there an effusion? [/INST]"
