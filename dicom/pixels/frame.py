@@ -247,5 +247,5 @@ def _polarity(header: Dataset, matrix: ImageMatrix) -> tuple[bool, tuple[str, ..
 
 def _intent_warnings(header: Dataset) -> tuple[str, ...]:
     if is_for_processing(header):
-        return ("The image is raw (FOR PROCESSING), not prepared for reading.",)
+        return ("The image is FOR PROCESSING (raw data), not FOR PRESENTATION.",)
     return ()

@@ -71,7 +71,7 @@ def withdrawal_notice(
         opening=f"{_DO_NOT_USE} The AI draft of this study, revision {withdrawal.revision} by "
         f"{withdrawal.model}, is withdrawn with its findings and images.",
         why=f"Why the draft is withdrawn: {reason}.",
-        conclusion=f"{_DO_NOT_USE} This says nothing of the patient: the study must be read "
+        conclusion=f"{_DO_NOT_USE} The notice is no statement about the patient: the study must be read "
         "without that draft.",
     )
     return draft_notice(notice, source, equipment, form=form)

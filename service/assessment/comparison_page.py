@@ -18,8 +18,8 @@ _PAIRED_NOTE: Final = (
     "p: swap test. A p-value above 0.05 does not show that two models are equal."
 )
 _RIGHT_NOTE: Final = (
-    "Only here right, only there right: studies in which one draft is right and the other wrong. p: "
-    "McNemar's exact test; adjusted by Holm's method for all findings, for a claim."
+    "Correct here only, correct there only: studies in which one draft is correct and the other "
+    "wrong. p: McNemar's exact test; adjusted by Holm's method for all findings, for a claim."
 )
 
 
@@ -45,8 +45,8 @@ def _paired(found: PairedComparison) -> Section:
             ),
         ),
         Table(
-            "Right or wrong, and ranking",
-            ("Finding", "Only here right", "Only there right", "p", "Mid-p", "p (Holm)",
+            "Correctness and ranking",
+            ("Finding", "Correct here only", "Correct there only", "p", "Mid-p", "p (Holm)",
              "AUROC difference", "p"),
             tuple(_right_row(name, each) for name, each in found.findings.items()),
             _RIGHT_NOTE,
@@ -63,9 +63,9 @@ def _summary(found: PairedComparison) -> Iterator[str]:
         f"{found.only_second} only there are left out."
     )
     if found.worse:
-        yield f"Here worse in: {', '.join(found.worse)}."
+        yield f"Worse here: {', '.join(found.worse)}."
     if found.better:
-        yield f"Here better in: {', '.join(found.better)}."
+        yield f"Better here: {', '.join(found.better)}."
     if not found.worse and not found.better:
         yield "No finding differs by McNemar's test with Holm's adjustment (0.05)."
     if found.rouge_l is not None:

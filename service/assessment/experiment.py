@@ -77,7 +77,7 @@ class CellFigures:
         repeats: Repeats that every study has.
         mean_f1: Mean F1 of the findings together, over the repeats.
         micro_f1: Micro F1, over the repeats.
-        flip_rate: Share of (study, finding) whose repeats do not all say the same.
+        flip_rate: Share of (study, finding) whose repeats differ.
         flips: The same by finding.
         agreement: Gwet's AC1 of the repeats.
         rates: Of the first repeat by finding.

@@ -14,7 +14,7 @@ from service.evaluation.values import Undefined
 TITLE: Final = "Prompts and temperatures on this site's studies"
 _NOTE: Final = (
     "F1: of the findings together, mean and standard deviation over the repeats, lowest and highest in "
-    "brackets. Flip rate: share of (study, finding) whose repeats do not all say the same. AC1: "
+    "brackets. Flip rate: share of (study, finding) whose repeats differ. AC1: "
     "agreement of the repeats. Empty, no language: texts, which count as silent. top_k "
     "and the greatest number of tokens are those of the settings."
 )
@@ -102,7 +102,7 @@ def _charts(found: Experiment, cells: Sequence[Cell]) -> Iterator[Chart]:
     yield range_chart(
         "flips-over-temperature",
         "Flip rate over the temperature",
-        "Share of (study, finding) whose repeats do not all say the same.",
+        "Share of (study, finding) whose repeats differ.",
         ("temperature", "flip rate"),
         [Series(name, _flip_points(line)) for name, line in by_line.items()],
     )

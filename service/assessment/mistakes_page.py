@@ -27,12 +27,12 @@ from service.evaluation.values import Estimate
 
 CARDS_PER_GROUP: Final = 3
 _INTRODUCTION: Final = (
-    "Each statement that differs from the truth. A label of the truth may be wrong too: look at the "
-    "image before the model is blamed. All drafts are unverified AI drafts."
+    "Each statement that differs from the truth. A label of the truth may be wrong, too: check "
+    "the image before the difference is counted as an error of the model. All drafts are "
+    "unverified AI drafts."
 )
 _KEY: Final = (
-    "Solid yellow outline: where the model looked. Dashed blue outline: where the truth says that the "
-    "finding is."
+    "Solid yellow outline: location by the model. Dashed blue outline: location in the truth."
 )
 _WORDS: Final = {
     Trait.SIZE: "Small: below the median size of the positive studies of the finding.",

@@ -261,8 +261,8 @@ def _texts(texts: Mapping[Part, TextFigures]) -> Iterator[Section]:
                 "ROUGE-L (0 to 1), BLEU-1 and BLEU-4 (0 to 100)",
                 ("Part and text", "n", "ROUGE-L", "BLEU-1", "BLEU-4"),
                 tuple(rows),
-                f"{left}. A score near that of the constant text says that the texts sound alike, and "
-                "nothing of findings.",
+                f"{left}. A score near that of the constant text shows similar wording, not "
+                "agreement on findings.",
             ),
         ),
     )
@@ -282,9 +282,9 @@ def _subgroups(
             "Subgroups",
             tuple(tables),
             text=(
-                "Of the findings together. A figure is shown from 20 studies, sensitivity from 10 "
-                "with a positive finding. Of many differences some leave 0 out by chance: a difference "
-                "is a reason to look, not a finding."
+                "Of the findings together. A figure is shown from 20 studies, sensitivity from "
+                "10 with a positive finding. Among many differences some intervals exclude 0 by "
+                "chance: a difference is a reason to investigate, not a result."
             ),
         )
 

@@ -81,7 +81,9 @@ def verify() -> None:
 
 
 @audit.command()
-@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, to standard output.")
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="Write comma-separated values to standard output."
+)
 @click.option(
     "--dicom",
     "folder",

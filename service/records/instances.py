@@ -94,5 +94,5 @@ class JobNeed(Enum):
 
     NONE = "it has a job"
     WAITS = "its job is made after the quiet time"
-    OVERDUE = "nothing will make its job"
+    OVERDUE = "no event will create its job"
     NO_IMAGE = "it has no image that starts a job: documents, captures or results only"

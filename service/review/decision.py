@@ -282,9 +282,9 @@ def reasons_as_text(reasons: Sequence[MustAnswer]) -> str:
 
 
 _MUST_ANSWER_TEXT: Final = {
-    MustAnswer.UNSURE: "the model is unsure",
+    MustAnswer.UNSURE: "the confidence of the model is low",
     MustAnswer.CONTRADICTED: "the text or the model's own score contradicts it",
-    MustAnswer.URGENT: "the finding cannot wait",
-    MustAnswer.COMPARES: "it refers to an earlier image, and the model was shown none",
+    MustAnswer.URGENT: "the finding is urgent",
+    MustAnswer.COMPARES: "it refers to an earlier image, and the model had none",
     MustAnswer.UNCHECKED: "the draft has notes and is of an earlier version",
 }

@@ -17,7 +17,7 @@ PUBLISHED_ACCEPTABILITY: Final = 0.727
 PUBLISHED_WORDS: Final = (
     "Published for CXR-LLaVA v2: 72.7 % of drafts and 84.0 % of reference reports acceptable, on an "
     "external set of the authors. Here the person who signs the report rates the draft, knows that it "
-    "is one, and may have been influenced by it; the films are the site's own."
+    "is one, and may have been influenced by it; the images are the site's own."
 )
 
 

@@ -86,7 +86,7 @@ ACCEPTABILITY_TEXT: Final = {
     "consequence for the patient.",
     Acceptability.MAJOR_REVISION: "Needs major revision: a finding is wrong, missing or on the wrong "
     "side.",
-    Acceptability.UNACCEPTABLE: "Unacceptable: the report is better written anew.",
+    Acceptability.UNACCEPTABLE: "Unacceptable: the report must be rewritten.",
 }
 
 

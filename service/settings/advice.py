@@ -8,7 +8,7 @@ from service.settings.reading import BUILT_IN, Model, Reading
 
 _INSISTED: Final = (
     "demo_reads_patients is set for the model {}: a demonstration model, or one with random weights, "
-    "reads patients' images here. What it writes is meaningless."
+    "reads patients' images here. Its text is meaningless."
 )
 
 

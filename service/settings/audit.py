@@ -22,20 +22,28 @@ class Audit(Section):
     """The audit trail, and the syslog server that gets it as DICOM Audit Trail messages (PS3.15 A.5)."""
 
     syslog_host: Host | None = Field(
-        None, description="Host name or address of the syslog server; absent: the trail stays here."
+        None,
+        description=(
+            "Host name or address of the syslog server; absent: the audit trail is not exported."
+        ),
     )
     syslog_port: PeerPort = Field(6514, description="Its TCP port.")
     syslog_tls: bool = Field(
         True, description="TLS (RFC 5425); off: plain TCP, for a server on a closed network."
     )
-    syslog_timeout: Seconds = Field(10.0, description="Limit of each exchange with it, in seconds.")
+    syslog_timeout: Seconds = Field(
+        10.0, description="Timeout of each exchange with it, in seconds."
+    )
     tls_ca: Path | None = Field(
         None,
         description="PEM file of the authorities that its certificate must come from; absent: those "
         "of the system.",
     )
     tls_certificate: Path | None = Field(
-        None, description="PEM file of our certificate for it and its chain; absent: none is shown."
+        None,
+        description=(
+            "PEM file of the client certificate for it and its chain; absent: none is sent."
+        ),
     )
     tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
 

@@ -63,14 +63,15 @@ class _Destination(Section):
     timeout: float = Field(
         30.0,
         gt=0,
-        description="Seconds until an exchange counts as failed, however slowly its bytes come; by HTTP "
-        "a second more for each 128 KiB of it.",
+        description="Timeout of a whole exchange in seconds; over HTTP one more second for each "
+        "128 KiB.",
     )
     objects: tuple[ObjectKind, ...] | None = Field(
         None,
         min_length=1,
-        description="Which results it gets: `report`, `findings`, `images` (or one of them: `overlay`, "
-        "`report-page`), `presentation-state`, `report-pdf`; all of them when absent.",
+        description="Results that are sent to it: `report`, `findings`, `images` (or one of "
+        "them: `overlay`, `report-page`), `presentation-state`, `report-pdf`; all "
+        "of them when absent.",
     )
     not_analysed: bool = Field(
         False, description="Send a notice with the reason when a study was not read."
@@ -86,7 +87,10 @@ class _TlsDestination(_Destination):
         "the system.",
     )
     tls_certificate: Path | None = Field(
-        None, description="PEM file of our certificate for it and its chain; absent: none is sent."
+        None,
+        description=(
+            "PEM file of the client certificate for it and its chain; absent: none is sent."
+        ),
     )
     tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
     tls_sha256: Digest | None = Field(
@@ -111,7 +115,7 @@ class _HttpDestination(_TlsDestination):
 class OrthancDestination(_HttpDestination):
     """An Orthanc, by its REST API."""
 
-    kind: Literal["orthanc"] = Field(description="Says which kind of destination this table is.")
+    kind: Literal["orthanc"] = Field(description="The kind of destination.")
     may_remove: bool = Field(
         False,
         description="Wetread may remove its own results there: superseded ones once the new ones are "
@@ -132,15 +136,16 @@ def _tls_is_used(dimse: "DimseDestination") -> Iterator[Conflict]:
 class DimseDestination(_TlsDestination):
     """Any PACS, by C-STORE."""
 
-    kind: Literal["dimse"] = Field(description="Says which kind of destination this table is.")
+    kind: Literal["dimse"] = Field(description="The kind of destination.")
     host: Host = Field(description="Host name or address.")
     port: PeerPort = Field(description="DICOM port.")
     ae_title: AETitle = Field(description="Its AE title (called).")
     tls: bool = Field(False, description="Use DICOM over TLS (1.2 or later); see `tls_ca`.")
     verify: bool = Field(
         True,
-        description="Read the result back by C-FIND before it counts as confirmed. Otherwise its "
-        "Success decides, and the page says `acknowledged, not read back`.",
+        description="Read the result back by C-FIND before it counts as confirmed. Otherwise "
+        "the status Success confirms it, and the page shows `acknowledged, not read "
+        "back`.",
     )
 
     rules: ClassVar[tuple[Rule, ...]] = (tls_pair, _tls_is_used)
@@ -149,7 +154,7 @@ class DimseDestination(_TlsDestination):
 class StowDestination(_HttpDestination):
     """Any archive, by DICOMweb STOW-RS; read back by WADO-RS."""
 
-    kind: Literal["stow"] = Field(description="Says which kind of destination this table is.")
+    kind: Literal["stow"] = Field(description="The kind of destination.")
     url: HttpRoot = Field(description="DICOMweb root, e.g. http://host:8042/dicom-web.")
     username: str = Field("", description="User name for basic authentication.")
     password: SecretStr = Field(SecretStr(""), description="Password for it.")
@@ -161,7 +166,7 @@ class StowDestination(_HttpDestination):
 class FolderDestination(_Destination):
     """A folder: one sub-folder a study, one file an object."""
 
-    kind: Literal["folder"] = Field(description="Says which kind of destination this table is.")
+    kind: Literal["folder"] = Field(description="The kind of destination.")
     path: Path = Field(description="The folder; created if missing.")
     json_sidecar: bool = Field(
         False, description="Also the draft as JSON, named as the draft report: `<its UID>.json`."

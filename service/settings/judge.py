@@ -63,7 +63,7 @@ class Judge(Section):
     )
     concurrency: int = Field(4, ge=1, le=256, description="Requests at the same time.")
     request_seconds: float = Field(
-        120.0, gt=0, description="Longest time of one request; a longer one is repeated."
+        120.0, gt=0, description="Timeout of one request; it is then repeated."
     )
     max_tokens: int = Field(
         128,
@@ -81,7 +81,7 @@ class Judge(Section):
     prompt_price: float = Field(
         0.0, ge=0, description="Price of a million prompt tokens, for the estimate of costs."
     )
-    reply_price: float = Field(0.0, ge=0, description="The same for reply tokens.")
+    reply_price: float = Field(0.0, ge=0, description="Price of a million reply tokens.")
 
     rules: ClassVar[tuple[Rule, ...]] = (
         _server_has_model,

@@ -28,8 +28,10 @@ class Oidc(Section):
     issuer: HttpRoot | None = Field(
         None, description="The provider's issuer URL; absent: accounts are kept here only."
     )
-    client_id: str = Field("", description="Our client id at the provider.")
-    client_secret: SecretStr = Field(SecretStr(""), description="Our client secret.")
+    client_id: str = Field("", description="Client id of Wetread at the provider.")
+    client_secret: SecretStr = Field(
+        SecretStr(""), description="Client secret of Wetread at the provider."
+    )
     scope: str = Field("openid profile", description="The scopes that are requested.")
     label: str = Field("Log in with your hospital account", description="Text of the login link.")
     login_claim: str = Field("preferred_username", description="The claim with the login name.")

@@ -166,9 +166,10 @@ class Reading(Section):
         None,
         min_length=1,
         max_length=1024,
-        description="Of a model that is not built in: prompts, image, sections, decoding, license and "
-        "what it cannot do. A TOML file, or a shipped profile: `generic`, `medgemma-1.5-4b`, "
-        "`chexagent`, `cxr-llava-v2`, `llava-rad` (docs/models.md).",
+        description="Profile of a model that is not built in: prompts, image, sections, "
+        "decoding, license and limits. A TOML file, or a shipped profile: "
+        "`generic`, `medgemma-1.5-4b`, `chexagent`, `cxr-llava-v2`, `llava-rad` "
+        "(docs/models.md).",
     )
     adapter_dir: Path | None = Field(
         None,
@@ -176,17 +177,19 @@ class Reading(Section):
         "for `transformers`; merged into the weights when they are loaded.",
     )
     adapter_sha256: Digest | None = Field(
-        None, description="The same as `model_sha256` for `adapter_dir`."
+        None, description="The digest of the files in `adapter_dir`, as in `model_sha256`."
     )
     base_model_dir: Path | None = Field(
-        None, description="Folder with vicuna-7b-v1.5, which `llava-rad` is an adapter of."
+        None, description="Folder with vicuna-7b-v1.5, the base model of the adapter `llava-rad`."
     )
     model_sha256: Digest | None = Field(
         None,
         description="Digest of the list of the files in `model_dir`, as `wetread pin-model` prints it; "
         "other files are not loaded.",
     )
-    base_model_sha256: Digest | None = Field(None, description="The same for `base_model_dir`.")
+    base_model_sha256: Digest | None = Field(
+        None, description="The digest of the files in `base_model_dir`."
+    )
     device: Annotated[str, AfterValidator(_device)] = Field(
         "cpu", description="`cpu`, `cuda` or `cuda:N`."
     )
@@ -200,15 +203,18 @@ class Reading(Section):
     )
     compile: bool = Field(
         False,
-        description="Compile the step that writes a token before the first study is read: minutes at "
-        "the start, for less time a token on a GPU. Needs a C++ compiler.",
+        description="Compile the decoding step before the first study is read: takes minutes at "
+        "the start, and less time per token on a GPU. Needs a C++ compiler.",
     )
     max_new_tokens: int = Field(512, ge=1, le=2048, description="Longest report in tokens.")
     temperature: float = Field(
-        0.0, ge=0, le=5, description="0: the likeliest token each time. Above: sampling."
+        0.0, ge=0, le=5, description="0: always the most likely token. Above 0: sampling."
     )
     top_p: float = Field(
-        0.8, gt=0, le=1, description="Sampling keeps the likeliest tokens up to this probability."
+        0.8,
+        gt=0,
+        le=1,
+        description="Sampling keeps the most likely tokens up to this total probability.",
     )
     top_k: int = Field(
         50, ge=0, description="Sampling keeps at most this number of tokens; 0: all."
@@ -260,17 +266,17 @@ class Reading(Section):
     concurrency: int = Field(
         2,
         ge=1,
-        description="Studies that one reading worker has in its model at once; half as many more are "
-        "decoded or written meanwhile.",
+        description="Studies that one reading worker reads in its model at the same time; half "
+        "as many more are decoded or written meanwhile.",
     )
     lease_seconds: float = Field(
         60.0,
         gt=0,
-        description="A job whose worker does not extend its lease for this long is taken back.",
+        description=(
+            "A job whose worker does not extend its lease for this long is returned to the queue."
+        ),
     )
-    max_attempts: int = Field(
-        3, ge=1, description="Readings that may be tried before the job fails."
-    )
+    max_attempts: int = Field(3, ge=1, description="Reading attempts before the job fails.")
 
     server_url: HttpRoot | None = Field(
         None,
@@ -293,12 +299,12 @@ class Reading(Section):
     server_seconds: float = Field(
         120.0,
         gt=0,
-        description="Longest time of one request; then it is repeated, three times in all.",
+        description="Timeout of one request; a request is tried three times in all.",
     )
     server_indication: bool = Field(
         False,
-        description="Send the order's indication too, if the profile has a place for it: free text, "
-        "which may identify the patient.",
+        description="Send the indication of the order too, if the profile has a place for it: "
+        "free text, which may identify the patient.",
     )
     allow_remote: bool = Field(
         False,

@@ -56,7 +56,7 @@ class Reconcile(Section):
         description="An instance counts as missing when it was absent this long, because it may "
         "still arrive.",
     )
-    fetch: bool = Field(False, description="Also fetch what is missing.")
+    fetch: bool = Field(False, description="Fetch the missing images, too.")
     retrieval: Literal["get", "move"] = Field(
         "get",
         description="Kind `dimse`: fetch by C-GET, or by C-MOVE to our own AE title and port.",

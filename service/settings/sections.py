@@ -117,7 +117,10 @@ class Receiver(Section):
     """The storage SCP."""
 
     ae_title: AETitle = Field(
-        "WETREAD", description="Our AE title; a called AE title must equal it."
+        "WETREAD",
+        description=(
+            "AE title of the receiver; the called AE title of an association must equal it."
+        ),
     )
     host: Host = Field("0.0.0.0", description="Interface to listen on.")  # noqa: S104 - modalities are elsewhere
     port: OptionalPort = Field(
@@ -136,7 +139,7 @@ class Receiver(Section):
         "radiograph's study.",
     )
     quiet_time: Seconds = Field(
-        2.0, description="Seconds without a new image until a study counts as complete."
+        2.0, description="Seconds without a new image after which a study is complete."
     )
     fast: bool = Field(
         True,
@@ -155,8 +158,8 @@ class Receiver(Section):
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
     tls_client_ca: Path | None = Field(
         None,
-        description="PEM file of the authorities that peers' certificates must come from; absent: "
-        "peers need none.",
+        description="PEM file of the authorities that must have issued the certificates of "
+        "peers; absent: no client certificate is required.",
     )
     commitment_give_up_hours: float = Field(
         24.0,
@@ -175,7 +178,7 @@ class Receiver(Section):
         description="Below this free space on the spool's disk nothing is accepted (0xA700).",
     )
     stop_seconds: Seconds = Field(
-        30.0, description="How long running associations may finish after a stop signal."
+        30.0, description="Time for running associations to finish after a stop signal."
     )
 
     rules: ClassVar[tuple[Rule, ...]] = (_has_a_port, _tls_port_has_files, _shared_port_is_fixed)
@@ -212,7 +215,8 @@ class Outputs(Section):
         False, description="Also a JSON file beside the results in `data_dir/outbox`."
     )
     not_analysed_page: bool = Field(
-        False, description="Send the notice of an unread study also as an image of a page."
+        False,
+        description="Send the notice of a study that was not read as an image of a page, too.",
     )
 
 
@@ -227,20 +231,23 @@ class Delivery(Section):
     lease_seconds: float = Field(
         120.0,
         gt=0,
-        description="A delivery whose worker does not extend its lease for this long is taken back.",
+        description=(
+            "A delivery whose worker does not extend its lease for this long is returned to the "
+            "queue."
+        ),
     )
     retry_seconds: float = Field(
         2.0, gt=0, description="Wait before the second try; doubles each time."
     )
     retry_max_seconds: float = Field(60.0, gt=0, description="Longest wait between two tries.")
     give_up_hours: float = Field(
-        72.0, gt=0, description="A destination that cannot be reached for this long fails the job."
+        72.0, gt=0, description="If a destination cannot be reached for this long, the job fails."
     )
     alert_minutes: float = Field(
         15.0,
         gt=0,
-        description="A result that waits longer for its destination is a notice on the page and an "
-        "incident.",
+        description="A result that waits longer for its destination is reported on the page and "
+        "as an incident.",
     )
 
 
@@ -277,7 +284,10 @@ class Broker(Section):
         "absent: those of the system.",
     )
     tls_certificate: Path | None = Field(
-        None, description="PEM file of our certificate for it and its chain; absent: none is sent."
+        None,
+        description=(
+            "PEM file of the client certificate for it and its chain; absent: none is sent."
+        ),
     )
     tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
 
@@ -300,23 +310,26 @@ class Web(Section):
     )
     public_url: HttpRoot | None = Field(
         None,
-        description="The pages' address as browsers know it, with its path behind a proxy; needed for "
-        "`[oidc]`.",
+        description="The address of the pages as browsers use it, with its path behind a proxy; "
+        "needed for `[oidc]`.",
     )
     plain_http: bool = Field(
         False,
         description="Serve patient data to other machines without TLS too. For a closed test network.",
     )
     session_idle_minutes: float = Field(
-        30.0, gt=0, description="A login ends after this time without a request of its person."
+        30.0, gt=0, description="A session ends after this time without a request."
     )
     session_hours: float = Field(
-        12.0, gt=0, description="A login ends after this time in any case."
+        12.0, gt=0, description="A session ends after this time in any case."
     )
     waiting_limit_minutes: float = Field(
         60.0,
         gt=0,
-        description="In the worklist, drafts that await a decision for longer stand above urgent ones.",
+        description=(
+            "In the worklist, drafts that have waited longer for a decision are listed before "
+            "urgent ones."
+        ),
     )
     worklist_days: float = Field(
         7.0,
@@ -325,7 +338,7 @@ class Web(Section):
     )
     fold_draft: bool = Field(
         True,
-        description="A study's page shows the image first, and the draft when its reader asks for it.",
+        description="The page of a study shows the image first; the draft is shown on request.",
     )
     username: str = Field("admin", description="User name of scripts, when a password is set.")
     password: SecretStr = Field(

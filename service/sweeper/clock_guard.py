@@ -62,6 +62,6 @@ class ClockGuard:
             actor="sweeper",
             kind=IncidentKind.CLOCK_LEAPT,
             subject="clock",
-            detail=f"It leapt ahead by {hours:.1f} h. No image is removed by its age for a day: "
+            detail=f"The clock jumped ahead by {hours:.1f} h. No image is removed by its age for a day: "
             "set the clock if it is wrong.",
         )

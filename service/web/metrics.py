@@ -58,7 +58,7 @@ class StoreCollector(Collector):
         yield self._spool()
         step = float(Watermark(self._settings).measure())
         broker = check_broker(self._settings).fault
-        description = "Whether the message broker answers the page and accepts messages."
+        description = "Whether the message broker answers and accepts messages."
         yield _family("wetread_broker_up", description, float(broker is None))
         yield _broker_faults(broker)
         yield _family("wetread_disk_step", "0 roomy, 1 warn, 2 early removal, 3 refusing.", step)
@@ -151,7 +151,7 @@ class StoreCollector(Collector):
     def _refusals(self) -> Metric:
         family = CounterMetricFamily(
             "wetread_not_accepted",
-            "What the receiver did not accept, by cause and SOP Class.",
+            "Requests and objects that the receiver refused, by cause and SOP Class.",
             labels=["cause", "sop_class"],
         )
         counts: Counter[tuple[str, str]] = Counter()
@@ -173,7 +173,7 @@ class StoreCollector(Collector):
                 family.add_metric([role, str(alive).lower()], seen[role, alive])
         yield family
         cut_off = len(situation.reporting(ProcessStatus.CUT_OFF))
-        description = "Living workers that receive nothing from the message broker."
+        description = "Running workers that receive nothing from the message broker."
         yield _family("wetread_workers_cut_off", description, cut_off)
 
     def _models(self) -> Metric:

@@ -146,7 +146,7 @@ def _notices(situation: SystemStatus, waiting: int) -> Sequence[_Notice]:
     notices = []
     if situation.database_fault:
         reason = StatusReason(situation.database_fault)
-        title = "Nothing can be recorded, and no image is accepted:"
+        title = "The database cannot be written, and no image is accepted:"
         notices.append(_Notice(weight="bad", title=title, reason=reason))
     stakes = f" {waiting} {'study waits' if waiting == 1 else 'studies wait'}." if waiting else ""
     for role in situation.roles.values() or (ProcessRole.READING,):

@@ -55,13 +55,13 @@ _RETRY = _ActionForm(
 _URGENT = _ActionForm(
     name="urgent",
     title="Make urgent",
-    effect="The study overtakes every routine one that waits.",
+    effect="The study is read before all waiting routine studies.",
     confirm="Make urgent",
 )
 _RESEND = _ActionForm(
     name="resend",
     title="Send again",
-    effect="The same results are sent once more. What a PACS holds already stays as it is.",
+    effect="The same results are sent again. Objects that a PACS already holds are not changed.",
     confirm="Send again",
     field="destination",
     label="To",
@@ -70,8 +70,8 @@ _RESEND = _ActionForm(
 _REREAD = _ActionForm(
     name="reread",
     title="Read again",
-    effect="Starts a new job: the study is read as a new revision, and this job stays as it is. A new "
-    "draft by the same model supersedes an earlier one.",
+    effect="Starts a new job: the study is read as a new revision, and this job is not changed. "
+    "A new draft by the same model supersedes an earlier one.",
     confirm="Read again",
     field="model",
     label="By the model",
@@ -80,7 +80,10 @@ _REREAD = _ActionForm(
 _CANCEL = _ActionForm(
     name="cancel",
     title="Cancel",
-    effect="Nothing more is read or sent for this study. What a PACS already holds stays there.",
+    effect=(
+        "Nothing more is read or sent for this study. Objects that a PACS already holds remain "
+        "there."
+    ),
     confirm="Cancel this job",
     asks=True,
 )
@@ -242,7 +245,7 @@ def _read_state(job: JobWithDraft | None, instance: ReceivedInstance) -> tuple[s
             return "Not read", job.reason
         return "Not read yet", ""
     reasons = [each.reason for each in draft.not_read if each.sop_instance_uid == uid]
-    return "Not read", reasons[0] if reasons else "It came after this draft was made."
+    return "Not read", reasons[0] if reasons else "It arrived after this draft was made."
 
 
 def _of_conflict(instance: ReceivedInstance) -> str:

@@ -78,7 +78,7 @@ def _lines(
     traits = [f"{trait.value} {one.traits[trait]}" for trait in Trait if trait in one.traits]
     names = (Attribute.VIEW, Attribute.DEVICE, Attribute.PROMPT)
     known = [f"{name.value} {one.attributes[name]}" for name in names]
-    yield "Known of it", "; ".join([*traits, *known])
+    yield "Details", "; ".join([*traits, *known])
     yield "Study", one.study
 
 

@@ -202,7 +202,7 @@ def _fault(pair: Pair, seen: set[str]) -> str:
     if not _ID.fullmatch(pair.id):
         return f"id {pair.id[:40]!r}: allowed are 1 to 160 letters, digits, . - _ ~ %"
     if pair.id in seen:
-        return f"id {pair.id!r} stands twice"
+        return f"id {pair.id!r} occurs twice"
     if max(len(pair.reference), len(pair.candidate)) > _MOST_CHARACTERS:
         return f"a text has more than {_MOST_CHARACTERS} characters"
     return ""

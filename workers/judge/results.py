@@ -99,7 +99,7 @@ def summary_lines(found: Summary, *, metric: Metric, without_reference: int) -> 
     if found.headline is None:
         yield (
             f"no figure: more than {MAX_UNPARSABLE:.0%} of the replies are unparsable, or nothing was "
-            "judged; the parsed ones are no fair sample"
+            "judged; the parsed ones are not a representative sample"
         )
         return
     for name, figures in (

@@ -97,7 +97,7 @@ def chat(task: Task, question: str = "") -> tuple[Turn, ...]:
     """
     text = _WORDS.get(task, question)
     if not text.strip() or any(mark in text for mark in (IMAGE, "<s>", "</s>", "<unk>", "INST]")):
-        raise GenerationError("a question needs words, and none of the chat's control words")
+        raise GenerationError("a question must have text, without control words of the chat layout")
     return Turn(Role.SYSTEM, SYSTEM), Turn(Role.USER, f"{IMAGE}\n{text}")
 
 

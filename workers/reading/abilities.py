@@ -16,7 +16,7 @@ def limits(checkpoint: Checkpoint) -> tuple[str, ...]:
     if not missed:
         return ()
     return (
-        f"This model {' and '.join(missed)}. That none stand here says nothing about findings.",
+        f"This model {' and '.join(missed)}. Their absence here is no statement about findings.",
     )
 
 

@@ -62,7 +62,7 @@ def doubts(
                 yield _few(finding, finding.agreement)
         elif finding.observation is not Observation.NO_FINDING and found > _LOW * len(samples):
             yield (
-                f"{found} of {len(samples)} sampled readings speak of {finding.observation.value}; "
+                f"{found} of {len(samples)} sampled readings mention {finding.observation.value}; "
                 "the draft does not."
             )
 
@@ -93,6 +93,6 @@ def _few(finding: Finding, agreement: Agreement) -> str:
     side = f"{finding.side.value} " if finding.side else ""
     count = f"Only {agreement.same}" if agreement.same else "None"
     return (
-        f"{count} of {agreement.samples} sampled readings say that {side}{finding.observation.value} "
+        f"{count} of {agreement.samples} sampled readings state that {side}{finding.observation.value} "
         f"{_WORDS[finding.presence]}, as the draft does."
     )

@@ -20,7 +20,7 @@ from workers.reading.scores import disagreements, scored
 _CHILD_NOTE: Final = (
     "The patient is a child: read with a pediatric prompt, whose accuracy has not been measured."
 )
-_INDICATION_NOTE: Final = "The model was given the indication."
+_INDICATION_NOTE: Final = "The prompt contained the indication."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +96,4 @@ def _circumstances(answer: Answer, *, child: bool, indication_given: bool) -> It
     if indication_given:
         yield _INDICATION_NOTE
     if not answer.ended:
-        yield f"The text was cut after {len(answer.token_ids)} tokens; its end is unknown."
+        yield f"The text was truncated after {len(answer.token_ids)} tokens and is incomplete."

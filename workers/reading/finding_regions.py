@@ -18,14 +18,15 @@ LOCATED: Final = tuple(name for name in CODED_OBSERVATIONS if name is not Observ
 QUESTIONS: Final = frozenset(IS_THERE[name.value] for name in LOCATED)
 _SHOWN: Final = (Presence.PRESENT, Presence.UNCERTAIN)
 NOTE: Final = (
-    "Outlines show roughly where the model looked, not the edge of a finding; a cross marks the place "
-    "that spoke most for it."
+    "Outlines show the approximate area that supports a finding, not its border; a cross marks "
+    "the point of strongest support."
 )
-_ONE_SIDE: Final = "The text says bilateral {name}: the outline shows one side only."
+_ONE_SIDE: Final = "The text states bilateral {name}: the outline shows one side only."
 _NO_OUTLINE: Final = "No outline is drawn for {names}. This does not mean absence."
-_NO_MEMORY: Final = "Not enough memory to compute where {name} was seen."
+_NO_MEMORY: Final = "Not enough memory to locate {name} in the image."
 _ELSEWHERE: Final = (
-    "The text says {side} {name}, but the model looked at the other side: no outline is shown."
+    "The text states {side} {name}, but the model located it on the other side: no outline "
+    "is shown."
 )
 
 

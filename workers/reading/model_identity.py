@@ -10,7 +10,7 @@ from dicom.phantom import is_phantom
 from workers.model.vlm import Checkpoint, Decoding
 
 _DEMO_CAVEAT: Final = (
-    "It reads patients' images because this site has set reading.demo_reads_patients."
+    "It reads images of patients because this site has set reading.demo_reads_patients."
 )
 _MARK: Final = "MEANINGLESS TEXT"  # in the series description, 20 characters at most
 

@@ -32,7 +32,8 @@ _TINY_FOLDER: Final = Path("models", "tiny-2")  # raise the number when the reci
 # Short: the job itself is tried again later, and meanwhile the worker reads others.
 _SERVER_RETRY: Final = RetryPolicy(tries=3, most_seconds=10.0, longest_retry_after=30.0)
 _ONE_BY_ONE: Final = (
-    "images are read one at a time: of this model, rows of a batch do not give what they give alone"
+    "images are read one at a time: with this model, the results of a batch differ from "
+    "those of single images"
 )
 _WARM_UP_PIXELS: Final = 64
 _PROFILE_KEYS: Final = ("temperature", "top_p", "top_k", "max_new_tokens")

@@ -38,7 +38,9 @@ from workers.reading.model_loading import answer_once, no_progress, reading_mode
 from workers.reading.outcomes import Drafted, DraftedImage, NotAnalysed, Unchanged, without_image
 from workers.reading.stopwatch import Stopwatch
 
-_NO_CHANGE: Final = "The later images do not change which image is read: the earlier draft stands."
+_NO_CHANGE: Final = (
+    "The later images do not change the selected image: the earlier draft remains valid."
+)
 
 
 class Reader:

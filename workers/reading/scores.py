@@ -47,14 +47,14 @@ def _sentences(findings: Sequence[Finding]) -> Iterator[str]:
             yield from _about_normal(one, chance)
         else:
             says = {
-                Presence.PRESENT: "says that it is present",
-                Presence.ABSENT: "says that it is absent",
+                Presence.PRESENT: "states that it is present",
+                Presence.ABSENT: "states that it is absent",
                 Presence.NOT_MENTIONED: "does not mention it",
                 Presence.NOT_CODED: "is not coded",
             }[one.presence]
             yield (
                 f"Text and score disagree on {one.observation.value}: the text {says}, "
-                f"asked for it the model gives {chance}."
+                f"the score is {chance}."
             )
 
 
@@ -63,6 +63,6 @@ def _about_normal(finding: Finding, chance: str) -> Iterator[str]:
     if finding.presence in STATED:
         says = "nothing abnormal" if finding.presence is Presence.PRESENT else "a finding"
         yield (
-            f"Text and score disagree on the whole image: the text describes {says}, asked whether "
-            f"it is normal the model gives {chance}."
+            f"Text and score disagree on the whole image: the text describes {says}, the "
+            f"score for a normal image is {chance}."
         )

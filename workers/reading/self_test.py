@@ -31,7 +31,7 @@ def read_phantom(reader: Reader) -> str:
     draft = _draft(reader)
     checkpoint = reader.checkpoint
     if checkpoint.meaningless:
-        return "read a synthetic image; its text is meaningless, as the model itself says"
+        return "read a synthetic image; its text is meaningless (see the caveat of the model)"
     word_count = len(" ".join((*draft.findings_text, *draft.impression_text)).split())
     if checkpoint.synthetic_caveat:
         _insist_on_finding(draft)

@@ -13,11 +13,11 @@ from workers.model.config import ModelConfig
 from workers.training.images import EDGE
 
 CAVEAT: Final = (
-    "This demo model knows only phantoms: it was trained on synthetic films, has never seen a "
-    "patient, and what it says of this film means nothing."
+    "This demonstration model was trained on synthetic images only, never on images of patients: "
+    "its text about this image is meaningless."
 )
-MARK: Final = "KNOWS ONLY PHANTOMS"
-SYNTHETIC_CAVEAT: Final = "This demo model was trained on synthetic films only."
+MARK: Final = "SYNTHETIC DATA ONLY"
+SYNTHETIC_CAVEAT: Final = "This demonstration model was trained on synthetic images only."
 SHARDS: Final = 2
 _CLIP_WIDTH: Final = 64
 _VISION: Final = {

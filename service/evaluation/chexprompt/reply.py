@@ -58,7 +58,7 @@ class Unparsable(StrEnum):
     REFUSAL = "refusal"
     EMPTY = "empty"
     TOO_LONG = "the prompt is longer than the model's context"
-    NO_ANSWER = "no answer of the server"
+    NO_ANSWER = "no answer from the server"
 
 
 class Form(StrEnum):

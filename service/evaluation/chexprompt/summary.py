@@ -86,10 +86,10 @@ def summary(judged: Sequence[Judged], *, draws: int = DRAWS, seed: int = 0) -> S
     """Return the figures of judged pairs.
 
     Raises:
-        EvaluationInputError: An id stands twice.
+        EvaluationInputError: An id occurs twice.
     """
     if len({each.id for each in judged}) != len(judged):
-        raise EvaluationInputError("an id stands twice among the judged pairs")
+        raise EvaluationInputError("an id occurs twice among the judged pairs")
     rated = [(each, each.outcome) for each in judged if isinstance(each.outcome, Rating)]
     failed = Counter(each.outcome for each in judged if isinstance(each.outcome, Unparsable))
     share = ratio(failed.total(), failed.total() + len(rated), Reason.NO_CASES)

@@ -169,10 +169,10 @@ def _why_scheduled(job: Job, situation: SystemStatus) -> StatusReason:
 
 def _queue_position(ahead: int | None) -> str:
     if ahead is None:
-        return "Waiting for its turn."
+        return "Waiting in the queue."
     if ahead == 0:
-        return "Waiting for its turn: it is the next."
-    return f"Waiting for its turn: {ahead} {'is' if ahead == 1 else 'are'} before it."
+        return "Waiting in the queue: it is next."
+    return f"Waiting in the queue: {ahead} {'is' if ahead == 1 else 'are'} before it."
 
 
 def _why_in_progress(job: Job, situation: SystemStatus) -> StatusReason:
@@ -186,7 +186,7 @@ def _why_in_progress(job: Job, situation: SystemStatus) -> StatusReason:
 def _why_drafted(deliveries: Sequence[Delivery], situation: SystemStatus) -> StatusReason:
     still = [one for one in deliveries if one.state is not DeliveryState.CONFIRMED]
     if not still:
-        return StatusReason("The draft is made; its delivery begins.")
+        return StatusReason("The draft is complete; its delivery begins.")
     failed = [one for one in still if one.state is DeliveryState.FAILED]
     troubled = failed or [one for one in still if one.last_error]
     if troubled:

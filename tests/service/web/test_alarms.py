@@ -69,7 +69,7 @@ def test_a_withdrawn_draft_is_seen_first_on_its_study_page(site, withdrawn):
     assert "Delivered" not in status
     draft = page[page.index('id="draft"') : page.index('id="deliveries"')]
     assert '<details class="withdrawn"><summary>' in draft
-    assert "It held 5 sentences and 5 coded findings" in draft
+    assert "It had 5 sentences and 5 coded findings" in draft
     assert draft.index("</summary>") < draft.index("small left pleural effusion")
     deliveries = page[page.index('id="deliveries"') : page.index('id="objects"')]
     assert "orthanc: notice 2.25.1 is there, read back." in deliveries

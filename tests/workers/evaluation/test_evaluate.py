@@ -130,7 +130,7 @@ def test_a_model_whose_sentences_are_turned_around_is_found(done, phantoms, tmp_
     call(*arguments, "--compare", other)
     (found,) = json.loads((out / "metrics.json").read_text())["comparisons"]
     assert found["better"] == ["edema"]
-    assert "Here better in: edema" in (out / "report.html").read_text()
+    assert "Better here: edema" in (out / "report.html").read_text()
 
 
 def test_faults_of_studies_truth_and_comparison_are_listed_together(phantoms, tmp_path):
@@ -194,7 +194,7 @@ def test_real_images_run_and_are_too_few_for_a_claim(shared_data, tmp_path, monk
     )
     page = (out / "report.html").read_text()
     assert "too small for a claim" in page
-    assert "never seen a patient" in page
+    assert "never on images of patients" in page
 
 
 def test_failures_and_refusals_are_rows_with_their_reasons(phantoms, tmp_path):

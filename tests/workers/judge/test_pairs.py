@@ -43,7 +43,7 @@ def test_a_csv_file(tmp_path):
         ("id,reference\na,b\n", "no column candidate"),
         ("id,reference,candidate\n", "no rows"),
         ("id,reference,candidate\na,,x\n", "no pair with a reference"),
-        ("id,reference,candidate\na,x,y\na,x,y\n", "row 2: id 'a' stands twice"),
+        ("id,reference,candidate\na,x,y\na,x,y\n", "row 2: id 'a' occurs twice"),
         ("id,reference,candidate\n../a,x,y\n,x,y\n", "row 1: id '../a'"),
         (f"id,reference,candidate\na,{'x' * 100_001},y\n", "more than 100000 characters"),
     ],

@@ -69,21 +69,21 @@ def test_only_what_a_sentence_says_is_compared():
     [
         (
             "Right pneumothorax.", ["No pneumothorax."] * 5 + ["Right pneumothorax."] * 3,
-            "Only 3 of 8 sampled readings say that right pneumothorax is present, as the draft does.",
+            "Only 3 of 8 sampled readings state that right pneumothorax is present, as the draft does.",
         ),
         (
             "Possible edema.", ["No edema."] * 2,
-            "None of 2 sampled readings say that edema is possible, as the draft does.",
+            "None of 2 sampled readings state that edema is possible, as the draft does.",
         ),
         (
             "No edema.", ["Edema."] * 3 + ["No edema."],
-            "Only 1 of 4 sampled readings say that edema is absent, as the draft does.",
+            "Only 1 of 4 sampled readings state that edema is absent, as the draft does.",
         ),
         ("No edema.", ["Clear lungs."] * 3 + ["No edema."], None),
         ("Edema.", ["Edema."] * 2 + ["No edema."] * 2, None),
         (
             "Clear lungs.", ["Edema."] * 3 + ["Clear lungs."],
-            "3 of 4 sampled readings speak of edema; the draft does not.",
+            "3 of 4 sampled readings mention edema; the draft does not.",
         ),
         ("Clear lungs.", ["Edema."] * 2 + ["Clear lungs."] * 2, None),
     ],

@@ -151,7 +151,7 @@ def test_a_place_on_the_wrong_side_is_told_not_shown():
     assert findings[0].region is None
     (note,) = notes
     assert note.startswith(
-        "The text says right pleural effusion, but the model looked at the other"
+        "The text states right pleural effusion, but the model located it on the other"
     )
 
 
@@ -168,7 +168,7 @@ def test_what_cannot_be_located_stays_without_a_region():
     assert with_regions(one, {}, grey()) == (one, ())
     findings, notes = with_regions(one, {FLUID: None}, grey())
     assert findings == one
-    assert notes == ("Not enough memory to compute where pleural effusion was seen.",)
+    assert notes == ("Not enough memory to locate pleural effusion in the image.",)
 
 
 def test_a_bilateral_finding_with_one_outline_has_a_note():
@@ -176,7 +176,7 @@ def test_a_bilateral_finding_with_one_outline_has_a_note():
     findings, notes = with_regions((finding(side=Side.BILATERAL),), {FLUID: spot(6, 6)}, grey())
     assert findings[0].region is not None
     assert notes == (
-        "The text says bilateral pleural effusion: the outline shows one side only.",
+        "The text states bilateral pleural effusion: the outline shows one side only.",
         NOTE,
     )
 

@@ -244,7 +244,7 @@ def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_p
     assert asked == ["", "Cough and fever"]
     assert draft.model.prompt == "indication: [indication]!"
     assert "Cough" not in str(draft.to_json())
-    assert any("was given the indication" in note for note in draft.notes)
+    assert any("prompt contained the indication" in note for note in draft.notes)
 
 
 @pytest.mark.parametrize(

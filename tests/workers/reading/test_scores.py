@@ -69,8 +69,8 @@ def test_each_score_stands_with_its_finding():
 @pytest.mark.parametrize(
     ("text", "chance", "expected"),
     [
-        ("No pneumothorax.", 0.8, "absent, asked for it the model gives 80 %"),
-        ("Right pneumothorax.", 0.1, "present, asked for it the model gives 10 %"),
+        ("No pneumothorax.", 0.8, "absent, the score is 80 %"),
+        ("Right pneumothorax.", 0.1, "present, the score is 10 %"),
         ("The heart is enlarged.", 0.9, "does not mention it"),
         ("Right pneumothorax.", 0.9, None),
         ("No pneumothorax.", 0.2, None),

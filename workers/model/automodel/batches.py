@@ -165,7 +165,9 @@ class BatchEngine:
                 if row.answer.done():
                     return row.answer.result()
                 if self._steps == steps:
-                    raise EngineStopped("the device has not answered for long") from None
+                    raise EngineStopped(
+                        "the device has not answered within the time limit"
+                    ) from None
 
     def _written(self, samples: Sequence[Row]) -> Iterator[str]:
         """Yield the texts of the samples that succeed."""

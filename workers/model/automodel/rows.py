@@ -77,7 +77,7 @@ class Row:
         """Return whether the caller has withdrawn the row; it then fails with Cancelled."""
         if self.answer.done() or not self.cancelled():
             return False
-        self.fail(Cancelled("the answer is no longer wanted"))
+        self.fail(Cancelled("the request was withdrawn"))
         return True
 
     def fail(self, error: BaseException) -> None:

@@ -37,7 +37,9 @@ def chat(task: Task, question: str = "", indication: str = "") -> tuple[Turn, ..
     else:
         text = DIFFERENTIAL if task is Task.DIFFERENTIAL else question
         if not text.strip() or _CONTROL.search(text):
-            raise GenerationError("a question needs words, and none of the chat's control words")
+            raise GenerationError(
+                "a question must have text, without control words of the chat layout"
+            )
     return (Turn(Role.USER, f"{IMAGE}\n{text.strip()}"),)
 
 

@@ -83,7 +83,7 @@ def _snapshot(folder: Path) -> Path:
     chosen = [path for path in found if path.name == main] or found
     if len(chosen) != 1:
         raise CheckpointError(
-            f"{folder}: {len(found)} snapshots and no word which is meant; give the path of one"
+            f"{folder}: {len(found)} snapshots, and none is selected; give the path of one"
         )
     return chosen[0]
 

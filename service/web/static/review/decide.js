@@ -91,7 +91,7 @@ export class Decider {
     fault.textContent = "";
     if (said.get("rejection") === "other" && !said.get("reason").trim()) {
       event.preventDefault();
-      fault.textContent = "Say in words what was wrong.";
+      fault.textContent = "Describe what was wrong.";
       form.elements.reason.focus();
       return;
     }
@@ -110,7 +110,7 @@ export class Decider {
       await this.#send(asked);
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
-      this.alert("The service does not answer. Your decision was perhaps not recorded: press again, it is recorded once.");
+      this.alert("The service does not answer. Your decision may not have been recorded: press again; it is recorded only once.");
     } finally {
       this.#busy = false;
     }

@@ -277,7 +277,7 @@ const startEditing = ({ article, films, find, signal, timers, seenNow, alert, up
     const said = Object.fromEntries(new FormData(event.target));
     if (!said.observation && !said.text.trim()) {
       event.preventDefault();
-      dialog.querySelector(".fault").textContent = "Choose a finding, or name it in words.";
+      dialog.querySelector(".fault").textContent = "Choose a finding, or describe it.";
       return;
     }
     addFinding(article, { verdict: "add", observation: said.observation || null, side: said.side || null, text: said.text.trim(), region: mark?.points ?? null });

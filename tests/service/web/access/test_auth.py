@@ -62,7 +62,7 @@ def test_plain_http_can_be_allowed(make_site):
     site = make_site(web={"port": 0, "plain_http": True})
     headers = {"Host": "wetread.example"}
     page = site.get("/login", headers=headers)
-    assert "others on the network can read the password" in page.text
+    assert "other computers on the network can read the password" in page.text
     form = {"name": "ann", "password": "correct horse battery"}
     answer = site.post("/login", data=form, headers=headers, as_="")
     (cookie,) = answer.headers.get_list("set-cookie")

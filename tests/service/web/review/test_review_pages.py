@@ -108,8 +108,8 @@ def test_the_study_page_has_image_draft_and_decision(site, seeder, radiologist):
     assert "No decision can be recorded." not in html
     assert "The cardiac silhouette is enlarged." in html
     assert "Answer needed" in html
-    assert "The draft says nothing about edema." in html
-    assert "Earlier images: the model was shown none." in html
+    assert "The draft does not mention edema." in html
+    assert "Earlier images: the model had none." in html
     assert re.search(r"unlikely.*?score 2 %, not calibrated", html, re.DOTALL)
     assert not re.search(r"<h\d[^>]*>[^<]*%", html)
 

@@ -62,7 +62,7 @@ def test_a_waiting_job_says_why_the_model_did_not_load(seeder):
             )
         )
     working = replace(beat("reading"), detail="ready")
-    assert why(job, (), situation(failed, working)).plain().startswith("Waiting for its turn")
+    assert why(job, (), situation(failed, working)).plain().startswith("Waiting in the queue")
 
 
 def test_a_waiting_job_says_that_the_broker_is_away(seeder):
@@ -75,7 +75,7 @@ def test_a_waiting_job_says_that_the_broker_is_away(seeder):
 def test_a_waiting_job_waits_for_its_turn_when_all_is_well(seeder):
     """With a worker and a broker the job just waits for its turn."""
     reason = why(seeder.waiting(1), (), situation(beat("reading"))).plain()
-    assert reason.startswith("Waiting for its turn.")
+    assert reason.startswith("Waiting in the queue.")
 
 
 def test_a_waiting_job_says_how_many_are_before_it(seeder):
@@ -87,9 +87,9 @@ def test_a_waiting_job_says_how_many_are_before_it(seeder):
         now=datetime.now(UTC), processes=(beat("reading"),), ahead=seeder.store.ahead()
     )
     reasons = [why(job, (), now).plain() for job in (first, second, third)]
-    assert reasons[0].startswith("Waiting for its turn: it is the next.")
-    assert reasons[1].startswith("Waiting for its turn: 1 is before it.")
-    assert reasons[2].startswith("Waiting for its turn: 2 are before it.")
+    assert reasons[0].startswith("Waiting in the queue: it is next.")
+    assert reasons[1].startswith("Waiting in the queue: 1 is before it.")
+    assert reasons[2].startswith("Waiting in the queue: 2 are before it.")
     urgent = seeder.waiting(5, urgent=True)
     places = seeder.store.ahead()
     assert [places[job.id] for job in (urgent, first, second, third)] == [0, 1, 2, 3]
@@ -164,7 +164,11 @@ def test_a_job_of_another_model_says_whose_worker_is_missing(seeder):
         f"Waiting for a worker: no reading worker of the model {job.model_name} is alive"
     )
     own = beat(f"reading.{job.model_name}")
-    assert why(job, (), replace(situation(own), roles=first)).plain().startswith("Waiting for its")
+    assert (
+        why(job, (), replace(situation(own), roles=first))
+        .plain()
+        .startswith("Waiting in the queue")
+    )
     gone = {"other": "reading"}
     reason = why(job, (), replace(situation(beat("reading")), roles=gone)).plain()
     assert f"No model named {job.model_name} is configured." in reason

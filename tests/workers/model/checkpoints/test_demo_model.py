@@ -104,7 +104,7 @@ def test_on_a_phantom_the_caveat_is_mild(reader, tmp_path):
     """A synthetic image is what it was made for; it still says that it learnt from nothing else."""
     path = write(as_dataset(draw(5, rows=300, columns=300)), tmp_path / "phantom.dcm")
     result = drafted(reader, path)
-    assert "synthetic films only" in result.draft.model.caveat
+    assert "synthetic images only" in result.draft.model.caveat
     assert not result.draft.model.mark
 
 
@@ -147,15 +147,15 @@ def test_random_weights_read_no_patient(tmp_path):
 def test_a_patients_image_that_the_site_insists_on_says_so(insisting, tmp_path):
     """First sentence, series descriptions, pictures: it knows only phantoms, and the site insists."""
     result = drafted(insisting, patients_image(tmp_path))
-    assert "knows only phantoms" in result.draft.model.caveat
+    assert "trained on synthetic images only" in result.draft.model.caveat
     assert "reading.demo_reads_patients" in result.draft.model.caveat
     report = next(output for output in result.outputs if output.kind == "draft-report")
     texts = [str(e.value) for e in report.dataset.iterall() if e.VR == "UT"]
     (warning,) = (text for text in texts if text.startswith("UNVERIFIED AI DRAFT"))
-    assert "knows only phantoms" in warning
+    assert "trained on synthetic images only" in warning
     assert "reading.demo_reads_patients" in warning
     for output in result.outputs:
-        assert output.dataset.SeriesDescription.endswith("KNOWS ONLY PHANTOMS")
+        assert output.dataset.SeriesDescription.endswith("SYNTHETIC DATA ONLY")
 
 
 def test_the_setting_is_that_of_one_model(reader, tmp_path):
@@ -194,7 +194,7 @@ def test_what_it_says_of_a_patient_is_never_coded(reader, insisting, tmp_path):
     )
     assert not any("No finding is coded" in text for text in sentences(coded))
     (why,) = (text for text in sentences(uncoded) if "No finding is coded" in text)
-    assert "knows only phantoms" in why
+    assert "trained on synthetic images only" in why
 
 
 def test_the_same_image_gives_the_same_text(model):
