@@ -69,16 +69,9 @@ class Site:
 
 
 @pytest.fixture
-def redis_of_my_own(redis_server_class, tmp_path):
-    """A Redis that the test may kill."""
-    with redis_server_class(tmp_path / "redis") as server:
-        yield server
-
-
-@pytest.fixture
-def site(tmp_path, redis_of_my_own, drafts):
+def site(tmp_path, own_redis, drafts):
     """A site whose processes the test starts."""
-    made = Site(tmp_path, redis_of_my_own.url, drafts)
+    made = Site(tmp_path, own_redis.url, drafts)
     yield made
     made.close()
 
@@ -113,7 +106,7 @@ def test_a_model_that_does_not_load_leaves_its_reason(site, tmp_path):
     assert lines[-1]["event"] == "ended_by_error"
 
 
-def test_a_killed_redis_delays_and_loses_nothing(site, redis_of_my_own, eventually):
+def test_a_killed_redis_delays_and_loses_nothing(site, own_redis, eventually):
     """With kill -9 on Redis between drafts, all are delivered after its restart."""
     site.start("worker", "--queues", "delivery")
     site.start("sweep")
@@ -121,9 +114,9 @@ def test_a_killed_redis_delays_and_loses_nothing(site, redis_of_my_own, eventual
     jobs = [site.drafted(number) for number in range(3)]
     site.queue.publish(jobs[0])
     eventually(lambda: site.state(jobs[0]) is JobState.COMPLETED, seconds=30, what="the first")
-    redis_of_my_own.kill()
+    own_redis.kill()
     jobs.append(site.drafted(7))
-    redis_of_my_own.start()
+    own_redis.start()
     eventually(
         lambda: all(site.state(job) is JobState.COMPLETED for job in jobs),
         seconds=60,

@@ -15,13 +15,6 @@ from workers.app import worker_app
 MESSAGES = 3
 
 
-@pytest.fixture
-def redis(redis_server_class, tmp_path):
-    """A Redis of this test's own, whose process it may stop."""
-    with redis_server_class(tmp_path) as server:
-        yield server
-
-
 @contextlib.contextmanager
 def silent(server):
     """Let the server answer nothing for the length of the block."""
@@ -33,9 +26,9 @@ def silent(server):
 
 
 @pytest.mark.parametrize("end", ["ack", "reject"])
-def test_a_worker_that_is_full_while_redis_is_silent_takes_messages_after_it(redis, end):
+def test_a_worker_that_is_full_while_redis_is_silent_takes_messages_after_it(own_redis, end):
     """As many messages are in hand as it may hold, and none of them can be acknowledged."""
-    app = worker_app(load_settings(broker={"url": redis.url}))
+    app = worker_app(load_settings(broker={"url": own_redis.url}))
     received = []
     with app.connection_for_read() as connection:
         assert isinstance(connection.transport, Transport)
@@ -50,7 +43,7 @@ def test_a_worker_that_is_full_while_redis_is_silent_takes_messages_after_it(red
         with consumer:
             for _ in range(2):
                 connection.drain_events(timeout=10)
-            with silent(redis):
+            with silent(own_redis):
                 for each in received:
                     with pytest.raises((RedisError, OSError)):
                         getattr(each, end)()

@@ -10,17 +10,16 @@ from service.settings.config import load_settings
 
 
 @pytest.fixture
-def limited(redis_server_class, tmp_path):
+def limited(own_redis):
     """A function: the settings of a site whose Redis has this `maxmemory` and policy."""
-    with redis_server_class(tmp_path) as server:
 
-        def make(limit, policy):
-            with redis.Redis.from_url(server.url) as client:
-                client.config_set("maxmemory", limit)
-                client.config_set("maxmemory-policy", policy)
-            return load_settings(broker={"url": server.url})
+    def make(limit, policy):
+        with redis.Redis.from_url(own_redis.url) as client:
+            client.config_set("maxmemory", limit)
+            client.config_set("maxmemory-policy", policy)
+        return load_settings(broker={"url": own_redis.url})
 
-        yield make
+    return make
 
 
 @pytest.mark.parametrize(

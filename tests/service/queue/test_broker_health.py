@@ -70,36 +70,30 @@ def test_a_redis_that_takes_messages_has_no_fault(redis_server):
         assert client.llen(READING) == 0
 
 
-def test_a_full_redis_is_not_ready(redis_server_class, tmp_path):
+def test_a_full_redis_is_not_ready(own_redis):
     """It answers a ping and refuses each message: that is the fault, until there is room again."""
-    with redis_server_class(tmp_path) as server:
-        settings = settings_of(server.url)
-        limit(server, "maxmemory", "1kb")
-        assert ping(settings).startswith("Redis ")
-        queue = Queue(settings)
-        with pytest.raises(BrokerUnavailable):
-            queue.publish(waiting_job())
-        found = check_broker(settings)
-        assert found.fault is BrokerFault.MEMORY
-        assert found.sentence.startswith(
-            "Redis does not accept messages: its memory is full (OOM)."
-        )
-        assert broker(settings).grade is Grade.FAULT
-        limit(server, "maxmemory", "0")
-        assert check_broker(settings).fault is None
+    settings = settings_of(own_redis.url)
+    limit(own_redis, "maxmemory", "1kb")
+    assert ping(settings).startswith("Redis ")
+    queue = Queue(settings)
+    with pytest.raises(BrokerUnavailable):
         queue.publish(waiting_job())
-        queue.close()
+    found = check_broker(settings)
+    assert found.fault is BrokerFault.MEMORY
+    assert found.sentence.startswith("Redis does not accept messages: its memory is full (OOM).")
+    assert broker(settings).grade is Grade.FAULT
+    limit(own_redis, "maxmemory", "0")
+    assert check_broker(settings).fault is None
+    queue.publish(waiting_job())
+    queue.close()
 
 
-def test_a_replica_is_not_ready(redis_server_class, tmp_path):
+def test_a_replica_is_not_ready(own_redis, redis_server_class, tmp_path):
     """A replica answers and is read-only; promoted it takes messages."""
-    primary_folder, replica_folder = tmp_path / "primary", tmp_path / "replica"
-    primary_folder.mkdir()
-    replica_folder.mkdir()
-    with redis_server_class(primary_folder) as primary, redis_server_class(replica_folder) as copy:
+    with redis_server_class(tmp_path / "replica") as copy:
         settings = settings_of(copy.url)
         with redis.Redis.from_url(copy.url) as client:
-            client.replicaof("127.0.0.1", primary.port)
+            client.replicaof("127.0.0.1", own_redis.port)
             found = check_broker(settings)
             assert found.fault is BrokerFault.READ_ONLY
             assert "read-only replica" in found.sentence
@@ -127,12 +121,12 @@ def test_a_redis_that_cannot_save_is_not_ready(redis_server_class, tmp_path):
         assert check_broker(settings).fault is BrokerFault.DISK
 
 
-def test_a_user_without_permission_is_a_fault(redis_server_class, tmp_path):
+def test_a_user_without_permission_is_a_fault(own_redis):
     """An ACL that lets nobody write is told; one for our queues is enough."""
-    with redis_server_class(tmp_path) as server, redis.Redis.from_url(server.url) as client:
+    with redis.Redis.from_url(own_redis.url) as client:
         client.execute_command("ACL", "SETUSER", "reader", "on", ">p", "~*", "+@read", "+ping")
         client.execute_command("ACL", "SETUSER", "writer", "on", ">p", f"~{READING}*", "+@all")
-        url = f"redis://{{}}:p@127.0.0.1:{server.port}/0"
+        url = f"redis://{{}}:p@127.0.0.1:{own_redis.port}/0"
         assert check_broker(settings_of(url.format("reader"))).fault is BrokerFault.REFUSED
         assert check_broker(settings_of(url.format("writer"))).fault is None
 

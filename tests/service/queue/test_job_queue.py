@@ -161,17 +161,16 @@ def test_a_redis_that_hangs_costs_a_second_or_two():
         assert time.monotonic() - begun < 5
 
 
-def test_a_redis_that_comes_back_is_used_again(redis_server_class, tmp_path):
+def test_a_redis_that_comes_back_is_used_again(own_redis):
     """After kill -9 and a restart the same sender works without being made anew."""
-    with redis_server_class(tmp_path) as server:
-        queue = Queue(settings_for(server.url))
-        queue.publish(job(1))
-        server.kill()
-        with pytest.raises(BrokerUnavailable):
-            queue.publish(job(2))
-        server.start()
-        queue.publish(job(3))
-        assert queue.queued_job_ids(READING) == {job(3).id}
+    queue = Queue(settings_for(own_redis.url))
+    queue.publish(job(1))
+    own_redis.kill()
+    with pytest.raises(BrokerUnavailable):
+        queue.publish(job(2))
+    own_redis.start()
+    queue.publish(job(3))
+    assert queue.queued_job_ids(READING) == {job(3).id}
 
 
 def test_ping_names_the_server(settings):

@@ -1,125 +1,39 @@
-import base64
 import contextlib
-import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import httpx
 import pytest
 
 from service.jobs import JobState
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.browser
 
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1400,900",
-)
-_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-
-
-class Browser:
-    """Headless Chromium by the WebDriver protocol, as much of it as is needed here."""
-
-    def __init__(self, driver: str, profile: Path) -> None:
-        options = {"args": [*_FLAGS, f"--user-data-dir={profile}"]}
-        logs = {"browser": "ALL"}
-        match = {"goog:chromeOptions": options, "goog:loggingPrefs": logs}
-        wanted = {"capabilities": {"alwaysMatch": match}}
-        self._client = httpx.Client(timeout=60)
-        session = self._client.post(f"{driver}/session", json=wanted).raise_for_status().json()
-        self._session = f"{driver}/session/{session['value']['sessionId']}"
-
-    def call(self, path: str, **body):
-        """Return the value that a command of the session answers with."""
-        return (
-            self._client.post(f"{self._session}/{path}", json=body)
-            .raise_for_status()
-            .json()["value"]
-        )
-
-    def open(self, url: str) -> None:
-        """Load a page; log in where that is asked for."""
-        self.call("url", url=url)
-        if "/login" in self.run("return location.pathname"):
-            self.write('input[name="name"]', "ann")
-            self.write('input[name="password"]', "correct horse battery")
-            self.click(".login button")
-            logged_in = "return !!document.querySelector('.person')"
-            deadline = time.monotonic() + 20
-            while not self.run(logged_in):
-                assert time.monotonic() < deadline, "no login"
-                time.sleep(0.1)
-
-    def run(self, script: str):
-        """Return what the script returns in the page."""
-        return self.call("execute/sync", script=script, args=[])
-
-    def element(self, css: str) -> str:
-        """Return the first element that matches."""
-        return self.call("element", using="css selector", value=css)[_ELEMENT]
-
-    def click(self, css: str) -> None:
-        """Click the first element that matches."""
-        self.call(f"element/{self.element(css)}/click")
-
-    def write(self, css: str, text: str) -> None:
-        """Type into the first element that matches."""
-        self.call(f"element/{self.element(css)}/value", text=text)
-
-    def screenshot(self) -> bytes:
-        """Return what is seen, as PNG."""
-        answer = self._client.get(f"{self._session}/screenshot").raise_for_status()
-        return base64.b64decode(answer.json()["value"])
-
-    def quit(self) -> None:
-        """End the browser."""
-        self._client.delete(self._session)
-        self._client.close()
-
-
-def driver_is_up(url: str) -> bool:
-    """Return whether chromedriver takes sessions."""
-    with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{url}/status").json()["value"]["ready"]
-    return False
-
 
 @pytest.fixture
-def browser(tmp_path, free_port, eventually, program):
+def browser(open_browser):
     """A headless Chromium."""
-    program("chromium", "google-chrome")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with (tmp_path / "chromedriver.log").open("wb") as log:
-        process = subprocess.Popen(
-            [program("chromedriver"), f"--port={port}"], stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        eventually(lambda: driver_is_up(url), seconds=20, what="chromedriver")
-        opened = Browser(url, tmp_path / "profile")
-        yield opened
-        opened.quit()
-    finally:
-        process.terminate()
-        process.wait(10)
+    return open_browser()
+
+
+def visit(browser, url: str) -> None:
+    """Load a page; log in where that is asked for."""
+    browser.open(url)
+    if "/login" in browser.run("return location.pathname"):
+        browser.write('input[name="name"]', "ann")
+        browser.write('input[name="password"]', "correct horse battery")
+        browser.click(".login button")
+        logged_in = "return !!document.querySelector('.person')"
+        wait_until(lambda: browser.run(logged_in), seconds=20, what="the login")
 
 
 @pytest.mark.serial
 def test_an_open_page_shows_a_change_without_a_reload(site, seeder, browser, eventually):
     """The row, its place and the counts follow the store; the page is never loaded again."""
     jobs = [seeder.waiting(number) for number in range(30)]
-    browser.open(site.url)
+    visit(browser, site.url)
     eventually(lambda: light(browser) == "live", seconds=10, what="the stream")
     browser.run("window.sameLoad = true; window.scrollTo(0, 300);")
     began = time.monotonic()
@@ -136,7 +50,7 @@ def test_an_open_page_shows_a_change_without_a_reload(site, seeder, browser, eve
     eventually(lambda: "Canceled" in browser.run(spoken), seconds=5, what="the spoken words")
 
 
-def light(browser: Browser) -> str:
+def light(browser) -> str:
     """Return how the page follows the service: live, polling or away."""
     return browser.run('return document.getElementById("live").dataset.mode')
 
@@ -145,7 +59,7 @@ def test_a_page_without_a_stream_asks_every_few_seconds(make_site, seeder_of, br
     """With no stream to be had the page falls back to polling and still follows."""
     site = make_site(max_streams=0)
     job = seeder_of(site).waiting(1)
-    browser.open(site.url)
+    visit(browser, site.url)
     eventually(lambda: light(browser) == "polling", seconds=10, what="polling")
     site.store.cancel(job.id, "test", "No longer needed.")
     text = 'return document.getElementById("rows").textContent'
@@ -156,7 +70,7 @@ def test_a_page_without_a_stream_asks_every_few_seconds(make_site, seeder_of, br
 def test_a_person_cancels_a_job_with_a_reason(site, seeder, browser, eventually):
     """Opening the form, writing a reason while the page changes, and sending it cancels the job."""
     job = seeder.waiting(1)
-    browser.open(f"{site.url}studies/{job.study_instance_uid}")
+    visit(browser, f"{site.url}studies/{job.study_instance_uid}")
     browser.click("#do-cancel")
     browser.write('input[name="reason"]', "Sent ")
     site.store.make_urgent(job.id, "somebody else")
@@ -172,7 +86,7 @@ def test_a_page_finds_its_server_again(make_site, seeder_of, browser, eventually
     """When streams are ended the page says so, reconnects by itself and shows what it missed."""
     site = make_site()
     job = seeder_of(site).waiting(1)
-    browser.open(f"{site.url}?state=SCHEDULED")
+    visit(browser, f"{site.url}?state=SCHEDULED")
     eventually(lambda: light(browser) == "live", seconds=10, what="the stream")
     browser.run("window.stop()")
     site.store.cancel(job.id, "test", "")
@@ -186,7 +100,7 @@ def test_an_image_that_cannot_be_shown_says_why_in_its_place(site, seeder, brows
     job = seeder.drafted(1)
     for image in site.store.instances(job.study_instance_uid):
         image.path.write_bytes(image.path.read_bytes()[:-5000])
-    browser.open(f"{site.url}studies/{job.study_instance_uid}")
+    visit(browser, f"{site.url}studies/{job.study_instance_uid}")
     text = 'return document.getElementById("films").textContent'
     eventually(lambda: "cannot be shown" in browser.run(text), seconds=20, what="the reason")
     assert browser.run('return document.querySelectorAll("#films img").length') == 0
@@ -196,10 +110,9 @@ def test_nothing_in_the_page_breaks_the_content_security_policy(site, seeder, br
     """Neither queue nor study page logs a violation or a script error."""
     job = seeder.drafted(1)
     for path in ("", f"studies/{job.study_instance_uid}"):
-        browser.open(site.url + path)
+        visit(browser, site.url + path)
         time.sleep(1)
-        entries = browser.call("se/log", type="browser")
-        assert [entry["message"] for entry in entries if entry["level"] == "SEVERE"] == []
+        assert browser.faults() == []
         assert len(browser.screenshot()) > 10_000
 
 
@@ -255,7 +168,7 @@ def test_the_page_works_behind_a_proxy_under_a_path(site, seeder, browser, event
     """Style, script, stream, links, pictures, forms and redirects stay below the path."""
     job = seeder.drafted(1)
     waiting = seeder.waiting(2)
-    browser.open(proxied)
+    visit(browser, proxied)
     eventually(lambda: light(browser) == "live", seconds=10, what="the stream")
     browser.click(f"#job-{waiting.id} a.uid")
     address = "return location.href"
@@ -266,12 +179,12 @@ def test_the_page_works_behind_a_proxy_under_a_path(site, seeder, browser, event
     canceled = JobState.CANCELED
     eventually(lambda: site.store.job(waiting.id).state is canceled, seconds=5, what="canceled")
     assert browser.run(address).startswith(f"{proxied}studies/{waiting.study_instance_uid}?job=")
-    browser.open(f"{proxied}jobs/{job.id}")
+    visit(browser, f"{proxied}jobs/{job.id}")
     assert browser.run(address).startswith(f"{proxied}studies/{job.study_instance_uid}?job=")
     shown = "return [...document.images].filter(each => each.naturalWidth > 0).length"
     eventually(lambda: browser.run(shown) >= 1, seconds=20, what="the image")
     assert browser.run("return getComputedStyle(document.body).margin") == "0px"
-    browser.open(f"{proxied}studies/nowhere")
+    visit(browser, f"{proxied}studies/nowhere")
     browser.click("main a")
     assert browser.run(address) == proxied
 
@@ -282,7 +195,7 @@ def tabs(browser, count: int, url: str) -> list[str]:
     for _ in range(count):
         handle = browser.call("window/new", type="tab")["handle"]
         browser.call("window", handle=handle)
-        browser.open(url)
+        visit(browser, url)
         handles.append(handle)
     return handles
 
@@ -290,7 +203,7 @@ def tabs(browser, count: int, url: str) -> list[str]:
 def test_many_tabs_share_one_stream(site, seeder, browser, eventually):
     """The eighth tab loads, all follow, and the server has one stream; closed tabs leave it."""
     jobs = [seeder.waiting(number) for number in range(3)]
-    browser.open(site.url)
+    visit(browser, site.url)
     handles = tabs(browser, 4, site.url)
     for job in jobs:
         handles += tabs(browser, 1, f"{site.url}studies/{job.study_instance_uid}")
@@ -308,7 +221,7 @@ def test_many_tabs_share_one_stream(site, seeder, browser, eventually):
 def test_the_page_says_when_the_login_is_over(site, seeder, browser, eventually):
     """And no longer what it was following."""
     seeder.waiting(1)
-    browser.open(site.url)
+    visit(browser, site.url)
     eventually(lambda: light(browser) == "live", seconds=10, what="the stream")
     site.store.disable_person("ann")
     eventually(lambda: light(browser) == "over", seconds=40, what="the end of the login")
@@ -316,7 +229,7 @@ def test_the_page_says_when_the_login_is_over(site, seeder, browser, eventually)
 
 def test_only_the_sites_own_policy_makes_markup(site, browser):
     """Trusted Types: markup from a string, and a second policy, are refused."""
-    browser.open(site.url)
+    visit(browser, site.url)
     script = "try { %s; return 'made' } catch (error) { return error.name }"
     assert browser.run(script % "document.body.innerHTML = '<b>x</b>'") == "TypeError"
     assert browser.run(script % "trustedTypes.createPolicy('wetread', {})") == "TypeError"

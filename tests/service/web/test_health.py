@@ -19,14 +19,13 @@ def faults(site) -> list[str]:
     return body["faults"]
 
 
-def test_everything_in_place_is_ready(make_site, seeder_of, redis_server_class, tmp_path):
+def test_everything_in_place_is_ready(make_site, seeder_of, own_redis):
     """With a database, a Redis, a spool and a reading worker seen just now /readyz is 200."""
-    with redis_server_class(tmp_path) as redis:
-        site = make_site(broker={"url": redis.url})
-        seeder_of(site).beat("reading")
-        assert faults(site) == []
-        redis.kill()
-        assert faults(site) == ["broker"]
+    site = make_site(broker={"url": own_redis.url})
+    seeder_of(site).beat("reading")
+    assert faults(site) == []
+    own_redis.kill()
+    assert faults(site) == ["broker"]
 
 
 def test_each_missing_part_is_named(make_site):
@@ -122,19 +121,18 @@ def test_a_sweeper_that_the_disk_hinders_is_said(make_site):
         assert body["parts"]["spool"]["fault"] == sentence
 
 
-def test_a_redis_that_takes_no_messages_is_not_ready(make_site, redis_server_class, tmp_path):
+def test_a_redis_that_takes_no_messages_is_not_ready(make_site, own_redis):
     """A full Redis answers a ping: readiness, page and metrics say that jobs wait, and why."""
-    with redis_server_class(tmp_path) as server:
-        with redis.Redis.from_url(server.url) as client:
-            client.config_set("maxmemory", "1kb")
-        site = make_site(broker={"url": server.url})
-        body = site.get("/readyz").json()
-        assert "broker" in body["faults"]
-        assert "its memory is full (OOM)" in body["parts"]["broker"]["fault"]
-        html = site.get("/").text
-        assert "Jobs wait:" in html
-        assert "Redis does not accept messages: its memory is full (OOM)" in html
-        text = site.get("/metrics").text
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.config_set("maxmemory", "1kb")
+    site = make_site(broker={"url": own_redis.url})
+    body = site.get("/readyz").json()
+    assert "broker" in body["faults"]
+    assert "its memory is full (OOM)" in body["parts"]["broker"]["fault"]
+    html = site.get("/").text
+    assert "Jobs wait:" in html
+    assert "Redis does not accept messages: its memory is full (OOM)" in html
+    text = site.get("/metrics").text
     assert "wetread_broker_up 0.0" in text
     assert 'wetread_broker_fault{reason="oom"} 1.0' in text
     assert 'wetread_broker_fault{reason="away"} 0.0' in text

@@ -3,11 +3,8 @@
 import base64
 import contextlib
 import json
-import subprocess
 from pathlib import Path
-from socket import socket
 
-import httpx
 import numpy as np
 import pytest
 from pydicom import dcmread
@@ -17,21 +14,10 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 
 from dicom.identifiers import derived_uid
 from dicom.study import Instance
+from tests.browser import BrowserSession, chromedriver
 
 pytestmark = pytest.mark.browser
 
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--enable-unsafe-swiftshader",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--window-size=2300,2400",
-)
 PAINTERS = ("canvas", "webgl2")
 STUDY = derived_uid("viewer test study", 1)
 
@@ -78,84 +64,22 @@ return { gray: btoa(bytes), width, height, left, top, level: Number(section.data
 """
 
 
-class ViewerBrowser:
-    """Headless Chromium by the WebDriver protocol."""
-
-    def __init__(self, driver: str, profile: Path, *flags: str) -> None:
-        options = {"args": [*_FLAGS, *flags, f"--user-data-dir={profile}"]}
-        match = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
-        self._client = httpx.Client(timeout=120)
-        asked = {"capabilities": {"alwaysMatch": match}}
-        session = self._client.post(f"{driver}/session", json=asked).raise_for_status().json()
-        self._session = f"{driver}/session/{session['value']['sessionId']}"
-        self.call("timeouts", script=60_000)
-
-    def call(self, path: str, **body):
-        """Return the value that a command of the session answers with."""
-        answer = self._client.post(f"{self._session}/{path}", json=body)
-        assert answer.is_success, answer.text
-        return answer.json()["value"]
-
-    def enter(self, site) -> None:
-        """Open a page of the site as a person who is logged in."""
-        self.call("url", url=f"{site.url}login")
-        name, _, value = site.cookie.partition("=")
-        secure = name.startswith("__Host-")
-        self.call("cookie", cookie={"name": name, "value": value, "path": "/", "secure": secure})
-        self.call("url", url=site.url)
-        self.faults()  # those of an earlier site, which has stopped
-
-    def run(self, script: str, *arguments):
-        """Return what the script returns in the page."""
-        return self.call("execute/sync", script=script, args=list(arguments))
-
-    def wait(self, script: str, *arguments):
-        """Return what the script passes to its last argument."""
-        return self.call("execute/async", script=script, args=list(arguments))
-
-    def faults(self) -> list[str]:
-        """Return the errors and violations in the console since the last call."""
-        entries = self.call("se/log", type="browser")
-        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
-
-    def quit(self) -> None:
-        """End the browser."""
-        self._client.delete(self._session)
-        self._client.close()
-
-
 @contextlib.contextmanager
-def opened(folder: Path, port: int, chromedriver: str, *flags: str):
-    """A browser for the duration of the block."""
-    url = f"http://127.0.0.1:{port}"
-    with (folder / "chromedriver.log").open("wb") as log:
-        process = subprocess.Popen([chromedriver, f"--port={port}"], stdout=log, stderr=log)
-    try:
-        transport = httpx.HTTPTransport(retries=8)
-        with httpx.Client(transport=transport) as client:
-            client.get(f"{url}/status").raise_for_status()
-        browser = ViewerBrowser(url, folder / "profile", *flags)
-        yield browser
-        browser.quit()
-    finally:
-        process.terminate()
-        process.wait(10)
+def opened(folder: Path, *flags: str):
+    """A browser with software WebGL for the duration of the block."""
+    with chromedriver(folder) as driver:
+        profile = folder / "profile"
+        software = "--enable-unsafe-swiftshader"
+        session = BrowserSession(driver, profile, "", "2300,2400", software, *flags)
+        yield session
+        session.quit()
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory, program):
+def browser(tmp_path_factory):
     """One browser for all tests of this file."""
-    program("chromium", "google-chrome")
-    folder = tmp_path_factory.mktemp("browser")
-    with opened(folder, _free_port(), program("chromedriver")) as browser:
-        yield browser
-
-
-def _free_port() -> int:
-    # The fixture `free_port` is one of a test, the browser one of the file.
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    with opened(tmp_path_factory.mktemp("browser")) as session:
+        yield session
 
 
 def place(site, path: Path, number: int) -> str:
@@ -529,7 +453,7 @@ setTimeout(() => lose.restoreContext(), 100);
 
 
 def test_without_webgl_and_without_graphics_processor_canvas_is_used(
-    make_site, browser, tmp_path, tmp_path_factory, program
+    make_site, browser, tmp_path, tmp_path_factory
 ):
     """Hospital desktops have neither: the viewer finds that out by itself."""
     site = make_site()
@@ -537,10 +461,8 @@ def test_without_webgl_and_without_graphics_processor_canvas_is_used(
     base = place(site, image(tmp_path, pixels, **tags), 1)
     browser.enter(site)
     shown(browser, base, "auto", pixels.shape, "canvas")
-    folder, port = tmp_path_factory.mktemp("without"), _free_port()
-    with opened(
-        folder, port, program("chromedriver"), "--disable-webgl", "--disable-3d-apis"
-    ) as bare:
+    folder = tmp_path_factory.mktemp("without")
+    with opened(folder, "--disable-webgl", "--disable-3d-apis") as bare:
         bare.enter(site)
         shown(bare, base, "auto", pixels.shape, "canvas")
         seen = picture(bare, *pixels.shape)
