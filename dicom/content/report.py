@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from dicom.content.draft_json import decoded
 
 # Omitted from JSON if None, so that the JSON equals that of versions without these fields.
-_LEFT_OUT: Final = frozenset({"agreement", "peak", "doubts"})
+_LEFT_OUT: Final = frozenset({"agreement", "peak", "doubts", "heat"})
 
 
 class Observation(StrEnum):
@@ -85,6 +85,28 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeatGrid:
+    """The parts of the source image from which a model's yes to a finding came; no segmentation.
+
+    Attributes:
+        edge: Number of cells along each edge of the square, 1 to MOST_HEAT_CELLS.
+        cells: Base64 of uint8 [edge, edge]: the share of each cell, 255 the largest.
+        left: Column of the square's left edge in the source matrix, (0, 0) as in `Region`.
+        top: Row of its top edge.
+        size: Length of its edges in pixels of the source matrix.
+    """
+
+    edge: int
+    cells: str
+    left: float
+    top: float
+    size: float
+
+
+MOST_HEAT_CELLS: Final = 64  # along an edge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """How many sampled reports of the same image agree with the draft on a finding.
 
@@ -112,6 +134,7 @@ class Finding:
         score: The model's own probability in 0..1 that it is present, if the model gives one.
         region: The region on the source image, if located.
         agreement: Agreement with sampled reports, if there are any and the draft states the finding.
+        heat: Where the model's yes came from, if the model shows that; not part of SR and SC.
     """
 
     observation: Observation
@@ -122,6 +145,7 @@ class Finding:
     score: float | None = None
     region: Region | None = None
     agreement: Agreement | None = None
+    heat: HeatGrid | None = None
 
 
 class Doubt(StrEnum):

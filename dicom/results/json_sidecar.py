@@ -22,7 +22,7 @@ def sidecar(draft: DraftReport, outputs: Iterable[Output]) -> bytes:
     plain = draft.to_json()
     del plain["timings_ms"]
     plain["findings"] = [
-        {**told, "codes": _codes(finding)}
+        {**_without_heat(told), "codes": _codes(finding)}
         for told, finding in zip(plain["findings"], draft.findings, strict=True)
     ]
     content = {
@@ -40,6 +40,11 @@ def sidecar(draft: DraftReport, outputs: Iterable[Output]) -> bytes:
         ],
     }
     return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def _without_heat(told: dict[str, Any]) -> dict[str, Any]:
+    """Return a finding without its heat map: the region is the part of it that may be drawn."""
+    return {name: value for name, value in told.items() if name != "heat"}
 
 
 def _codes(finding: Finding) -> dict[str, Any]:

@@ -8,12 +8,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from dicom.content.report import HeatGrid
 from dicom.errors import DicomError, InvalidIdentifier
 from dicom.identifiers import check_uid
 from service.errors import NotFound
+from service.jobs import DraftStatus
+from service.records import JobWithDraft
+from service.review.draft_sentences import identified_findings
 from service.web.access.roles import EVERYONE, guarded
 from service.web.app_context import AppContext, app_context_of
+from service.web.auditing import audit_view
 from service.web.images.failures import not_shown
+from service.web.images.heat_png import heat_png
 
 _LEVELS: Final = ("0", "1", "2")
 _Answer = TypeVar("_Answer", bytes, dict[str, Any])
@@ -33,6 +39,29 @@ async def image_level(request: Request) -> Response:
     body = await _shown(here.levels.level(path, _level_number(request)))
     headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
     return Response(body, media_type="application/octet-stream", headers=headers)
+
+
+async def heat_map(request: Request) -> Response:
+    """Answer with the heat map of a draft's finding as PNG (docs/api.md)."""
+    here = app_context_of(request)
+    job_id, name = request.path_params["job_id"], request.path_params["finding"]
+    job = await run_in_threadpool(here.store.job, job_id)
+    heat = _heat_of(job, name)
+    try:
+        content = heat_png(heat)
+    except ValueError:
+        raise NotFound("The stored heat map is damaged.") from None
+    await audit_view(request, job.study_instance_uid, job.id)
+    return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+
+def _heat_of(job: JobWithDraft, name: str) -> HeatGrid:
+    if job.draft is None or job.draft_status is DraftStatus.WITHDRAWN:
+        raise NotFound("This job has no draft that may be used.")
+    for each in identified_findings(job.draft):
+        if each.id == name and each.finding.heat is not None:
+            return each.finding.heat
+    raise NotFound("No heat map of this finding is stored.")
 
 
 def _level_number(request: Request) -> int:
@@ -66,4 +95,5 @@ _IMAGE: Final = "/studies/{study_uid}/films/{film_uid}"
 VIEWER_ROUTES: Final = [
     guarded(f"{_IMAGE}/voi.json", image_description, roles=EVERYONE),
     guarded(f"{_IMAGE}/levels/{{level}}", image_level, roles=EVERYONE),
+    guarded("/jobs/{job_id}/heat/{finding}.png", heat_map, roles=EVERYONE),
 ]

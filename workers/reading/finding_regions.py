@@ -11,6 +11,7 @@ from dicom.content.regions import shows_one_side
 from dicom.content.report import CODED_OBSERVATIONS, Finding, Observation, Presence
 from workers.model.prompts import IS_THERE
 from workers.model.vlm import Heat
+from workers.reading.heat_grid import heat_grid
 from workers.reading.locating import locate
 
 # Edema is diffuse in both lungs: it has no location.
@@ -85,6 +86,7 @@ def _placed(
     one = heat[question]
     if one is None:
         return finding, _NO_MEMORY.format(name=name.value)
+    finding = dataclasses.replace(finding, heat=heat_grid(one, *frame.shape))
     found = locate(one, frame, finding.side)
     if found.contradicts and finding.side is not None:
         return finding, _ELSEWHERE.format(side=finding.side.value, name=name.value)

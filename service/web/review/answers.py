@@ -167,6 +167,7 @@ def _finding_json(
         "score": finding.score,
         "agreement": _agreement_json(finding),
         "region": _region_json(finding),
+        "heat": _heat_json(finding),
         "sentences": [each.id for each in sentences if identified.id in each.findings],
     }
 
@@ -184,6 +185,11 @@ def _region_json(finding: Finding) -> dict[str, Any] | None:
         "points": [list(point) for point in region.points],
         "peak": list(region.peak) if region.peak else None,
     }
+
+
+def _heat_json(finding: Finding) -> dict[str, float] | None:
+    heat = finding.heat
+    return None if heat is None else {"left": heat.left, "top": heat.top, "size": heat.size}
 
 
 def _not_mentioned(findings: Sequence[IdentifiedFinding]) -> list[str]:

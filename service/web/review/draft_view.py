@@ -37,6 +37,7 @@ _VERDICT_WORDS: Final = {
     Verdict.EDIT: "Edited and accepted",
     Verdict.REJECT: "Rejected",
 }
+_REGIONS: Final = "regions"  # in `ModelIdentity.cannot`
 _MOST_PRIORS: Final = 3
 _MOST_OF_A_PRIOR: Final = 2
 # A draft with one of these is not shown as text that could be taken over.
@@ -106,6 +107,7 @@ def draft_values(here: AppContext, job_id: str, person: Person, *, amends: bool)
             each["id"]: each["verdict"] for each in review["review"]["content"]["findings"]
         },
         "regions": _regions(review["findings"]),
+        "no_heat": "" if hides_text else _no_heat(job, review["findings"]),
         "films": _image_options(here, job, review),
         "no_silence": phrases.NOT_MENTIONED_NOTE,
         "edits": may_edit,
@@ -198,6 +200,15 @@ def _images(here: AppContext, study_uid: str, first: str = "") -> list[ReceivedI
 
 def _base(study_uid: str, sop_uid: str) -> str:
     return f"../studies/{study_uid}/films/{sop_uid}/"
+
+
+def _no_heat(job: JobWithDraft, findings: list[dict[str, Any]]) -> str:
+    """Return why no finding has a heat map, or ""."""
+    if any(each["heat"] for each in findings):
+        return ""
+    if job.draft is not None and _REGIONS in job.draft.model.cannot:
+        return f"{job.draft.model.name} cannot show where in the image a finding comes from."
+    return "No heat map is stored with this draft: the model was not asked for places, or saw none."
 
 
 def _regions(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -54,9 +54,10 @@ export class Overlay {
     }
   }
 
-  setImage(image, heatUrl) {
-    this.heat.setAttribute("width", image.columns);
-    this.heat.setAttribute("height", image.rows);
+  /** Take an image, and a heat map that covers the box [left, top, width, height] of it, or all of it. */
+  setImage(image, heatUrl, heatBox) {
+    const [left, top, width, height] = heatBox ?? [0, 0, image.columns, image.rows];
+    for (const [name, value] of Object.entries({ x: left, y: top, width, height })) this.heat.setAttribute(name, value);
     if (heatUrl) this.heat.setAttribute("href", heatUrl);
     else this.heat.removeAttribute("href");
     const [across, down] = image.orientation ?? ["", ""];

@@ -61,6 +61,8 @@ export class Picture {
     this.status = make("p", "viewer-status", this.stage);
     this.message = make("p", "viewer-loading", this.stage);
     this.message.setAttribute("role", "status");
+    this.warnings = make("ul", "viewer-warnings", element);
+    this.warnings.setAttribute("aria-label", "About the display of this image");
     if (this.options.label) make("p", "viewer-label", this.stage).textContent = this.options.label;
   }
 
@@ -100,11 +102,19 @@ export class Picture {
     this.voi = { ...image.vois[image.shown] };
     this.shown = image.shown;
     this.inverted = false;
-    this.overlay.setImage(image, this.options.heat);
+    this.overlay.setImage(image, this.options.heat, this.options.heatBox);
     this.toolbar?.describe(image);
+    this.#warn(image.warnings ?? []);
     this.#size();
     this.fit();
     this.#newTable();
+  }
+
+  /** Show what a reader must know of the display: a window that does not fit, an unknown polarity. */
+  #warn(sentences) {
+    this.warnings.replaceChildren();
+    for (const words of sentences) make("li", "", this.warnings).textContent = words;
+    this.warnings.hidden = !sentences.length;
   }
 
   #watchContext() {

@@ -173,8 +173,8 @@ export class Keys {
   down(event) {
     const { viewer } = this;
     if (ARROWS[event.key]) return this.#arrow(ARROWS[event.key], event.shiftKey);
-    if (event.key === "h") viewer.showHeat(true);
-    else if (event.key === "m") this.#nextMark();
+    if (event.key === "h") return this.#heat();
+    if (event.key === "m") this.#nextMark();
     else if (event.key === "Enter" && this.#mark && !event.target.closest?.("button, a, [role=button]")) this.#keep();
     else if (event.key === "Escape" && viewer.tool) this.cancel();
     else if (SIMPLE[event.key]) SIMPLE[event.key](viewer);
@@ -182,8 +182,12 @@ export class Keys {
     return true;
   }
 
-  up(event) {
-    if (event.key === "h") this.viewer.showHeat(false);
+  /** Show or hide the heat map; a page may have another use for the key where there is none. */
+  #heat() {
+    const { viewer } = this;
+    if (!viewer.options.heat) return false;
+    viewer.showHeat(!viewer.overlay.shows("heat"));
+    return true;
   }
 
   cancel() {

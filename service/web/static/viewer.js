@@ -13,7 +13,7 @@
 //   data-film     base address of the image, ending with "/"; below it are voi.json and levels/0, 1, 2
 //   data-label    a few words above the image: "PA, 3 May 2026"; no patient attribute is needed
 //   data-regions  JSON: [{"finding": "f1", "label": "Cardiomegaly, likely", "points": [[column, row], …]}]
-//   data-heat     address of a heat map (PNG with transparency) that covers the image
+//   data-heat     address of a heat map (PNG with transparency) that covers the image; `setHeat` takes a box too
 //   data-eager    "false": the full level is fetched only when the zoom needs it (a prior, a lateral)
 //   data-renderer "canvas" or "webgl2" forces a painter; without it WebGL2 is used on a graphics processor only
 //   data-tools    "none": no buttons (a small picture)
@@ -25,9 +25,10 @@
 //                   401: log in again, then call `viewer.load()`
 //   viewer:mark     {id, shape, box, points}  a person marked a region for an added finding; `points` is closed,
 //                   in (column, row) of the image, as the review API takes `region`. `removeMark(id)` removes it
+//   viewer:heat     {on}                   the heat map was shown or hidden
 //   viewer:tool     {tool}                 null, "ruler", "rectangle" or "ellipse"
 //
-// Methods: load(film), setRegions(list), showRegions(on), showHeat(on), setHeat(url), setTool(name), addMark,
+// Methods: load(film), setRegions(list), showRegions(on), showHeat(on), setHeat(url, box), setTool(name), addMark,
 // removeMark(id), fit(), actualSize(), reset(), invert(), setVoi(number), destroy(). `viewerOf(element)` returns
 // a mounted Viewer. `prefetch(base)` fetches quarter and half of the next study's image.
 //
@@ -35,7 +36,7 @@
 // pointer and by keyboard focus. Regions and heat map are hidden at first.
 //
 // Keys, outside text fields, unless `<html data-single-keys="off">`: i invert, arrows pan, Shift+arrows window,
-// + - zoom, 0 fit, 1 1:1, w next window, h (held) heat map, o regions, m mark (m again: ellipse; arrows move,
+// + - zoom, 0 fit, 1 1:1, w next window, h heat map (if there is one), o regions, m mark (m again: ellipse; arrows move,
 // Shift+arrows size, Enter keeps, Escape leaves), z magnifier. A page that uses one of them for something else
 // calls `preventDefault()` in a capturing listener.
 
@@ -147,15 +148,18 @@ export class Viewer extends Picture {
     this.toolbar?.press("regions", on);
   }
 
-  setHeat(url) {
+  /** Take a heat map that covers `box` [left, top, width, height] in image pixels; without a box the image. */
+  setHeat(url, box) {
     this.options.heat = url;
-    if (this.image) this.overlay.setImage(this.image, url);
+    this.options.heatBox = box;
+    if (this.image) this.overlay.setImage(this.image, url, box);
     this.toolbar?.offer("heat", Boolean(url));
   }
 
   showHeat(on) {
     this.overlay.show("heat", on);
     this.toolbar?.press("heat", on);
+    this.tell("heat", { on });
   }
 
   destroy() {
@@ -193,6 +197,5 @@ document.addEventListener("keydown", (event) => {
   if (!keysAct(event)) return;
   if (inUse()?.keys.down(event)) event.preventDefault();
 });
-document.addEventListener("keyup", (event) => inUse()?.keys.up(event));
 linkFindings();
 for (const element of document.querySelectorAll("[data-viewer]")) mountViewer(element);

@@ -6,6 +6,7 @@ import { Ask } from "./ask.js";
 import { Autosave } from "./autosave.js";
 import { Decider, hasEdits, missing } from "./decide.js";
 import { Films } from "./films.js";
+import { Heat } from "./heat.js";
 import { bindKeys, showKeys } from "./keys.js";
 import { linkRegions } from "./regions.js";
 import { addFinding, addRow, closeEditor, openEditor, rowsOf, show, showVerdict } from "./sentences.js";
@@ -149,6 +150,8 @@ const start = () => {
     window.addEventListener("pagehide", close, { signal });
   }
 
+  const heat = new Heat(article, films, { signal, current: () => current() });
+
   // ---- questions about the image
   const ask = new Ask(article, { signal });
 
@@ -181,6 +184,7 @@ const start = () => {
     ...(controls.keys ?? {}),
     j: { words: "next study", run: () => leave(after) },
     k: { words: "previous study", run: () => leave(before) },
+    h: { words: "heat map of a finding on or off", run: () => heat.toggle() },
     q: { words: "ask the model a question about the image", run: () => ask.open() },
     d: { words: "ask for a differential diagnosis; Enter sends it", run: () => ask.openDifferential() },
     l: { words: "lateral or earlier image beside it, the next one, none", run: () => films.next() },

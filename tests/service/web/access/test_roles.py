@@ -72,7 +72,7 @@ def paths():
     examples = {"{study_uid}": "1.2.3", "{film_uid}": "1.2.4", "{job_id}": "0" * 32}
     examples |= {"{level}": "0"}
     examples |= {"{name}": "pacs", "{link}": "none", "{decision_id}": "0" * 32, "{notice_id}": "1"}
-    examples |= {"{question_id}": "0" * 32}
+    examples |= {"{question_id}": "0" * 32, "{finding}": "edema"}
     found = []
     for route in ROUTES:
         path = route.path
