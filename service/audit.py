@@ -37,6 +37,7 @@ class AuditAction(StrEnum):
     MADE_URGENT = "made urgent"
     SENT_AGAIN = "sent again"
     READ_AGAIN = "read again"
+    RECALLED = "recalled"
     TESTED = "tested a destination"
     CHANGED_SETTINGS = "changed settings"
     CHANGED_ACCOUNT = "changed an account"

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import click
 
 from service.audit import AuditAction
-from service.commands.audited import note
+from service.commands.audited import event
 from service.commands.opened import actor
 from service.jobs import JobState
 from service.maintenance.repeat_jobs import RepeatOrder, chosen, run_order
@@ -71,6 +71,7 @@ def _run(action: Literal["resend", "reread"], options: dict[str, Any], **target:
         selection=_selection(options),
         actor=actor(),
         reason=options["reason"],
+        audit=event(_AUDITED[action]),
         **target,
     )
     settings = load_settings()
@@ -86,7 +87,6 @@ def _run(action: Literal["resend", "reread"], options: dict[str, Any], **target:
                 refused += 1
                 click.echo(f"{result.job_id[:8]} refused: {result.refusal}", err=True)
             else:
-                note(store, _AUDITED[action], job=result.job)
                 click.echo(f"{result.job_id[:8]} {_done(action, result.job.id, result.job.state)}")
     finally:
         store.close()

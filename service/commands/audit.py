@@ -11,8 +11,9 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from service.audit import AuditRecord, first_fault
+from service.audit import AuditAction, AuditRecord, first_fault
 from service.audit_message import dicom_xml
+from service.commands.audited import note
 from service.commands.opened import open_store
 from service.errors import WetreadError
 from service.settings.config import load_settings
@@ -95,6 +96,7 @@ def export(folder: Path | None, *, as_csv: bool) -> None:
     if as_csv == (folder is not None):
         raise click.UsageError("give either --csv or --dicom FOLDER")
     with open_store() as store:
+        note(store, AuditAction.EXPORTED, detail="audit trail")
         if folder is None:
             _write_csv(store)
         else:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from service.audit import AuditAction
-from service.commands.audited import note
+from service.commands.audited import event
 from service.commands.opened import open_store
 from service.records import CommitmentReport
 
@@ -57,10 +57,7 @@ def list_reports(*, as_json: bool, limit: int) -> None:
 def retry(ae_title: str) -> None:
     """Send the reports that were given up again: those to AE_TITLE, or all."""
     with open_store() as store:
-        count = store.owe_reports_again(ae_title)
-        if count:
-            words = f"{count} storage commitment reports to {ae_title or 'all peers'}"
-            note(store, AuditAction.SENT_AGAIN, detail=words)
+        count = store.owe_reports_again(ae_title, event(AuditAction.SENT_AGAIN))
     click.echo(f"{count} due now")
 
 

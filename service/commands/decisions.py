@@ -11,6 +11,8 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from service.audit import AuditAction
+from service.commands.audited import note
 from service.commands.opened import open_store
 from service.evaluation.values import Estimate, Interval
 from service.review.decision import Decision, ReportOf
@@ -69,6 +71,7 @@ def export(since: datetime | None, until: datetime | None, *, with_text: bool) -
     """Write one line of CSV for each decision to standard output, undone and amended ones included."""
     writer = csv.writer(sys.stdout)
     with open_store() as store:
+        note(store, AuditAction.EXPORTED, detail="decisions" + " with texts" * with_text)
         header = False
         for found, report in _pages(store, _local(since), _local(until)):
             line = _line(found, report, with_text=with_text)

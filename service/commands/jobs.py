@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from service.audit import AuditAction
 from service.commands.again import reread, resend
-from service.commands.audited import note
+from service.commands.audited import event
 from service.commands.opened import actor, open_store
 from service.errors import NotFound
 from service.jobs import DraftStatus, IllegalTransition, JobState
@@ -137,8 +137,8 @@ def retry(job_ids: tuple[str, ...]) -> None:
     with open_store() as store:
 
         def one(job_id: str) -> str:
-            retried = store.retry(store.job(job_id).id, actor=actor())
-            note(store, AuditAction.RETRIED, job=retried)
+            known, audit = store.job(job_id).id, event(AuditAction.RETRIED)
+            retried = store.retry(known, actor=actor(), audit=audit)
             return state_word(retried.state)
 
         _for_each(job_ids, one)
@@ -152,8 +152,8 @@ def cancel(job_ids: tuple[str, ...], reason: str) -> None:
     with open_store() as store:
 
         def one(job_id: str) -> str:
-            canceled = store.cancel(store.job(job_id).id, actor=actor(), reason=reason)
-            note(store, AuditAction.CANCELED, job=canceled)
+            known, audit = store.job(job_id).id, event(AuditAction.CANCELED)
+            canceled = store.cancel(known, actor=actor(), reason=reason, audit=audit)
             return state_word(canceled.state)
 
         _for_each(job_ids, one)
@@ -166,8 +166,8 @@ def urgent(job_ids: tuple[str, ...]) -> None:
     with open_store() as store:
 
         def one(job_id: str) -> str:
-            job = store.make_urgent(store.job(job_id).id, actor=actor())
-            note(store, AuditAction.MADE_URGENT, job=job)
+            audit = event(AuditAction.MADE_URGENT)
+            store.make_urgent(store.job(job_id).id, actor=actor(), audit=audit)
             return "urgent"
 
         _for_each(job_ids, one)

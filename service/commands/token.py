@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from dicom.identifiers import check_ae_title
 from service.audit import AuditAction
-from service.commands.audited import note
+from service.commands.audited import event
 from service.commands.opened import actor, open_store
 from service.settings.config import Settings, load_settings
 from service.tokens import InvalidToken, Scope, Token, check_name, lifetime, mint
@@ -55,8 +55,8 @@ def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None
             ae_title=check_ae_title(ae_title) if ae_title else "",
             expires_at=store.now() + lives if lives else None,
             actor=actor(),
+            audit=event(AuditAction.CHANGED_TOKEN, f"added {name}: {', '.join(sorted(scopes))}"),
         )
-        note(store, AuditAction.CHANGED_TOKEN, detail=f"added {name}: {', '.join(sorted(scopes))}")
     if ae_title and (warning := _unknown_calling_ae(load_settings(), ae_title)):
         click.echo(f"warning: {warning}", err=True)
     click.echo(value)
@@ -114,8 +114,7 @@ def revoke(names: tuple[str, ...]) -> None:
     """Revoke tokens, given by name or id."""
     with open_store() as store:
         for name in names:
-            revoked = store.revoke_token(name, actor())
-            note(store, AuditAction.CHANGED_TOKEN, detail=f"revoked {revoked.name}")
+            revoked = store.revoke_token(name, actor(), event(AuditAction.CHANGED_TOKEN))
             click.echo(f"{revoked.name} revoked")
 
 

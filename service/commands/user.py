@@ -19,7 +19,7 @@ from service.accounts import (
     check_roles,
 )
 from service.audit import AuditAction
-from service.commands.audited import note
+from service.commands.audited import event
 from service.commands.opened import actor, open_store
 from service.passwords import hash_password
 from service.store import Store
@@ -76,9 +76,7 @@ def add(
             display_name=shown,
             dicom_name=in_dicom,
             break_glass=break_glass,
-        )
-        note(
-            store, AuditAction.CHANGED_ACCOUNT, detail=f"added {name}: {', '.join(sorted(chosen))}"
+            audit=event(AuditAction.CHANGED_ACCOUNT, f"added {name}: {', '.join(sorted(chosen))}"),
         )
     click.echo(f"{name} added: {', '.join(sorted(chosen))}")
 
@@ -103,8 +101,9 @@ def password(login: str) -> None:
     name = check_login(login)
     with open_store() as store:
         store.account_of(name)
-        store.set_password_hash(name, hash_password(check_password(_new_password(), name)))
-        note(store, AuditAction.CHANGED_ACCOUNT, detail=f"password of {name}")
+        new = hash_password(check_password(_new_password(), name))
+        audit = event(AuditAction.CHANGED_ACCOUNT, f"password of {name}")
+        store.set_password_hash(name, new, audit)
     click.echo(f"{name}: password set, sessions ended")
 
 
@@ -114,9 +113,9 @@ def password(login: str) -> None:
 def roles(login: str, roles: tuple[str, ...]) -> None:
     """Replace the roles of an account; its sessions end."""
     with open_store() as store:
-        changed = store.set_roles(check_login(login), check_roles(roles))
-        names = ", ".join(sorted(changed.person.roles))
-        note(store, AuditAction.CHANGED_ROLES, detail=f"{changed.person.login}: {names}")
+        name, chosen = check_login(login), check_roles(roles)
+        detail = f"{name}: {', '.join(sorted(chosen))}"
+        changed = store.set_roles(name, chosen, event(AuditAction.CHANGED_ROLES, detail))
     click.echo(f"{changed.person.login}: {', '.join(sorted(changed.person.roles))}")
 
 
@@ -125,8 +124,8 @@ def roles(login: str, roles: tuple[str, ...]) -> None:
 def disable(login: str) -> None:
     """Refuse logins of an account from now on; its sessions end, its history stays."""
     with open_store() as store:
-        store.disable_person(check_login(login))
-        note(store, AuditAction.CHANGED_ACCOUNT, detail=f"disabled {check_login(login)}")
+        name = check_login(login)
+        store.disable_person(name, audit=event(AuditAction.CHANGED_ACCOUNT, f"disabled {name}"))
     click.echo(f"{login} disabled, sessions ended")
 
 
@@ -135,8 +134,9 @@ def disable(login: str) -> None:
 def enable(login: str) -> None:
     """Allow logins of a disabled account again."""
     with open_store() as store:
-        store.disable_person(check_login(login), disabled=False)
-        note(store, AuditAction.CHANGED_ACCOUNT, detail=f"enabled {check_login(login)}")
+        name = check_login(login)
+        audit = event(AuditAction.CHANGED_ACCOUNT, f"enabled {name}")
+        store.disable_person(name, disabled=False, audit=audit)
     click.echo(f"{login} enabled")
 
 

@@ -20,6 +20,7 @@ from dicom.destinations.destination import Destination, EncodedObject
 from dicom.destinations.orthanc import OrthancDestination
 from dicom.errors import DestinationRejected, DicomError
 from dicom.results.withdrawal_notice import Withdrawal, withdrawal_notice
+from service.audit import AuditAction, AuditEvent
 from service.jobs import Event, ReasonCode
 from service.maintenance.notice_files import (
     doubt_uids,
@@ -173,7 +174,9 @@ class Recall:
             if step.job.id not in sending:
                 # Withdraw before the job's first step: from then on nothing is sent, also by no retry.
                 reason = f"Withdrawn: {self._order.reason}"
-                sending[step.job.id] = self._store.withdraw(step.job.id, self._order.actor, reason)
+                actor = self._order.actor
+                audit = AuditEvent(action=AuditAction.RECALLED, actor=actor)
+                sending[step.job.id] = self._store.withdraw(step.job.id, actor, reason, audit)
             under_way = sending[step.job.id]
             if step.destination in under_way.results:
                 done = replace(step, method=WithdrawalMethod.CANCEL, done=_JUST_NOW, failed=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal
 
+from service.audit import AuditEvent
 from service.errors import NotFound, SelectionError
 from service.jobs import IllegalTransition, JobState
 from service.records import Job, Wanted
@@ -35,7 +36,14 @@ class Result:
 
 
 def resend(
-    store: Store, settings: Settings, job_id: str, *, to: str = "", actor: str, reason: str = ""
+    store: Store,
+    settings: Settings,
+    job_id: str,
+    *,
+    to: str = "",
+    actor: str,
+    reason: str = "",
+    audit: AuditEvent | None = None,
 ) -> Job:
     """Send the results of a job again; return the job.
 
@@ -46,6 +54,7 @@ def resend(
         to: The name of the only destination to send to; "" for all of the job's.
         actor: Who requests it.
         reason: Why, for the job's history.
+        audit: The record for the audit trail, in the same transaction.
 
     Raises:
         NotFound: There is no such job or destination.
@@ -56,11 +65,19 @@ def resend(
         raise NotFound(
             f"no destination is named {to}; configured are: {', '.join(known) or 'none'}"
         )
-    return store.resend(store.job(job_id).id, actor, to=(to,) if to else (), reason=reason)
+    known_id = store.job(job_id).id
+    return store.resend(known_id, actor, to=(to,) if to else (), reason=reason, audit=audit)
 
 
 def reread(
-    store: Store, settings: Settings, job_id: str, *, model: str = "", actor: str, reason: str = ""
+    store: Store,
+    settings: Settings,
+    job_id: str,
+    *,
+    model: str = "",
+    actor: str,
+    reason: str = "",
+    audit: AuditEvent | None = None,
 ) -> Job:
     """Schedule a new job that reads the Study of `job_id` again; return the new job.
 
@@ -74,6 +91,7 @@ def reread(
         model: The name of a configured model; "" for the job's own.
         actor: Who requests it.
         reason: Why, for the new job's history.
+        audit: The record for the audit trail, in the same transaction.
 
     Raises:
         NotFound: There is no such job or model.
@@ -93,7 +111,7 @@ def reread(
         destinations=job.destinations,
     )
     sentence = f"Read again, as asked by {actor}. {reason}".rstrip()
-    made = store.schedule_all([wanted], actor=actor, reason=sentence)
+    made = store.schedule_all([wanted], actor=actor, reason=sentence, audit=audit)
     if not made:
         raise IllegalTransition(f"this study waits already to be read by {name}")
     # Not published here: marked so that the sweeper publishes it on its next round.
@@ -113,6 +131,7 @@ class RepeatOrder:
         model: The name of the model that reads; "" for each job's own.
         actor: Who requests it.
         reason: Why, for the jobs' history.
+        audit: The record of each job for the audit trail, in the transaction of its change.
     """
 
     action: Literal["resend", "reread"]
@@ -122,6 +141,7 @@ class RepeatOrder:
     model: str = ""
     actor: str
     reason: str = ""
+    audit: AuditEvent | None = None
 
 
 def chosen(store: Store, order: RepeatOrder) -> list[str]:
@@ -148,10 +168,12 @@ def run_order(
     """Resend or reread each job and yield its outcome; see `resend` and `reread`."""
 
     def one(job_id: str) -> Job:
-        who, why = order.actor, order.reason
+        who, why, audit = order.actor, order.reason, order.audit
         if order.action == "resend":
-            return resend(store, settings, job_id, to=order.to, actor=who, reason=why)
-        return reread(store, settings, job_id, model=order.model, actor=who, reason=why)
+            return resend(store, settings, job_id, to=order.to, actor=who, reason=why, audit=audit)
+        return reread(
+            store, settings, job_id, model=order.model, actor=who, reason=why, audit=audit
+        )
 
     return run_for_each(job_ids, one)
 

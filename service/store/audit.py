@@ -3,15 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
-from service.audit import AuditAction, AuditEvent, AuditOutcome, AuditRecord, chained
+from service.audit import AuditAction, AuditEvent, AuditOutcome, AuditRecord
 from service.database.audit_tables import AuditPositionRow, AuditRow
-from service.store.session import Transactions
+from service.store.audit_append import Audited
 
-# Number of the advisory lock under which a record is appended.
-_APPENDING = 0x574541
 _BATCH = 500
 
 
@@ -30,7 +27,7 @@ class AuditFilter:
     before: int = 0
 
 
-class AuditTrail(Transactions):
+class AuditTrail(Audited):
     """The part of the store for the audit trail."""
 
     def record_audit(self, event: AuditEvent) -> AuditRecord:
@@ -81,48 +78,6 @@ class AuditTrail(Transactions):
         row = AuditPositionRow(receiver=receiver, position=position, sent_at=self.now())
         with self._writing() as session:
             session.merge(row)
-
-    def _append_audit(self, session: Session, event: AuditEvent) -> AuditRecord:
-        self._exclusive(session, _APPENDING)
-        newest = select(AuditRow.id, AuditRow.digest).order_by(AuditRow.id.desc()).limit(1)
-        last = session.execute(newest).first()
-        record = chained(_fitting(event), self.now(), (last.id, last.digest) if last else None)
-        session.execute(insert(AuditRow).values(_columns(record)))
-        return record
-
-
-def _fitting(event: AuditEvent) -> AuditEvent:
-    """Return the event with texts no longer than their columns."""
-    return AuditEvent(
-        action=event.action,
-        outcome=event.outcome,
-        actor=event.actor[:128],
-        person_id=event.person_id[:32],
-        address=event.address[:64],
-        study_uid=event.study_uid[:64],
-        patient_id=event.patient_id[:64],
-        job_id=event.job_id[:32],
-        detail=event.detail[:500],
-    )
-
-
-def _columns(record: AuditRecord) -> dict[str, object]:
-    event = record.event
-    return {
-        "id": record.id,
-        "at": record.at,
-        "action": event.action.value,
-        "outcome": event.outcome.value,
-        "actor": event.actor,
-        "person_id": event.person_id,
-        "address": event.address,
-        "study_uid": event.study_uid,
-        "patient_id": event.patient_id,
-        "job_id": event.job_id,
-        "detail": event.detail,
-        "previous": record.previous,
-        "digest": record.digest,
-    }
 
 
 def _record(row: AuditRow) -> AuditRecord:

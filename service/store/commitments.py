@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from dicom.scu.commitment_request import CommitmentRequest, Reference
+from service.audit import AuditEvent
 from service.database.commitment_tables import CommitmentReportRow as Row
 from service.errors import LeaseLost
 from service.records import (
@@ -16,7 +17,7 @@ from service.records import (
     CommitmentState,
     IncidentKind,
 )
-from service.store.session import Transactions
+from service.store.audit_append import Audited
 from service.store.transitions import NO_LEASE, changed_rows
 
 # The longest pause between two attempts. A later `next_at` was written while the clock was ahead.
@@ -29,7 +30,7 @@ _IS_OWED: Final = Row.state == CommitmentState.OWED.value
 _ERROR_LENGTH: Final = 500
 
 
-class CommitmentReports(Transactions):
+class CommitmentReports(Audited):
     """The part of the store for storage commitment reports."""
 
     def owe_report(
@@ -198,7 +199,7 @@ class CommitmentReports(Transactions):
         with self._writing() as session:
             return changed_rows(session, held.values(**NO_LEASE, fence=Row.fence + 1))
 
-    def owe_reports_again(self, ae_title: str = "") -> int:
+    def owe_reports_again(self, ae_title: str = "", audit: AuditEvent | None = None) -> int:
         """Make the reports that were given up due again, of all peers or one; return how many."""
         now = self.now()
         chosen = update(Row).where(Row.state == CommitmentState.GIVEN_UP.value)
@@ -212,7 +213,12 @@ class CommitmentReports(Transactions):
             "ended_at": None,
         }
         with self._writing() as session:
-            return changed_rows(session, chosen.values(**afresh))
+            count = changed_rows(session, chosen.values(**afresh))
+            if count:
+                peers = ae_title or "all peers"
+                detail = f"{count} storage commitment reports to {peers}"
+                self._audit(session, audit, detail=detail)
+            return count
 
     def remove_ended_reports(self, before: datetime) -> int:
         """Delete the reports that ended before this time; return how many there were."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, aliased
 
+from service.audit import AuditEvent
 from service.database.tables import DeliveryRow, InstanceRow, JobRow
 from service.jobs import (
     Action,
@@ -44,7 +45,9 @@ _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 class OperatorActions(Transitions):
     """Cancel, withdraw, retry, make urgent; the job's history names the person (`actor`)."""
 
-    def cancel(self, job_id: str, actor: str, reason: str = "") -> Job:
+    def cancel(
+        self, job_id: str, actor: str, reason: str = "", audit: AuditEvent | None = None
+    ) -> Job:
         """Cancel the job; return it. A worker that holds it loses its lease and writes nothing.
 
         Raises:
@@ -57,7 +60,7 @@ class OperatorActions(Transitions):
             self._cancel(
                 session, row, Change(actor=actor, code=ReasonCode.CANCELED, reason=sentence)
             )
-            return record_mapping.job(self._row(session, job_id))
+            return self._audited_job(session, job_id, audit)
 
     def _cancel(self, session: Session, row: JobRow, change: Change) -> None:
         values: dict[str, Any] = {}
@@ -90,7 +93,9 @@ class OperatorActions(Transitions):
         )
         changed_rows(session, needless.values(state=DeliveryState.CANCELED.value, **NO_LEASE))
 
-    def withdraw(self, job_id: str, actor: str, reason: str) -> UnderWay:
+    def withdraw(
+        self, job_id: str, actor: str, reason: str, audit: AuditEvent | None = None
+    ) -> UnderWay:
         """Mark the job's results as withdrawn for this reason; none of them is sent from now on.
 
         Returns:
@@ -121,6 +126,7 @@ class OperatorActions(Transitions):
             # The notice of the withdrawal replaces the notice of doubt.
             self._set_deliveries(session, job_id, _OPEN, DeliveryState.CANCELED, notices=True)
             self._event(session, job_id, Event.RECALL, actor, (before, JobState(row.state)), reason)
+            self._audit(session, audit, study_uid=row.study_instance_uid, job_id=job_id)
             return sending
 
     def _under_way(self, session: Session, job_id: str) -> UnderWay:
@@ -136,7 +142,7 @@ class OperatorActions(Transitions):
             notices=frozenset(row.destination for row in sending if row.notice),
         )
 
-    def retry(self, job_id: str, actor: str) -> Job:
+    def retry(self, job_id: str, actor: str, audit: AuditEvent | None = None) -> Job:
         """Deliver the job again if it has a draft, else read it again; return it.
 
         If only notices of a delivered draft failed, these are made due. If retention removed the
@@ -152,7 +158,7 @@ class OperatorActions(Transitions):
             row = self._row(session, job_id)
             state = JobState(row.state)
             if self._retry_notices(session, row):
-                return record_mapping.job(self._row(session, job_id))
+                return self._audited_job(session, job_id, audit)
             gone = row.removed_at is not None
             if gone and not self._has_instances(session, row.study_instance_uid):
                 raise IllegalTransition("the files of this job were removed: send the study again")
@@ -183,7 +189,13 @@ class OperatorActions(Transitions):
                     self._set_deliveries(
                         session, job_id, ended, DeliveryState.PENDING, notices=True
                     )
-            return record_mapping.job(self._row(session, job_id))
+            return self._audited_job(session, job_id, audit)
+
+    def _audited_job(self, session: Session, job_id: str, audit: AuditEvent | None) -> Job:
+        """Append the record of a change to a job, and return the changed job."""
+        job = record_mapping.job(self._row(session, job_id))
+        self._audit(session, audit, study_uid=job.study_instance_uid, job_id=job.id)
+        return job
 
     def _retry_notices(self, session: Session, row: JobRow) -> bool:
         """Make the failed notices of a delivered draft due; return whether there were any."""
@@ -223,7 +235,7 @@ class OperatorActions(Transitions):
             .values(state=target.value, lease_owner="", lease_until=None, **afresh),
         )
 
-    def make_urgent(self, job_id: str, actor: str) -> Job:
+    def make_urgent(self, job_id: str, actor: str, audit: AuditEvent | None = None) -> Job:
         """Make the job urgent; return it. The sweeper publishes it again, before others.
 
         Raises:
@@ -236,4 +248,4 @@ class OperatorActions(Transitions):
                 row.urgent, row.updated_at, row.published_at = True, self.now(), None
                 session.flush()
                 self._event(session, job_id, Event.MAKE_URGENT, actor, (state, state), "")
-            return record_mapping.job(row)
+            return self._audited_job(session, job_id, audit)

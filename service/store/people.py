@@ -7,15 +7,20 @@ from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session as Transaction
 
 from service.accounts import Account, InvalidAccount, Person, Role, Source
+from service.audit import AuditEvent
 from service.database.account_tables import PersonRow, SessionRow, SetupLinkRow
-from service.store.session import Transactions, new_job_id
+from service.store.audit_append import Audited
+from service.store.session import new_job_id
 
 # Number of the advisory lock under which the first account is made.
 _FIRST_ACCOUNT = 0x574543
 
 
-class People(Transactions):
-    """The part of the store for accounts. A change of roles, password or state ends the sessions."""
+class People(Audited):
+    """The part of the store for accounts. A change of roles, password or state ends the sessions.
+
+    `audit` is the record for the audit trail, which is appended in the same transaction.
+    """
 
     def add_person(
         self,
@@ -27,6 +32,7 @@ class People(Transactions):
         display_name: str = "",
         dicom_name: str = "",
         break_glass: bool = False,
+        audit: AuditEvent | None = None,
     ) -> Account:
         """Add an account with a password.
 
@@ -37,6 +43,7 @@ class People(Transactions):
             row = self._add_row(session, login, roles=roles, actor=actor)
             row.password_hash, row.break_glass = password_hash, break_glass
             row.display_name, row.dicom_name = display_name, dicom_name
+            self._audit(session, audit)
             return account(row)
 
     def accounts(self) -> list[Account]:
@@ -67,7 +74,9 @@ class People(Transactions):
             row = session.scalar(in_use)
             return (account(row), row.password_hash) if row is not None else None
 
-    def set_roles(self, login: str, roles: frozenset[Role]) -> Account:
+    def set_roles(
+        self, login: str, roles: frozenset[Role], audit: AuditEvent | None = None
+    ) -> Account:
         """Replace the roles of an account and end its sessions.
 
         Raises:
@@ -78,9 +87,12 @@ class People(Transactions):
             if row.roles != stored_roles(roles):
                 row.roles = stored_roles(roles)
                 end_sessions(session, row.id)
+            self._audit(session, audit)
             return account(row)
 
-    def set_password_hash(self, login: str, password_hash: str) -> Account:
+    def set_password_hash(
+        self, login: str, password_hash: str, audit: AuditEvent | None = None
+    ) -> Account:
         """Replace the password of a local account and end its sessions.
 
         Raises:
@@ -92,6 +104,7 @@ class People(Transactions):
                 raise InvalidAccount(f"{login} logs in at {row.issuer}: the password is kept there")
             row.password_hash = password_hash
             end_sessions(session, row.id)
+            self._audit(session, audit)
             return account(row)
 
     def renew_password_hash(self, person_id: str, password_hash: str) -> None:
@@ -99,7 +112,9 @@ class People(Transactions):
         with self._writing() as session:
             session.get_one(PersonRow, person_id).password_hash = password_hash
 
-    def disable_person(self, login: str, *, disabled: bool = True) -> Account:
+    def disable_person(
+        self, login: str, *, disabled: bool = True, audit: AuditEvent | None = None
+    ) -> Account:
         """Disable an account and end its sessions, or allow its logins again.
 
         Raises:
@@ -112,6 +127,7 @@ class People(Transactions):
                 end_sessions(session, row.id)
             elif not disabled:
                 row.disabled_at = None
+            self._audit(session, audit)
             return account(row)
 
     def add_setup_link(self, digest: str, expires_at: datetime) -> bool:
@@ -129,7 +145,13 @@ class People(Transactions):
             return self._setup_row(session, digest) is not None and not _has_accounts(session)
 
     def add_first_person(
-        self, digest: str, login: str, *, display_name: str, password_hash: str
+        self,
+        digest: str,
+        login: str,
+        *,
+        display_name: str,
+        password_hash: str,
+        audit: AuditEvent | None = None,
     ) -> Account:
         """Make the first account, with the role admin, and use up the set-up link.
 
@@ -146,6 +168,7 @@ class People(Transactions):
             roles = frozenset({Role.ADMIN})
             row = self._add_row(session, login, roles=roles, actor="set-up link")
             row.display_name, row.password_hash = display_name, password_hash
+            self._audit(session, audit)
             return account(row)
 
     def _setup_row(self, session: Transaction, digest: str) -> SetupLinkRow | None:

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.audit import AuditEvent
 from service.database.tables import DeliveryRow, InstanceRow, JobRow, ObjectRow
 from service.errors import NotFound
 from service.jobs import (
@@ -90,7 +91,15 @@ class Repeats(Transitions):
         with self._reading() as session:
             return record_mapping.jobs(session.scalars(chosen.limit(limit)))
 
-    def resend(self, job_id: str, actor: str, *, to: Sequence[str] = (), reason: str = "") -> Job:
+    def resend(
+        self,
+        job_id: str,
+        actor: str,
+        *,
+        to: Sequence[str] = (),
+        reason: str = "",
+        audit: AuditEvent | None = None,
+    ) -> Job:
         """Make the job's results due again; return the job. The sweeper publishes it.
 
         A delivery that is being sent now goes on. The job of a draft is DRAFTED until all deliveries are
@@ -101,6 +110,7 @@ class Repeats(Transitions):
             actor: The person who asks for it.
             to: Names of destinations, also new ones for this job; all of the job's when empty.
             reason: Why, for the job's history.
+            audit: The record for the audit trail, in the same transaction.
 
         Raises:
             NotFound: There is no such job.
@@ -127,7 +137,9 @@ class Repeats(Transitions):
                 values = {"last_error": "", "first_error": ""}
                 change = Change(actor=actor, reason=sentence, values=values)
                 self._move(session, job_id, state, Action.RESEND, change)
-            return record_mapping.job(self._row(session, job_id))
+            job = record_mapping.job(self._row(session, job_id))
+            self._audit(session, audit, study_uid=job.study_instance_uid, job_id=job.id)
+            return job
 
     def _check_sendable(self, session: Session, row: JobRow) -> None:
         if row.removed_at is not None:

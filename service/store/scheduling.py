@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, CursorResult, Row, update
 
+from service.audit import AuditEvent
 from service.database.tables import DeliveryRow, JobRow
 from service.errors import NotFound
 from service.jobs import Event, JobState
@@ -102,13 +103,21 @@ class Scheduling(Transitions):
         )
         return next(iter(self.schedule_all([wanted], actor=actor, reason=reason)), None)
 
-    def schedule_all(self, wanted: Sequence[Wanted], *, actor: str, reason: str) -> list[Job]:
+    def schedule_all(
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        actor: str,
+        reason: str,
+        audit: AuditEvent | None = None,
+    ) -> list[Job]:
         """Make the jobs of several studies in one transaction, as `schedule` does; return the new ones.
 
         Args:
             wanted: What is to be read; each study at most once.
             actor: Process or person that asks for it.
             reason: Why, a sentence for each job's history.
+            audit: The record of each new job for the audit trail, in the same transaction.
 
         Raises:
             NotFound: One of the studies is not here; no job was made.
@@ -126,7 +135,10 @@ class Scheduling(Transitions):
             ]
             if needed:
                 self._insert(connection, needed, actor, reason)
-            return [_record(values) for values in needed]
+            made = [_record(values) for values in needed]
+            for job in made:
+                self._audit(connection, audit, study_uid=job.study_instance_uid, job_id=job.id)
+            return made
 
     def _known(self, connection: Connection, models: dict[str, str]) -> dict[str, _Known]:
         """Lock the studies, mark them as not waiting for a job, and return what is here of each."""

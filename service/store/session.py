@@ -107,7 +107,7 @@ class Transactions:
         row = {"at": self.now(), "actor": actor, "kind": str(kind), "subject": subject}
         session.execute(insert(IncidentRow).values(**row, detail=detail))
 
-    def _exclusive(self, session: Session, number: int) -> None:
+    def _exclusive(self, session: Session | Connection, number: int) -> None:
         """Hold advisory lock `number` until the transaction ends; SQLite has one writer anyway."""
         if not self._is_sqlite:
             session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})

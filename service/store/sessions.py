@@ -1,5 +1,6 @@
 """Sessions of people who are logged in: their limits, their end, and the times of the last requests."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -7,17 +8,18 @@ from typing import Final
 from sqlalchemy import delete, select, update
 
 from service.accounts import Person, Session, SessionLimits
+from service.audit import AuditEvent
 from service.database.account_tables import PersonRow, SessionRow
 from service.errors import StoreUnavailable
+from service.store.audit_append import Audited
 from service.store.people import person
-from service.store.session import Transactions
 from service.store.transitions import changed_rows
 
 # Shortest time between two writes of the latest request: otherwise each request would write.
 _NOTED_EVERY: Final = timedelta(minutes=1)
 
 
-class Sessions(Transactions):
+class Sessions(Audited):
     """The part of the store for sessions."""
 
     def open_session(
@@ -29,6 +31,7 @@ class Sessions(Transactions):
         limits: SessionLimits,
         oidc_sid: str = "",
         id_token: str = "",
+        audit: AuditEvent | None = None,
     ) -> Session | None:
         """Open the session of a person who has just logged in; None if the account was disabled.
 
@@ -52,6 +55,7 @@ class Sessions(Transactions):
                     id_token=id_token,
                 )
             )
+            self._audit(session, audit)
             return Session(digest=digest, person=person(row), created_at=now, seen_at=now)
 
     def session_of(
@@ -84,8 +88,10 @@ class Sessions(Transactions):
                 self._note_request(digest)
         return session
 
-    def end_session(self, digest: str) -> tuple[Person, str] | None:
-        """End a session.
+    def end_session(
+        self, digest: str, audited: Callable[[Person], AuditEvent] | None = None
+    ) -> tuple[Person, str] | None:
+        """End a session; `audited` makes the record for the audit trail, in the same transaction.
 
         Returns:
             Whose it was, and the provider's ID token of its login ("" for a local one); None if there
@@ -96,7 +102,10 @@ class Sessions(Transactions):
             if row is None:
                 return None
             session.delete(row)
-            return person(session.get_one(PersonRow, row.person_id)), row.id_token
+            owner = person(session.get_one(PersonRow, row.person_id))
+            if audited is not None:
+                self._audit(session, audited(owner))
+            return owner, row.id_token
 
     def _note_request(self, digest: str) -> None:
         seen = update(SessionRow).where(SessionRow.digest == digest).values(seen_at=self.now())

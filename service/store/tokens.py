@@ -5,9 +5,10 @@ from typing import Final
 
 from sqlalchemy import or_, select, update
 
+from service.audit import AuditEvent
 from service.database.tables import IncidentRow, TokenRow
 from service.records import IncidentKind
-from service.store.session import Transactions
+from service.store.audit_append import Audited
 from service.store.transitions import changed_rows
 from service.tokens import Credential, InvalidToken, Scope, Token
 
@@ -15,7 +16,7 @@ from service.tokens import Credential, InvalidToken, Scope, Token
 _NOTED_EVERY: Final = timedelta(minutes=1)
 
 
-class Tokens(Transactions):
+class Tokens(Audited):
     """The part of the store for bearer tokens."""
 
     def add_token(
@@ -27,6 +28,7 @@ class Tokens(Transactions):
         ae_title: str,
         expires_at: datetime | None,
         actor: str,
+        audit: AuditEvent | None = None,
     ) -> Token:
         """Add a token and an incident that reports it; return the token.
 
@@ -56,6 +58,7 @@ class Tokens(Transactions):
                 subject=name,
                 detail=f"It allows: {rights}.",
             )
+            self._audit(session, audit)
             return _token(session.get_one(TokenRow, credential.id))
 
     def tokens(self) -> list[Token]:
@@ -64,7 +67,7 @@ class Tokens(Transactions):
         with self._reading() as session:
             return [_token(row) for row in session.scalars(newest)]
 
-    def revoke_token(self, name: str, actor: str) -> Token:
+    def revoke_token(self, name: str, actor: str, audit: AuditEvent | None = None) -> Token:
         """Revoke the token with this name or id; return it. An incident reports that.
 
         Raises:
@@ -85,6 +88,7 @@ class Tokens(Transactions):
                 subject=row.name,
                 detail="It is no longer accepted.",
             )
+            self._audit(session, audit, detail=f"revoked {row.name}")
             return _token(row)
 
     def token_of(self, credential: Credential) -> Token | None:

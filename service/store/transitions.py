@@ -29,7 +29,7 @@ from service.jobs import (
     ReasonCode,
     next_state,
 )
-from service.store.session import Transactions
+from service.store.audit_append import Audited
 
 UNDRAFTED: Final = (JobState.SCHEDULED.value, JobState.IN_PROGRESS.value)
 # In these states the job's results may be sent: a draft, or the notice that there is none.
@@ -89,7 +89,7 @@ def changed_rows(session: Session, statement: Update) -> int:
     return cast("CursorResult[Any]", result).rowcount
 
 
-class Transitions(Transactions):
+class Transitions(Audited):
     """Applies the transition table of `service.jobs` to rows."""
 
     def _move(

@@ -1,6 +1,6 @@
 """Send or read several jobs again: `POST /api/jobs/resend`, `/api/jobs/reread`, the queue's form."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal
 
 from starlette.concurrency import run_in_threadpool
@@ -14,7 +14,7 @@ from service.settings.advice import cautions
 from service.web.access.current import actor_of
 from service.web.api import body_of, details_of
 from service.web.app_context import AppContext, app_context_of
-from service.web.auditing import audit
+from service.web.auditing import event_of
 from service.web.job_actions import AUDITED, Details, cleaned
 from service.web.render import page, root_of
 
@@ -31,12 +31,10 @@ def again_json(action: Action) -> Callable[[Request], Awaitable[JSONResponse]]:
 
     async def handler(request: Request) -> JSONResponse:
         here, body = app_context_of(request), await body_of(request)
-        actor = actor_of(request)
         order = _order(
-            action, body.get("jobs", []), body.get("select", {}), details_of(body), actor
+            request, action, body.get("jobs", []), body.get("select", {}), details_of(body)
         )
         results = await run_in_threadpool(_run, here, order)
-        await _audit(request, action, results)
         return JSONResponse(
             {
                 "done": [{"job": one.job_id, "id": one.job.id} for one in results if one.job],
@@ -61,9 +59,8 @@ async def again_page(request: Request) -> Response:
     )
     action: Action = "reread" if fields.get("action") == "reread" else "resend"
     conditions = {key: fields.get(key, "") for key in _CONDITIONS}
-    order = _order(action, [], conditions, details, actor_of(request))
+    order = _order(request, action, [], conditions, details)
     results = await run_in_threadpool(_run, here, order)
-    await _audit(request, action, results)
     refused = [one for one in results if not one.job]
     html = page(
         "again.html",
@@ -78,13 +75,13 @@ async def again_page(request: Request) -> Response:
     return HTMLResponse(html)
 
 
-async def _audit(request: Request, action: Action, results: Sequence[Result]) -> None:
-    for job in (one.job for one in results if one.job is not None):
-        uid = job.study_instance_uid
-        await audit(request, AUDITED[action], job_id=job.id, study_uid=uid, detail="one of several")
-
-
-def _order(action: Action, jobs: Any, select: Any, details: Details, actor: str) -> RepeatOrder:  # noqa: ANN401 - unparsed
+def _order(
+    request: Request,
+    action: Action,
+    jobs: Any,  # noqa: ANN401 - unparsed
+    select: Any,  # noqa: ANN401 - unparsed
+    details: Details,
+) -> RepeatOrder:
     if not isinstance(jobs, list) or not all(isinstance(each, str) for each in jobs):
         raise HTTPException(400, '"jobs" is a list of job ids.')
     if not isinstance(select, dict):
@@ -95,8 +92,9 @@ def _order(action: Action, jobs: Any, select: Any, details: Details, actor: str)
         selection=parse_selection(select),
         to=details.destination,
         model=details.model,
-        actor=actor,
+        actor=actor_of(request),
         reason=cleaned(details.reason),
+        audit=event_of(request, AUDITED[action], detail="one of several"),
     )
 
 

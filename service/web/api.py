@@ -16,7 +16,7 @@ from service.jobs import JobState
 from service.store import Store
 from service.web.access.current import actor_of, current_person
 from service.web.app_context import AppContext, app_context_of
-from service.web.auditing import audit, audit_view
+from service.web.auditing import audit_view, event_of
 from service.web.job_actions import AUDITED, Details, act
 from service.web.job_json import job_in_full, jobs_json
 from service.web.status.status_text import SystemStatus
@@ -88,10 +88,10 @@ def act_json(action: str) -> Callable[[Request], Awaitable[JSONResponse]]:
     async def handler(request: Request) -> JSONResponse:
         here, job_id = app_context_of(request), request.path_params["job_id"]
         details = details_of(await body_of(request))
-        actor = actor_of(request)
-        changed = await run_in_threadpool(act, here, job_id, action, details, actor=actor)
-        uid = changed.study_instance_uid
-        await audit(request, AUDITED[action], job_id=changed.id, study_uid=uid)
+        actor, event = actor_of(request), event_of(request, AUDITED[action])
+        changed = await run_in_threadpool(
+            act, here, job_id, action, details, actor=actor, audit=event
+        )
         return JSONResponse(await run_in_threadpool(_answer, here, changed.id))
 
     return handler

@@ -1,9 +1,16 @@
 """Records in the audit trail what a request does.
 
-    await audit(request, AuditAction.DECIDED, job_id=job.id, study_uid=uid, detail="accepted")
+A request that changes the database gives the event to the store, which appends the record in the
+transaction of the change:
 
-Call it before the answer leaves: if the record cannot be written, the request is answered 503.
+    here.store.retry(job_id, actor, audit=event_of(request, AuditAction.RETRIED))
+
+What changes nothing is recorded on its own, before the answer leaves: if that fails, the answer is 503.
+
+    await audit(request, AuditAction.VIEWED, study_uid=uid)
 """
+
+from dataclasses import replace
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,6 +21,25 @@ from service.monitoring.audit_trail import write_event
 from service.web.access.current import actor_of, current_session
 from service.web.access.transport import client_address
 from service.web.app_context import app_context_of
+
+
+def event_of(
+    request: Request,
+    action: AuditAction,
+    *,
+    detail: str = "",
+    outcome: AuditOutcome = AuditOutcome.SUCCESS,
+) -> AuditEvent:
+    """Return the event of a request: who, from where, did what."""
+    session = current_session(request)
+    return AuditEvent(
+        action=action,
+        outcome=outcome,
+        actor=actor_of(request),
+        person_id=session.person.id if session else "",
+        address=client_address(request.scope),
+        detail=detail,
+    )
 
 
 async def audit(
@@ -30,16 +56,10 @@ async def audit(
     Raises:
         StoreUnavailable: The record could not be written.
     """
-    session = current_session(request)
-    event = AuditEvent(
-        action=action,
-        outcome=outcome,
-        actor=actor_of(request),
-        person_id=session.person.id if session else "",
-        address=client_address(request.scope),
+    event = replace(
+        event_of(request, action, detail=detail, outcome=outcome),
         study_uid=study_uid,
         job_id=job_id,
-        detail=detail,
     )
     await run_in_threadpool(write_event, app_context_of(request).store, event)
 
@@ -57,22 +77,36 @@ async def audit_view(request: Request, study_uid: str, job_id: str = "") -> None
         here.views.note(who, study_uid, now)
 
 
-async def audit_login(
-    request: Request,
+def login_event(
     action: AuditAction,
     *,
     person: Person | None,
+    address: str,
     name: str = "",
     outcome: AuditOutcome = AuditOutcome.SUCCESS,
     detail: str = "",
-) -> None:
-    """Record a login or a logout; without a person the name that was given, as far as it is one."""
-    event = AuditEvent(
+) -> AuditEvent:
+    """Return the event of a login or a logout; without a person the name given, as far as it is one."""
+    return AuditEvent(
         action=action,
         outcome=outcome,
         actor=person.login if person else name[:64],
         person_id=person.id if person else "",
+        address=address,
+        detail=detail,
+    )
+
+
+async def audit_refused_login(
+    request: Request, *, person: Person | None, name: str = "", detail: str = ""
+) -> None:
+    """Record a login that was refused."""
+    event = login_event(
+        AuditAction.LOGIN,
+        person=person,
         address=client_address(request.scope),
+        name=name,
+        outcome=AuditOutcome.REFUSED,
         detail=detail,
     )
     await run_in_threadpool(app_context_of(request).store.record_audit, event)

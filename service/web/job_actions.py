@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.accounts import Role
-from service.audit import AuditAction
+from service.audit import AuditAction, AuditEvent
 from service.errors import NotFound
 from service.log import get_logger
 from service.maintenance.repeat_jobs import reread, resend
@@ -49,7 +49,13 @@ class Details:
 
 
 def act(
-    here: AppContext, job_id: str, action: str, details: Details | None = None, *, actor: str
+    here: AppContext,
+    job_id: str,
+    action: str,
+    details: Details | None = None,
+    *,
+    actor: str,
+    audit: AuditEvent,
 ) -> Job:
     """Carry out an action; the sweeper publishes the job within its interval where needed.
 
@@ -59,6 +65,7 @@ def act(
         action: One of `ACTIONS`.
         details: Details of the action.
         actor: The name for the history.
+        audit: The record for the audit trail, in the same transaction.
 
     Returns:
         The changed job; after "reread" the new one.
@@ -70,17 +77,27 @@ def act(
     given = details or Details()
     reason = cleaned(given.reason)
     if action == "cancel":
-        job = here.store.cancel(job_id, actor, reason)
+        job = here.store.cancel(job_id, actor, reason, audit)
     elif action == "retry":
-        job = here.store.retry(job_id, actor)
+        job = here.store.retry(job_id, actor, audit)
     elif action == "urgent":
-        job = here.store.make_urgent(job_id, actor)
+        job = here.store.make_urgent(job_id, actor, audit)
     elif action == "resend":
         to = given.destination
-        job = resend(here.store, here.settings, job_id, to=to, actor=actor, reason=reason)
+        job = resend(
+            here.store, here.settings, job_id, to=to, actor=actor, reason=reason, audit=audit
+        )
     elif action == "reread":
         model = given.model
-        job = reread(here.store, here.settings, job_id, model=model, actor=actor, reason=reason)
+        job = reread(
+            here.store,
+            here.settings,
+            job_id,
+            model=model,
+            actor=actor,
+            reason=reason,
+            audit=audit,
+        )
     else:
         raise NotFound("There is no such action.")
     log.info("job_action", action=action, job_id=job.id, state=job.state.value)

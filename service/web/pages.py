@@ -19,7 +19,7 @@ from service.records import Job
 from service.settings.advice import cautions
 from service.web.access.current import actor_of, has_role
 from service.web.app_context import AppContext, app_context_of
-from service.web.auditing import audit, audit_view
+from service.web.auditing import audit_view, event_of
 from service.web.identity import copies, identity
 from service.web.images.failures import not_shown
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
@@ -132,9 +132,8 @@ def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:
         details = Details(
             **{key: str(form.get(key, "")) for key in ("reason", "destination", "model")}
         )
-        actor = actor_of(request)
-        job = await run_in_threadpool(act, here, job_id, action, details, actor=actor)
-        await audit(request, AUDITED[action], job_id=job.id, study_uid=job.study_instance_uid)
+        actor, event = actor_of(request), event_of(request, AUDITED[action])
+        job = await run_in_threadpool(act, here, job_id, action, details, actor=actor, audit=event)
         return _to_study(request, job)
 
     return handler

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from dicom.content.output_kind import OutputKind
 from dicom.content.phrases import is_positive
 from dicom.content.report import DraftReport
+from service.audit import AuditEvent
 from service.database.review_tables import DecisionRow, UndoRow
 from service.database.tables import DeliveryRow, JobRow, ObjectRow
 from service.jobs import VERIFIED, DeliveryState, Event, JobState
@@ -59,6 +60,7 @@ class Decisions(DecisionQueries, Transitions):
         *,
         key: str,
         digest: str,
+        audit: AuditEvent | None = None,
     ) -> Decision:
         """Record a decision once; return it. A repeated request returns the decision of the first.
 
@@ -70,6 +72,7 @@ class Decisions(DecisionQueries, Transitions):
             reviewer: Who decides.
             key: Idempotency key of the request.
             digest: SHA-256 of the request, to tell a repetition from another request.
+            audit: The record for the audit trail, in the same transaction; a repetition writes none.
 
         Raises:
             NotFound: There is no such job.
@@ -96,6 +99,13 @@ class Decisions(DecisionQueries, Transitions):
             if request.verdict.makes_report:
                 self._make_report_due(session, made)
             self._note(session, row, Event.DECIDED, reviewer, f"{_DONE[request.verdict]}.")
+            self._audit(
+                session,
+                audit,
+                study_uid=made.study_instance_uid,
+                job_id=made.job_id,
+                detail=request.verdict.value,
+            )
             return made
 
     def _decidable(
@@ -193,7 +203,9 @@ class Decisions(DecisionQueries, Transitions):
         )
         session.flush()
 
-    def undo(self, decision_id: str, reviewer: Reviewer) -> Decision:
+    def undo(
+        self, decision_id: str, reviewer: Reviewer, audit: AuditEvent | None = None
+    ) -> Decision:
         """Undo a decision before anything of it is sent; return it. A repeated call changes nothing.
 
         Raises:
@@ -212,6 +224,7 @@ class Decisions(DecisionQueries, Transitions):
                 raise CannotUndo("the time to undo is over: amend the report instead")
             session.execute(insert(UndoRow).values(decision_id=found.id, at=self.now()))
             self._note(session, row, Event.UNDONE, reviewer, "the decision was undone.")
+            self._audit(session, audit, study_uid=found.study_instance_uid, job_id=found.job_id)
             return decision_of(session, decision_id)
 
     def _note(

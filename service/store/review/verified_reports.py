@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from dicom.content.output_kind import OutputKind
+from service.audit import AuditEvent
 from service.database.review_tables import DecisionRow, VerifiedRow
 from service.database.tables import DeliveryRow
 from service.errors import NotFound
@@ -107,7 +108,9 @@ class VerifiedReports(Transitions):
                 each.id: _report_of(each, made.get(each.id), sent[each.id]) for each in decisions
             }
 
-    def send_report_again(self, decision_id: str, actor: str) -> int:
+    def send_report_again(
+        self, decision_id: str, actor: str, audit: AuditEvent | None = None
+    ) -> int:
         """Make the failed deliveries of a decision's report due again; return how many there were."""
         failed = update(DeliveryRow).where(
             DeliveryRow.notice == f"{VERIFIED}{decision_id}",
@@ -129,6 +132,7 @@ class VerifiedReports(Transitions):
                 state = JobState(job.state)
                 sentence = "The verified report is sent again."
                 self._event(session, job.id, Event.RESEND_REPORT, actor, (state, state), sentence)
+                self._audit(session, audit, study_uid=job.study_instance_uid, job_id=job.id)
             return count
 
 

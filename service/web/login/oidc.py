@@ -8,6 +8,7 @@ state, nonce and code verifier are in a signed cookie of ten minutes.
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from authlib.integrations.base_client import OAuthError
@@ -23,15 +24,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 
-from service.accounts import InvalidAccount, Role, check_display_name, check_login
-from service.audit import AuditAction, AuditOutcome
+from service.accounts import InvalidAccount, Person, Role, check_display_name, check_login
+from service.audit import AuditAction, AuditEvent
 from service.log import get_logger
 from service.settings.config import Settings
 from service.settings.oidc import Oidc
 from service.web.access.roles import OPEN, guarded
 from service.web.access.transport import client_address
 from service.web.app_context import app_context_of
-from service.web.auditing import audit_login
+from service.web.auditing import audit_refused_login, login_event
 from service.web.login.pages import LoggedIn, back_of, end_session, logged_in, opened
 from service.web.render import page, root_of
 
@@ -106,13 +107,8 @@ class Provider:
             claims = dict(token["userinfo"])
         except (OAuthError, JoseError, HTTPError, ValueError, KeyError, TypeError) as error:
             log.warning("oidc_refused", reason=type(error).__name__)
-            await audit_login(
-                request,
-                AuditAction.LOGIN,
-                person=None,
-                name="(OpenID Connect)",
-                outcome=AuditOutcome.REFUSED,
-                detail=type(error).__name__,
+            await audit_refused_login(
+                request, person=None, name="(OpenID Connect)", detail=type(error).__name__
             )
             return _refusal(request, 401, "The login was not completed. Begin again.")
         finally:
@@ -130,13 +126,14 @@ class Provider:
         subject, sid = str(claims.get("sub", "")), str(claims.get("sid", ""))
         store = app_context_of(request).store
         issuer = str(claims["iss"])
-        count = await run_in_threadpool(store.end_oidc_sessions, issuer, subject=subject, sid=sid)
-        await audit_login(
-            request,
+        event = login_event(
             AuditAction.LOGOUT,
             person=None,
             name="(OpenID Connect)",
-            detail=f"{count} sessions ended by the provider",
+            address=client_address(request.scope),
+        )
+        await run_in_threadpool(
+            store.end_oidc_sessions, issuer, subject=subject, sid=sid, audit=event
         )
         return Response(status_code=200)
 
@@ -178,6 +175,7 @@ class Provider:
                 login=login,
                 display_name=name,
                 roles=roles,
+                audited=partial(_changed_account, client_address(request.scope)),
             )
         except InvalidAccount as error:
             return await _no_role(request, claims, f"{str(error).capitalize()}.")
@@ -185,11 +183,16 @@ class Provider:
         sid = str(claims.get("sid", ""))[:_LONGEST_SID]
         address = client_address(request.scope)
         result = await run_in_threadpool(
-            opened, here, account.person, address, oidc_sid=sid, id_token=id_token
+            opened,
+            here,
+            account.person,
+            address,
+            oidc_sid=sid,
+            id_token=id_token,
+            detail="OpenID Connect",
         )
         if not isinstance(result, LoggedIn):
             return _refusal(request, result.status, result.message)
-        await audit_login(request, AuditAction.LOGIN, person=result.person, detail="OpenID Connect")
         return logged_in(request, result, back)
 
     async def _logout_claims(self, token: str) -> dict[str, Any]:
@@ -238,13 +241,22 @@ def names_of(settings: Oidc, claims: Mapping[str, Any]) -> tuple[str, str]:
     return login, check_display_name(str(claims.get(settings.name_claim) or "")[:64])
 
 
+def _changed_account(address: str, person: Person, is_new: bool) -> AuditEvent:
+    """Return the event of an account that the provider's groups made or changed."""
+    roles = ", ".join(sorted(person.roles))
+    return login_event(
+        AuditAction.CHANGED_ACCOUNT if is_new else AuditAction.CHANGED_ROLES,
+        person=person,
+        address=address,
+        detail=f"OpenID Connect {'added' if is_new else 'changed'} {person.login}: {roles}",
+    )
+
+
 async def _no_role(request: Request, claims: Mapping[str, Any], message: str) -> Response:
-    await audit_login(
+    await audit_refused_login(
         request,
-        AuditAction.LOGIN,
         person=None,
         name=json.dumps(str(claims.get("sub", "")))[:64],
-        outcome=AuditOutcome.REFUSED,
         detail="OpenID Connect: no role, or disabled",
     )
     return _refusal(request, 403, message)

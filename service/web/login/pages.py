@@ -15,13 +15,14 @@ from service.accounts import (
     Account,
     InvalidAccount,
     Person,
+    Role,
     check_display_name,
     check_login,
     check_password,
     digest_of,
     new_secret,
 )
-from service.audit import AuditAction, AuditOutcome
+from service.audit import AuditAction, AuditEvent
 from service.log import get_logger
 from service.passwords import TooManyLogins
 from service.records import IncidentKind
@@ -36,7 +37,7 @@ from service.web.access.transport import (
     transport_of,
 )
 from service.web.app_context import AppContext, app_context_of
-from service.web.auditing import audit_login
+from service.web.auditing import audit_refused_login, login_event
 from service.web.readiness import writing_fault
 from service.web.render import page, root_of
 
@@ -90,16 +91,13 @@ async def log_in(request: Request) -> Response:
     if isinstance(result, Refused):
         await _audit_refused(request, result, name)
         return _refused(request, result, name=name, back=back)
-    await _audit_login(request, result)
     return logged_in(request, result, back)
 
 
 async def log_out(request: Request) -> Response:
     """End the session; the browser forgets the cookie, and with TLS what it has stored of the site."""
     await request.body()  # so that the limit of bodies holds here too
-    ended = await ended_session(request)
-    if ended is not None:
-        await audit_login(request, AuditAction.LOGOUT, person=ended[0])
+    ended = await ended_session(request, AuditAction.LOGOUT)
     response = await _logged_out(request, ended[1] if ended else "")
     remove_cookies(response)
     if transport_of(request.scope).is_tls:
@@ -124,13 +122,14 @@ async def set_up(request: Request) -> Response:
     if not await run_in_threadpool(here.store.is_setup_link, digest):
         return _setup_over(request)
     try:
-        made = await run_in_threadpool(_first_person, here.store, digest, entered)
+        made = await run_in_threadpool(_first_person, here.store, digest, entered, address)
     except (InvalidAccount, TooManyLogins) as error:
         return _setup_form(request, entered=entered, fault=f"{str(error).capitalize()}.")
-    result = await run_in_threadpool(opened, here, made.person, address)
+    result = await run_in_threadpool(
+        opened, here, made.person, address, detail="first account, by the set-up link"
+    )
     if isinstance(result, Refused):
         return _form(request)
-    await _audit_login(request, result, detail="first account, by the set-up link")
     return logged_in(request, result, "/")
 
 
@@ -159,12 +158,20 @@ def opened(
     break_glass: bool = False,
     oidc_sid: str = "",
     id_token: str = "",
+    detail: str = "",
 ) -> LoggedIn | Refused:
-    """Open a session for a person who has proved who they are."""
+    """Open a session for a person who has proved who they are, and record the login."""
     token, digest = new_secret()
     limits = limits_of(here.settings.web)
+    action = AuditAction.BREAK_GLASS if break_glass else AuditAction.LOGIN
     session = here.store.open_session(
-        digest, person.id, address=address, limits=limits, oidc_sid=oidc_sid, id_token=id_token
+        digest,
+        person.id,
+        address=address,
+        limits=limits,
+        oidc_sid=oidc_sid,
+        id_token=id_token,
+        audit=login_event(action, person=person, address=address, detail=detail),
     )
     if session is None:
         return Refused(status=401, message=_WRONG)
@@ -197,14 +204,26 @@ async def end_session(request: Request) -> None:
     await ended_session(request)
 
 
-async def ended_session(request: Request) -> tuple[Person, str] | None:
-    """End the session of the cookie; return whose it was, and the provider's ID token of its login."""
+async def ended_session(
+    request: Request, action: AuditAction | None = None
+) -> tuple[Person, str] | None:
+    """End the session of the cookie; return whose it was, and the provider's ID token of its login.
+
+    Args:
+        request: The request.
+        action: What is recorded in the audit trail; None for nothing.
+    """
     cookies = cookie_parser(request.headers.get("cookie", ""))
     token = cookies.get(transport_of(request.scope).cookie, "")
     if not token:
         return None
-    store = app_context_of(request).store
-    return await run_in_threadpool(store.end_session, digest_of(token))
+    store, address = app_context_of(request).store, client_address(request.scope)
+
+    def event(person: Person) -> AuditEvent:
+        return login_event(action or AuditAction.LOGOUT, person=person, address=address)
+
+    audited = event if action is not None else None
+    return await run_in_threadpool(store.end_session, digest_of(token), audited)
 
 
 def logged_in(request: Request, result: LoggedIn, back: str) -> Response:
@@ -233,23 +252,14 @@ def _may_be_local(here: AppContext, account: Account) -> bool:
     return oidc.issuer is None or oidc.local_accounts or account.break_glass
 
 
-async def _audit_login(request: Request, result: LoggedIn, *, detail: str = "") -> None:
-    action = AuditAction.BREAK_GLASS if result.break_glass else AuditAction.LOGIN
-    await audit_login(request, action, person=result.person, detail=detail)
-
-
 async def _audit_refused(request: Request, result: Refused, name: str) -> None:
     """Record a wrong password, not each attempt after too many; a name only if it is an account's."""
     if result.status != HTTPStatus.UNAUTHORIZED:
         return
     store = app_context_of(request).store
     known = await run_in_threadpool(store.credentials_of, name.strip().lower())
-    await audit_login(
-        request,
-        AuditAction.LOGIN,
-        person=known[0].person if known else None,
-        name="(unknown name)",
-        outcome=AuditOutcome.REFUSED,
+    await audit_refused_login(
+        request, person=known[0].person if known else None, name="(unknown name)"
     )
 
 
@@ -266,7 +276,7 @@ def _account(here: AppContext, name: str, password: str) -> Account | None:
     return account
 
 
-def _first_person(store: Store, digest: str, entered: dict[str, str]) -> Account:
+def _first_person(store: Store, digest: str, entered: dict[str, str], address: str) -> Account:
     login = check_login(entered["name"])
     if entered["password"] != entered["again"]:
         raise InvalidAccount("the two passwords differ: type the same one twice")
@@ -276,6 +286,13 @@ def _first_person(store: Store, digest: str, entered: dict[str, str]) -> Account
         login,
         display_name=check_display_name(entered["display_name"]),
         password_hash=passwords.hash_password(entered["password"]),
+        audit=login_event(
+            AuditAction.CHANGED_ACCOUNT,
+            person=None,
+            name="set-up link",
+            address=address,
+            detail=f"added {login}: {Role.ADMIN}",
+        ),
     )
 
 

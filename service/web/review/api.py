@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from dicom.errors import InvalidIdentifier
 from dicom.identifiers import check_uid
 from service.accounts import Role
-from service.audit import AuditAction
+from service.audit import AuditAction, AuditEvent
 from service.errors import NotFound
 from service.review.content import ReviewContent
 from service.review.decision import Decision, Reviewer
@@ -26,7 +26,7 @@ from service.store import Store
 from service.web.access.current import current_session
 from service.web.api import body_of
 from service.web.app_context import AppContext, app_context_of
-from service.web.auditing import audit
+from service.web.auditing import event_of
 from service.web.review.answers import (
     decisions_json,
     news_json,
@@ -111,10 +111,10 @@ async def decide(request: Request) -> JSONResponse:
         await body_of(request),
     )
     reviewer, key = _reviewer(request), idempotency_key(request)
-    made, is_new = await run_in_threadpool(_decide, here.store, job_id, body, reviewer, key)
-    if is_new:
-        verdict = made.request.verdict.value
-        await audit(request, AuditAction.DECIDED, job_id=made.job_id, detail=verdict)
+    event = event_of(request, AuditAction.DECIDED)
+    made, is_new = await run_in_threadpool(
+        _decide, here.store, job_id, body, reviewer, key=key, event=event
+    )
     return JSONResponse(
         await run_in_threadpool(_decision_json, here.store, made), 201 if is_new else 200
     )
@@ -125,8 +125,8 @@ async def undo(request: Request) -> JSONResponse:
     await body_of(request)
     here, reviewer = app_context_of(request), _reviewer(request)
     decision_id = request.path_params["decision_id"]
-    undone = await run_in_threadpool(here.store.undo, decision_id, reviewer)
-    await audit(request, AuditAction.UNDID, job_id=undone.job_id)
+    event = event_of(request, AuditAction.UNDID)
+    undone = await run_in_threadpool(here.store.undo, decision_id, reviewer, event)
     return JSONResponse(await run_in_threadpool(_decision_json, here.store, undone))
 
 
@@ -135,10 +135,11 @@ async def send_again(request: Request) -> JSONResponse:
     await body_of(request)
     here, reviewer = app_context_of(request), _reviewer(request)
     decision_id = request.path_params["decision_id"]
+    event = event_of(request, AuditAction.SENT_AGAIN, detail="verified report")
 
     def send() -> dict[str, Any]:
         found = here.store.decision(decision_id)
-        here.store.send_report_again(found.id, reviewer.display_name)
+        here.store.send_report_again(found.id, reviewer.display_name, event)
         return _decision_json(here.store, found)
 
     return JSONResponse(await run_in_threadpool(send))
@@ -268,7 +269,13 @@ def newest_draft(store: Store, uid: str) -> str:
 
 
 def _decide(
-    store: Store, job_id: str, body: dict[str, Any], reviewer: Reviewer, key: str
+    store: Store,
+    job_id: str,
+    body: dict[str, Any],
+    reviewer: Reviewer,
+    *,
+    key: str,
+    event: AuditEvent,
 ) -> tuple[Decision, bool]:
     job = store.job(job_id)
     stored = store.review(job.id)
@@ -277,7 +284,8 @@ def _decide(
     asked = decision_request(body, content)
     is_new = not store.is_decided(reviewer.id, key)
     digest = digest_of(job.id, body)
-    return store.decide(job.id, asked, reviewer, key=key, digest=digest), is_new
+    made = store.decide(job.id, asked, reviewer, key=key, digest=digest, audit=event)
+    return made, is_new
 
 
 def _decision_json(store: Store, found: Decision) -> dict[str, Any]:

@@ -175,7 +175,8 @@ def test_a_login_by_the_provider_gives_the_roles_of_the_groups(site, provider):
     assert {"state", "nonce", "code_challenge"} <= set(asked)
     (account,) = site.store.accounts()
     assert (account.source, account.has_password) == ("oidc", False)
-    (record,) = site.store.audit_records(AuditFilter())
+    record, added = site.store.audit_records(AuditFilter())
+    assert added.event.detail == "OpenID Connect added kim: radiologist"
     assert (record.event.actor, record.event.detail) == ("kim", "OpenID Connect")
 
 
