@@ -38,6 +38,7 @@ class AuditAction(StrEnum):
     SENT_AGAIN = "sent again"
     READ_AGAIN = "read again"
     RECALLED = "recalled"
+    REMOVED_UNDECIDED = "removed undecided images"
     TESTED = "tested a destination"
     CHANGED_SETTINGS = "changed settings"
     CHANGED_ACCOUNT = "changed an account"

@@ -64,6 +64,7 @@ KINDS: Final[dict[AuditAction, _Kind]] = {
     AuditAction.MADE_URGENT: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.SENT_AGAIN: _Kind(_EXPORT, "R"),
     AuditAction.READ_AGAIN: _Kind(_ALERT, "E", _RESTRICTED),
+    AuditAction.REMOVED_UNDECIDED: _Kind(_ACCESSED, "D"),
     AuditAction.RECALLED: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.TESTED: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.CHANGED_SETTINGS: _Kind(_ALERT, "E", _SETTINGS),

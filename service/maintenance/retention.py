@@ -44,11 +44,13 @@ class Retention:
         self._store = store
         self._settings = settings
         self._put_off: dict[str, datetime] = {}
+        self._undecided: list[str] = []
 
     def remove_old(self, now: datetime) -> int:
         """Remove the files of Studies that ended `sweep.retention_days` ago; return how many Studies.
 
-        A Study with a waiting job, or with results that wait for a destination, keeps all its files. If
+        A Study with a waiting job, with results that wait for a destination, or with a draft that awaits
+        a decision and is younger than `sweep.undecided_days`, keeps all its files. If
         its files cannot be removed, an incident is recorded and the Study is skipped for an hour.
 
         Raises:
@@ -56,8 +58,17 @@ class Retention:
             OSError: The spool cannot be used at all; nothing was removed.
         """
         days = self._settings.sweep.retention_days
-        sentence = f"Ended more than {days:g} days ago: its files were removed."
-        return self._remove_all(now, _Reason(before=now - timedelta(days=days), sentence=sentence))
+        reason = _Reason(
+            before=now - timedelta(days=days),
+            undecided_before=self._undecided_before(now),
+            sentence=f"Ended more than {days:g} days ago: its files were removed.",
+        )
+        return self._remove_all(now, reason)
+
+    def _undecided_before(self, now: datetime) -> datetime | None:
+        """Return the time before which a draft's job must be made to lose its images undecided."""
+        days = self._settings.sweep.undecided_days
+        return now - timedelta(days=days) if days else None
 
     def remove_early(self, now: datetime) -> int:
         """Remove the files of the oldest Studies whose results are all confirmed; return their number.
@@ -71,14 +82,20 @@ class Retention:
         sentence = (
             "The disk is nearly full and every destination has its results: its files were removed."
         )
-        reason = _Reason(before=now, sentence=sentence, early=True)
+        reason = _Reason(
+            before=now, undecided_before=self._undecided_before(now), sentence=sentence, early=True
+        )
         return self._remove_all(now, reason, at_once=_EARLY_AT_ONCE)
 
     def _remove_all(self, now: datetime, why: "_Reason", at_once: int = 100) -> int:
         self._put_off = {study: until for study, until in self._put_off.items() if until > now}
         faults = []
         studies = self._store.removable(
-            why.before, excluding=list(self._put_off), limit=at_once, confirmed=why.early
+            why.before,
+            excluding=list(self._put_off),
+            limit=at_once,
+            confirmed=why.early,
+            undecided_before=why.undecided_before,
         )
         if not studies:
             return 0
@@ -90,6 +107,8 @@ class Retention:
                 faults.append((study_uid, reason))
         if faults:
             self._report(faults)
+        if self._undecided:
+            self._report_undecided()
         return len(studies) - len(faults)
 
     def _tried(self, study_uid: str, why: "_Reason", spool: Spool) -> str:
@@ -114,6 +133,21 @@ class Retention:
             "The sweeper tries again in an hour.",
         )
 
+    def _report_undecided(self) -> None:
+        """Record that drafts can no longer be accepted, because their images were removed."""
+        days, count = self._settings.sweep.undecided_days, len(self._undecided)
+        drafts = "1 draft" if count == 1 else f"{count} drafts"
+        limit = f"they were older than sweep.undecided_days = {days:g}" if days else "it is 0"
+        self._store.record_incident(
+            actor="sweeper",
+            kind=IncidentKind.UNDECIDED_REMOVED,
+            subject=self._undecided[0],
+            detail=f"The images of {drafts} that awaited a decision were removed; {limit}. Such a draft "
+            "can be rejected only. `wetread audit list` names each study.",
+        )
+        log.warning("undecided_removed", drafts=count)
+        self._undecided.clear()
+
     def _remove(self, study_uid: str, why: "_Reason", spool: Spool) -> None:
         for image in self._store.spooled(study_uid):
             # The receiver holds this lock from the file to the row: no file is removed in between.
@@ -126,7 +160,8 @@ class Retention:
         for job in self._store.jobs(study=study_uid, limit=10_000):
             if job.removed_at is None and self._is_removable(study_uid, why):
                 remove_tree(self._settings.outbox_dir / job.id)
-                self._store.removed(job.id, why.sentence)
+                if self._store.removed(job.id, why.sentence):
+                    self._undecided.append(study_uid)
         self._store.remove_identity(study_uid)
         self._store.remove_shadow_readings(study_uid)
         self._store.forget_report_texts(study_uid)
@@ -144,14 +179,23 @@ class Retention:
             raise FileNotFoundError(errno.ENOENT, "no image is there: is the spool's disk mounted?")
 
     def _is_removable(self, study_uid: str, why: "_Reason") -> bool:
-        return self._store.is_removable(study_uid, why.before, confirmed=why.early)
+        return self._store.is_removable(
+            study_uid,
+            why.before,
+            confirmed=why.early,
+            undecided_before=why.undecided_before,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reason:
-    """Why files are removed: the Study ended `before`; if `early`, every destination has its results."""
+    """Why files are removed: the Study ended `before`; if `early`, every destination has its results.
+
+    A draft that awaits a decision keeps the files if its job was made at `undecided_before` or later.
+    """
 
     before: datetime
+    undecided_before: datetime | None
     sentence: str
     early: bool = False
 

@@ -133,6 +133,7 @@ class IncidentKind(StrEnum):
     DISK_EARLY = "disk_early"
     DISK_FULL = "disk_full"
     DISK_NO_ROOM = "disk_no_room_to_make"
+    UNDECIDED_REMOVED = "undecided_removed"
     FILES_NOT_REMOVED = "files_not_removed"
     CLOCK_LEAPT = "clock_leapt"
     BREAK_GLASS = "break_glass_login"

@@ -364,6 +364,13 @@ class Sweep(Section):
         gt=0,
         description="Images and results of finished jobs are removed from the spool after this.",
     )
+    undecided_days: float = Field(
+        90.0,
+        ge=0,
+        description="Images of a draft that awaits a decision are kept until it is this old, also "
+        "beyond `retention_days` and if the disk fills up, where an account has the role radiologist; "
+        "their removal is an incident. 0: they are removed like others.",
+    )
     warn_free_bytes: int = Field(
         5 * 2**30,
         ge=0,

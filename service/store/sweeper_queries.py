@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
+from service.audit import AuditAction, AuditEvent
 from service.database.tables import (
     DeliveryRow,
     InstanceRow,
@@ -18,6 +19,7 @@ from service.database.tables import (
 from service.jobs import FINAL, DeliveryState, Event, JobState
 from service.records import Job, PastClaims
 from service.store import record_mapping
+from service.store.review.awaiting import awaits_decision, somebody_decides
 from service.store.transitions import (
     IS_SENDABLE,
     UNDRAFTED,
@@ -26,6 +28,11 @@ from service.store.transitions import (
     later_drafts,
 )
 
+_UNDECIDED: Final = AuditEvent(
+    action=AuditAction.REMOVED_UNDECIDED,
+    actor="sweeper",
+    detail="images removed; the draft awaited a decision",
+)
 # Tolerated difference between the clocks of the machines that share a database.
 SKEW: Final = timedelta(seconds=60)
 _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
@@ -219,13 +226,15 @@ class SweeperQueries(Transitions):
         excluding: Sequence[str] = (),
         limit: int = 100,
         confirmed: bool = False,
+        undecided_before: datetime | None = None,
     ) -> list[str]:
         """Return the studies whose latest Instance came, and whose jobs all ended, before `older_than`.
 
         Left out are studies without files, those with a delivery that is open or owed, and those in
-        `excluding`; with `confirmed` also those with a draft that a destination has not confirmed.
+        `excluding`; with `confirmed` also those with a draft that a destination has not confirmed. A
+        draft that awaits a decision keeps its study, unless its job was made before `undecided_before`.
         """
-        more = _is_confirmed() if confirmed else []
+        more = _more(confirmed=confirmed, undecided_before=undecided_before)
         chosen = (
             select(StudyRow.study_instance_uid)
             .where(*_is_old(older_than), *more, StudyRow.study_instance_uid.not_in(excluding))
@@ -236,10 +245,15 @@ class SweeperQueries(Transitions):
             return list(session.scalars(chosen))
 
     def is_removable(
-        self, study_uid: str, older_than: datetime, *, confirmed: bool = False
+        self,
+        study_uid: str,
+        older_than: datetime,
+        *,
+        confirmed: bool = False,
+        undecided_before: datetime | None = None,
     ) -> bool:
         """Return whether `removable` would name the study now."""
-        more = _is_confirmed() if confirmed else []
+        more = _more(confirmed=confirmed, undecided_before=undecided_before)
         chosen = select(StudyRow.study_instance_uid).where(
             StudyRow.study_instance_uid == study_uid, *_is_old(older_than), *more
         )
@@ -288,17 +302,43 @@ class SweeperQueries(Transitions):
             for row in found
         ]
 
-    def removed(self, job_id: str, reason: str) -> None:
-        """Record once, with a line in its history, that retention removed the job's files."""
+    def removed(self, job_id: str, reason: str) -> bool:
+        """Record once, with a line in its history, that retention removed the job's files.
+
+        Returns:
+            Whether its draft awaited a decision; the audit trail then has a record of the removal.
+        """
         with self._writing() as session:
+            awaited = select(JobRow.id).where(
+                JobRow.id == job_id, *awaits_decision(), somebody_decides()
+            )
+            is_awaited = session.scalar(awaited) is not None
             first = (
                 update(JobRow)
                 .where(JobRow.id == job_id, JobRow.removed_at.is_(None))
                 .values(removed_at=self.now())
             )
-            if changed_rows(session, first):
-                state = JobState(self._row(session, job_id).state)
-                self._event(session, job_id, Event.REMOVE_FILES, "sweeper", (state, state), reason)
+            if not changed_rows(session, first):
+                return False
+            row = self._row(session, job_id)
+            state = JobState(row.state)
+            self._event(session, job_id, Event.REMOVE_FILES, "sweeper", (state, state), reason)
+            if is_awaited:
+                self._audit(session, _UNDECIDED, study_uid=row.study_instance_uid, job_id=job_id)
+            return is_awaited
+
+
+def _more(*, confirmed: bool, undecided_before: datetime | None) -> list[ColumnElement[bool]]:
+    more = _is_confirmed() if confirmed else []
+    if undecided_before is not None:
+        awaited = select(JobRow.id).where(
+            JobRow.study_instance_uid == StudyRow.study_instance_uid,
+            *awaits_decision(),
+            JobRow.created_at >= undecided_before,
+            somebody_decides(),
+        )
+        more.append(~awaited.exists())
+    return more
 
 
 def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:

@@ -63,8 +63,9 @@ class DiskPressure:
             self._incident(
                 IncidentKind.DISK_NO_ROOM,
                 "No study may be removed to make room: no study has all its drafts "
-                "confirmed by every destination. Make the destinations accept them, or enlarge "
-                "the spool.",
+                "confirmed by every destination and decided on. Make the destinations accept "
+                "them, have the drafts decided (or shorten sweep.undecided_days), or enlarge the "
+                "spool.",
             )
 
     def _incident(self, kind: IncidentKind, detail: str) -> None:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
+from service.accounts import Role
+from service.database.account_tables import PersonRow
 from service.database.review_tables import DecisionRow, UndoRow
 from service.database.tables import JobRow
 from service.jobs import JobState, ReasonCode
@@ -50,6 +52,13 @@ class Awaiting(Transactions):
             jobs = tuple(record_mapping.job(row) for row in rows)
         return AwaitingDrafts(jobs=jobs, unlisted=total - len(jobs))
 
+    def awaiting_removal(self, created_before: datetime) -> int:
+        """Return how many drafts of jobs made before this time await a person who may decide."""
+        counted = _undecided(select(func.count()).select_from(JobRow))
+        with self._reading() as session:
+            found = counted.where(JobRow.created_at < created_before, somebody_decides())
+            return session.scalar(found) or 0
+
     def older_awaiting(self, before: datetime) -> int:
         """Return how many drafts of jobs made before this time have no decision that stands."""
         counted = _undecided(select(func.count()).select_from(JobRow))
@@ -57,13 +66,14 @@ class Awaiting(Transactions):
             return session.scalar(counted.where(JobRow.created_at < before)) or 0
 
 
-def _undecided(chosen: Select[Any]) -> Select[Any]:
+def awaits_decision() -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for a job whose draft nobody has decided on."""
     decided = (
         select(DecisionRow.id)
         .outerjoin(UndoRow, UndoRow.decision_id == DecisionRow.id)
         .where(DecisionRow.job_id == JobRow.id, UndoRow.decision_id.is_(None))
     )
-    return chosen.where(
+    return (
         JobRow.draft.is_not(None),
         JobRow.superseded_by.is_(None),
         JobRow.removed_at.is_(None),
@@ -71,3 +81,13 @@ def _undecided(chosen: Select[Any]) -> Select[Any]:
         JobRow.state != JobState.CANCELED.value,
         ~decided.exists(),
     )
+
+
+def somebody_decides() -> ColumnElement[bool]:
+    """Return the condition that an account in force has the role radiologist."""
+    in_force = (PersonRow.disabled_at.is_(None), PersonRow.roles.contains(Role.RADIOLOGIST.value))
+    return select(PersonRow.id).where(*in_force).exists()
+
+
+def _undecided(chosen: Select[Any]) -> Select[Any]:
+    return chosen.where(*awaits_decision())

@@ -17,12 +17,15 @@ Notice = tuple[str, str, StatusReason]
 
 # An archive that was not compared for this many periods gets a notice.
 _MANY_PERIODS = 3
+# Days before the removal of an undecided draft's images at which its notice begins.
+_WARNED_DAYS = 7
 
 
 def attention(store: Store, settings: Settings) -> Iterator[Notice]:
     """Yield the notices of destinations, of commitment reports, of archives, then of tokens."""
     yield from _destinations(store, settings)
     yield from _commitments(store, settings)
+    yield from _undecided(store, settings)
     rows, now = store.reconciliations(), store.now()
     for row in rows:
         yield from _reconciliation(row)
@@ -65,6 +68,20 @@ def _commitments(store: Store, settings: Settings) -> Iterator[Notice]:
         elif each.oldest < before:
             title = f"{reports} to {each.ae_title} not accepted so far:"
             yield "bad", title, StatusReason("the oldest was requested ", each.oldest, ".", error)
+
+
+def _undecided(store: Store, settings: Settings) -> Iterator[Notice]:
+    """Yield a notice of the drafts whose images are removed soon although nobody has decided."""
+    days = settings.sweep.undecided_days
+    longest = max(days, settings.sweep.retention_days)
+    if not days or longest <= _WARNED_DAYS:
+        return
+    count = store.awaiting_removal(store.now() - timedelta(days=longest - _WARNED_DAYS))
+    if count:
+        drafts = "1 draft awaits" if count == 1 else f"{count} drafts await"
+        title = f"{drafts} a decision and will lose the images within {_WARNED_DAYS} days:"
+        text = f"the settings keep them {longest:g} days; the worklist shows them."
+        yield "mild", title, StatusReason(text)
 
 
 def _reconciliation(row: Reconciliation) -> Iterator[Notice]:
