@@ -120,7 +120,7 @@ def rows_are_independent(loaded: Any, folder: Path) -> bool:  # noqa: ANN401 - a
 
 
 def _two_rows(loaded: Any, profile: Profile) -> list[Row]:  # noqa: ANN401 - as above
-    texts = chat.turns(profile, Task.REPORT, indication="cough and fever", prior="Clear lungs.")
+    texts = chat.turns(profile, Task.REPORT, indication="cough and fever")
     longer = chat.turns(profile, Task.REPORT)
     system = dataclasses.replace(texts[-1], content=texts[-1].content + " Use short sentences.")
     return [

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from workers.model.profiles.profile import Profile
+from workers.model.profiles.profile import ENGLISH, Profile
 from workers.model.vlm import Checkpoint
 
 
@@ -25,7 +25,8 @@ def _lines(profile: Profile, checkpoint: Checkpoint) -> Iterator[str]:
     yield f"- **Source**: {card.source}"
     yield f"- **License**: {card.licence}"
     yield f"- **Intended use**: {card.intended_use}"
-    yield f"- **Languages**: {', '.join(card.languages)}"
+    others = "" if card.languages == (ENGLISH,) else "; Wetread accepts reports in English only"
+    yield f"- **Languages**: {', '.join(card.languages)}{others}"
     yield f"- **Not available**: {', '.join(checkpoint.cannot) or 'nothing'}"
     real = "yes" if card.tried_with_real_weights else "no"
     yield f"- **Profile tried with real weights**: {real} ({card.tried})"

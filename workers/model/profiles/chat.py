@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from workers.model.errors import GenerationError
-from workers.model.profiles.profile import INDICATION, PRIOR, QUESTION, TASK_KEYS, TEXT, Profile
+from workers.model.profiles.profile import INDICATION, QUESTION, TASK_KEYS, TEXT, Profile
 from workers.model.prompts import IMAGE, Role, Task, Turn
 
 # Control words of chat layouts: a text from outside must not act as a turn, nor as an image.
 _CONTROL = re.compile(r"<[^<>\s]{1,40}>|\[/?INST\]|<</?SYS>>|<\|")
-_MARKS: Final = re.compile("|".join(map(re.escape, (INDICATION, PRIOR, QUESTION))))
+_MARKS: Final = re.compile("|".join(map(re.escape, (INDICATION, QUESTION))))
 
 
 def turns(
-    profile: Profile, task: Task, *, question: str = "", indication: str = "", prior: str = ""
+    profile: Profile, task: Task, *, question: str = "", indication: str = ""
 ) -> tuple[Turn, ...]:
     """Return the turns that ask `task` about one image; `<image>` stands once in the user's turn.
 
@@ -23,7 +23,6 @@ def turns(
         task: The kind of prompt.
         question: The question, for `Task.QUESTION`.
         indication: Why the image was ordered, or ""; used if the template has a place for it.
-        prior: The text of an earlier report, or ""; used if the template has a place for it.
 
     Raises:
         GenerationError: The profile has no prompt for the task, or a text is empty or contains a control
@@ -35,13 +34,12 @@ def turns(
         raise GenerationError(f"{profile.name} cannot do this: its profile has no prompts.{key}")
     if task is Task.QUESTION and not question.strip():
         raise GenerationError("the question is empty")
-    for text in (question, indication, prior):
+    for text in (question, indication):
         if _CONTROL.search(text):
             raise GenerationError("a text for the prompt contains a control word of a chat layout")
     filled = {
         INDICATION: _fragment(profile.prompts.indication, indication)
         or profile.prompts.no_indication,
-        PRIOR: _fragment(profile.prompts.prior, prior),
         QUESTION: question.strip(),
     }
     # All at once: a placeholder inside a text is not replaced.

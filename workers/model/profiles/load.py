@@ -157,7 +157,8 @@ def _fields(table: type[BaseModel], path: list[str]) -> Iterator[str]:
         table = next(
             (one for one in options if isinstance(one, type) and issubclass(one, BaseModel)), table
         )
-    yield from table.model_fields
+    # An excluded field is a key that is known only to be refused with its reason.
+    yield from (name for name, field in table.model_fields.items() if not field.exclude)
 
 
 def _line(text: str, path: list[str]) -> int:

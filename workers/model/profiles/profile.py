@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import re
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
@@ -18,9 +19,15 @@ ENGLISH: Final = "en"
 BETWEEN_KEYS: Final = "between_keys"
 # The placeholders of templates.
 INDICATION: Final = "{indication}"
-PRIOR: Final = "{prior}"
 QUESTION: Final = "{question}"
-TEXT: Final = "{text}"  # of a fragment: the indication or the prior report itself
+TEXT: Final = "{text}"  # of the fragment `indication`: the indication itself
+# What an author of a template may expect, and why it is refused.
+PRIOR: Final = "{prior}"
+NO_PRIOR: Final = (
+    "Wetread gives a model no earlier report, so that each comparison in a draft is recognized as "
+    "invented: remove it"
+)
+_PLACEHOLDER = re.compile(r"\{[a-z_]+\}")
 
 # Patterns of texts; `allowed.allowed` states each in words.
 LINE: Final = r"^[^\r\n\x00-\x1f]+$"
@@ -133,9 +140,9 @@ class Image(Table):
 class Prompts(Table):
     """The turns of a chat as templates.
 
-    `<image>` stands where the image does. `{indication}` and `{prior}` are replaced by the fragments of
-    these names if the order or an earlier report says something, otherwise by nothing (`{indication}` by
-    `no_indication`). `{text}` in a fragment is what it says.
+    `<image>` stands where the image does. `{indication}` is replaced by the fragment of this name if the
+    order has an indication, otherwise by `no_indication`. `{text}` in the fragment is the indication.
+    `prior` is a known key only to be refused with its reason.
     """
 
     system: Annotated[str, Field(max_length=4000)] = ""
@@ -145,14 +152,15 @@ class Prompts(Table):
     question: Words | None = None
     indication: Words | None = None
     no_indication: Annotated[str, Field(max_length=300)] = ""
-    prior: Words | None = None
+    prior: str | None = Field(None, exclude=True)
 
     @model_validator(mode="after")
     def _templates(self) -> Self:
+        if self.prior is not None:
+            raise fault("prior", f"is not supported: {NO_PRIOR}, and {PRIOR} in the prompts")
         for key in TASK_KEYS.values():
             self._check_template(key, getattr(self, key))
-        for key, mark in (("indication", INDICATION), ("prior", PRIOR)):
-            self._check_fragment(key, mark)
+        self._check_indication()
         if IMAGE in self.system:
             raise fault("system", f"must not contain {IMAGE}: the image stands in the user's turn")
         return self
@@ -165,16 +173,31 @@ class Prompts(Table):
         if (template.count(QUESTION) == 1) != (key == TASK_KEYS[Task.QUESTION]):
             needed = "must contain" if key == TASK_KEYS[Task.QUESTION] else "must not contain"
             raise fault(key, f"{needed} {QUESTION}, which is replaced by the question")
+        self._check_placeholders(key, template)
 
-    def _check_fragment(self, key: str, mark: str) -> None:
-        fragment = getattr(self, key)
-        users = [k for k in TASK_KEYS.values() if mark in (getattr(self, k) or "")]
+    def _check_placeholders(self, key: str, template: str) -> None:
+        """Refuse a placeholder that would reach the model as it stands."""
+        if PRIOR in template:
+            raise fault(key, f"contains {PRIOR}: {NO_PRIOR}")
+        known = {INDICATION, QUESTION} if key == TASK_KEYS[Task.QUESTION] else {INDICATION}
+        for mark in _PLACEHOLDER.findall(template):
+            if mark not in known:
+                words = f"contains {mark}, which is replaced by nothing"
+                raise fault(key, f"{words}; allowed here: {', '.join(sorted(known))}")
+
+    def _check_indication(self) -> None:
+        fragment = self.indication
+        users = [key for key in TASK_KEYS.values() if INDICATION in (getattr(self, key) or "")]
         if fragment is None and users:
-            raise fault(key, f"is required, because {users[0]} contains {mark}")
+            raise fault("indication", f"is required, because {users[0]} contains {INDICATION}")
         if fragment is not None and fragment.count(TEXT) != 1:
-            raise fault(key, f"must contain {TEXT} once: it is replaced by the {key} itself")
-        if fragment is not None and not users:
-            raise fault(key, f"has no effect: no prompt contains {mark}; add it to prompts.report")
+            raise fault(
+                "indication", f"must contain {TEXT} once: it is replaced by the indication itself"
+            )
+        for key in ("indication", "no_indication"):
+            if getattr(self, key) and not users:
+                words = f"has no effect: no prompt contains {INDICATION}; add it to prompts.report"
+                raise fault(key, words)
 
 
 TASK_KEYS: Final = {
@@ -316,11 +339,6 @@ class Profile(Table):
     def takes_indication(self) -> bool:
         """Whether the report's prompt has a place for the indication."""
         return INDICATION in self.prompts.report
-
-    @property
-    def takes_prior(self) -> bool:
-        """Whether the report's prompt has a place for the text of an earlier report."""
-        return PRIOR in self.prompts.report
 
 
 def fault(key: str, message: str) -> PydanticCustomError:

@@ -28,9 +28,8 @@ intended_use = "Tests."
 tried_with_real_weights = false
 tried = "never"
 [prompts]
-report = "<image> Describe it.{indication}{prior}"
+report = "<image> Describe it.{indication}"
 indication = " Why: {text}"
-prior = " Before: {text}"
 """
 
 
@@ -104,11 +103,11 @@ def test_the_profile_of_llava_rad_asks_what_the_built_in_model_asks(task, reason
 
 
 def test_a_fragment_stands_only_where_there_is_text(write):
-    """Indication and earlier report appear with their words, or not at all."""
+    """The indication appears with its words, or not at all; a placeholder in it stays as it is."""
     profile = load_profile(write(SMALL))
     assert turns(profile, Task.REPORT)[0].content == "<image> Describe it."
-    both = turns(profile, Task.REPORT, indication="cough", prior="Clear {indication}.")[0].content
-    assert both == "<image> Describe it. Why: cough Before: Clear {indication}."
+    both = turns(profile, Task.REPORT, indication="Clear {indication}.")[0].content
+    assert both == "<image> Describe it. Why: Clear {indication}."
 
 
 @pytest.mark.parametrize(
@@ -161,7 +160,10 @@ def test_each_general_question_has_one_in_the_models_words():
         ("it.{indication}", "it.{question}", "must not contain {question}"),
         ('indication = " Why: {text}"', "", "prompts.indication: is required, because report"),
         ('" Why: {text}"', '" Why?"', "prompts.indication: must contain {text} once"),
-        ("{prior}", "", "prompts.prior: has no effect: no prompt contains {prior}"),
+        ("it.{indication}", "it.", "prompts.indication: has no effect: no prompt contains {indication}"),
+        ("[prompts]", '[prompts]\nprior = " Before: {text}"', "line 12: prompts.prior: is not supported"),
+        ("it.{indication}", "it.{indication}{prior}", "report: contains {prior}: Wetread gives"),
+        ("it.{indication}", "it.{indicaton}", "contains {indicaton}, which is replaced by nothing"),
         ("[prompts]", '[prompts]\nsystem = "<image>"', "prompts.system: must not contain <image>"),
         ("[prompts]", "[image]\nwidth = 64\n[prompts]", "image.height: is required beside"),
         ("[prompts]", '[image]\nfit = "crop"\n[prompts]', "image.fit: has no effect without width"),
