@@ -161,7 +161,7 @@ def test_each_general_question_has_one_in_the_models_words():
         ('indication = " Why: {text}"', "", "prompts.indication: is required, because report"),
         ('" Why: {text}"', '" Why?"', "prompts.indication: must contain {text} once"),
         ("it.{indication}", "it.", "prompts.indication: has no effect: no prompt contains {indication}"),
-        ("[prompts]", '[prompts]\nprior = " Before: {text}"', "line 12: prompts.prior: is not supported"),
+        ("[prompts]", '[prompts]\nprior = " Before: {text}"', "prompts.prior: is not supported"),
         ("it.{indication}", "it.{indication}{prior}", "report: contains {prior}: Wetread gives"),
         ("it.{indication}", "it.{indicaton}", "contains {indicaton}, which is replaced by nothing"),
         ("[prompts]", '[prompts]\nsystem = "<image>"', "prompts.system: must not contain <image>"),
