@@ -36,7 +36,7 @@ from dicom.spool.ingest import ASKED_ON_ARRIVAL
 from dicom.study import Instance
 from service.database import schema
 from service.database.tables import EventRow, JobRow
-from service.records import ArrivedInstance, Wanted
+from service.records import ArrivedInstance, JobRequest
 from service.store import Store
 from service.store import job_statements as jobs
 from service.store.compiled_statements import Build, Prepared, Statements, Values
@@ -89,7 +89,7 @@ def schedule(store: Store, numbers: Iterator[int], *, at_once: int) -> Callable[
         images = [_image(next(numbers)) for _ in range(20 * at_once)]
         store.add_instances(images)
         wanted = [
-            Wanted(study_instance_uid=each.instance.study_instance_uid, model="m", version="1")
+            JobRequest(study_instance_uid=each.instance.study_instance_uid, model="m", version="1")
             for each in images
         ]
         begun = time.process_time()

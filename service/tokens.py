@@ -41,9 +41,9 @@ class Scope(StrEnum):
     REPORTS = "reports:write"  # final reports of the reporting system
     METRICS = "metrics"  # the metrics only
 
-    def allows(self, wanted: "Scope") -> bool:
-        """Return whether this scope includes `wanted`."""
-        return self is wanted or wanted in _INCLUDED.get(self, ())
+    def allows(self, required: "Scope") -> bool:
+        """Return whether this scope includes `required`."""
+        return self is required or required in _INCLUDED.get(self, ())
 
 
 _INCLUDED: Final = {
@@ -87,9 +87,9 @@ class Token:
     last_used_at: datetime | None
     revoked_at: datetime | None
 
-    def allows(self, wanted: Scope) -> bool:
-        """Return whether one of its scopes includes `wanted`."""
-        return any(scope.allows(wanted) for scope in self.scopes)
+    def allows(self, required: Scope) -> bool:
+        """Return whether one of its scopes includes `required`."""
+        return any(scope.allows(required) for scope in self.scopes)
 
     def state(self, now: datetime) -> TokenState:
         """Return its state at `now`."""

@@ -132,11 +132,11 @@ class DimseArchive:
                 self._await("C-MOVE", answers)
 
     def _get(self, instances: Sequence[HeldInstance], take: Take) -> None:
-        wanted = {each.sop_instance_uid: each for each in instances}
+        requested = {each.sop_instance_uid: each for each in instances}
 
         def store(event: evt.Event) -> int:
             uid = getattr(event.request, "AffectedSOPInstanceUID", "")
-            instance = wanted.get(str(uid))
+            instance = requested.get(str(uid))
             if instance is None:
                 return _CANNOT_UNDERSTAND
             stored = take(instance, [event.encoded_dataset()])

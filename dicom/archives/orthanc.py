@@ -81,14 +81,14 @@ class OrthancArchive:
         for begin in range(0, len(identifiers), _RESOURCES):
             instances = self._orthanc.describe(identifiers[begin : begin + _RESOURCES])
             series = self._by_id({str(each.get("ParentSeries")) for each in instances})
-            wanted = {
+            requested = {
                 key: each
                 for key, each in series.items()
                 if _tag(each, "MainDicomTags", "Modality") in modalities
             }
-            studies = self._by_id({str(each.get("ParentStudy")) for each in wanted.values()})
+            studies = self._by_id({str(each.get("ParentStudy")) for each in requested.values()})
             for each in instances:
-                found = _held(each, wanted.get(str(each.get("ParentSeries"))), studies)
+                found = _held(each, requested.get(str(each.get("ParentSeries"))), studies)
                 if found is not None:
                     yield replace(found, sequence=numbers.get(found.reference, 0))
 

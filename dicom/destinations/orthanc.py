@@ -165,8 +165,8 @@ class OrthancDestination(HttpDestination):
         """
         if not identifiers:
             return []
-        wanted = json.dumps({"Resources": list(identifiers), "Metadata": True})
-        found = self._list_json("POST", "tools/bulk-content", wanted)
+        query = json.dumps({"Resources": list(identifiers), "Metadata": True})
+        found = self._list_json("POST", "tools/bulk-content", query)
         if not isinstance(found, list):
             raise self._no_orthanc()
         return [each for each in found if isinstance(each, dict)]

@@ -96,11 +96,11 @@ class ElementScanner:
         size: Length of the whole data set.
         order: Byte order, "<" or ">".
         limits: Upper limits of the header.
-        wanted: Tags whose positions at the top level are recorded.
+        recorded: Tags whose positions at the top level are recorded.
         at_all_depths: Record positions within sequences, too.
         elements: Number of elements and items so far.
         text: Bytes of multi-valued text so far.
-        found: Wanted elements, and there all those of undefined length, in data set order.
+        found: Recorded elements, and there all those of undefined length, in data set order.
         all_defined: No element at the top level has an undefined length.
         regular: pydicom is certain to divide the bytes into the same elements as this scan.
     """
@@ -109,7 +109,7 @@ class ElementScanner:
     size: int
     order: str
     limits: HeaderLimits
-    wanted: frozenset[int] = _NOTHING
+    recorded: frozenset[int] = _NOTHING
     at_all_depths: bool = False
     elements: int = 0
     text: int = 0
@@ -121,10 +121,10 @@ class ElementScanner:
         self, at: int, end: int, *, explicit: bool, depth: int = 0, groups: range = ALL_GROUPS
     ) -> int:
         """Return where the data set at `at` ends: after its delimiter, or before another group."""
-        wanted = self.wanted if depth == 0 or self.at_all_depths else _NOTHING
+        recorded = self.recorded if depth == 0 or self.at_all_depths else _NOTHING
         skip = self._skip_explicit if explicit else self._skip_implicit
         while end - at >= 8:
-            begin = at = skip(at, end, groups, wanted)
+            begin = at = skip(at, end, groups, recorded)
             if end - at < 8:
                 break
             tag, vr, length, value = self._element(at, explicit=explicit)
@@ -140,14 +140,14 @@ class ElementScanner:
                 at = self._defined(tag, value, value + length, end)
                 if vr == "SQ" or (vr == "UN" and self._is_item(value, length)):
                     self._defined_sequence(value, at, explicit=explicit, depth=depth + 1)
-            if wanted and length == _UNDEFINED:
+            if recorded and length == _UNDEFINED:
                 self.all_defined = False
-            if tag in wanted or (wanted and length == _UNDEFINED):
+            if tag in recorded or (recorded and length == _UNDEFINED):
                 self.found.append(Found(tag, vr if explicit else None, begin, value, at))
         self.regular &= depth == 0 or at == end
         return end
 
-    def _skip_explicit(self, at: int, end: int, groups: range, wanted: frozenset[int]) -> int:
+    def _skip_explicit(self, at: int, end: int, groups: range, recorded: frozenset[int]) -> int:
         """Return where the first element from `at` on begins that `dataset` must examine.
 
         The elements before it have a known VR, are not nested, and lie within window and limits. This
@@ -171,13 +171,13 @@ class ElementScanner:
             if multi_valued:
                 text += length
             elements += 1
-            if wanted and (tag := group << 16 | number) in wanted:
+            if recorded and (tag := group << 16 | number) in recorded:
                 self.found.append(Found(tag, name, at, at + before, after))
             at = after
         self.elements, self.text = elements, text
         return at
 
-    def _skip_implicit(self, at: int, end: int, groups: range, wanted: frozenset[int]) -> int:
+    def _skip_implicit(self, at: int, end: int, groups: range, recorded: frozenset[int]) -> int:
         """Return what `_skip_explicit` does, for elements in implicit VR."""
         window, limits = self.window, self.limits
         unpack = _LAYOUTS[self.order].implicit.unpack_from
@@ -195,7 +195,7 @@ class ElementScanner:
                     break
                 text += length
             elements += 1
-            if tag in wanted:
+            if tag in recorded:
                 self.found.append(Found(tag, None, at, at + 8, after))
             at = after
         self.elements, self.text = elements, text

@@ -108,8 +108,8 @@ def read_header(
     """
     try:
         with path.open("rb") as file:
-            wanted = None if only is None else _ALWAYS.union(only)
-            return _read(file, path.stat().st_size, limits, wanted, strict=strict)[0]
+            recorded = None if only is None else _ALWAYS.union(only)
+            return _read(file, path.stat().st_size, limits, recorded, strict=strict)[0]
     except OSError as error:
         raise InvalidDataset(f"the file cannot be read: {error.strerror}") from None
 
@@ -123,8 +123,8 @@ def read_encoded_header(
         InvalidDataset: As for `read_header`.
         LimitExceeded: The header exceeds `limits`.
     """
-    wanted = None if only is None else _ALWAYS.union(only)
-    return _read(BytesIO(encoded), len(encoded), limits, wanted, strict=False)[0]
+    recorded = None if only is None else _ALWAYS.union(only)
+    return _read(BytesIO(encoded), len(encoded), limits, recorded, strict=False)[0]
 
 
 def read_arriving_header(
@@ -368,7 +368,7 @@ def _read_elements(
 
 
 def _walked(walk: ElementScanner, at: int, *, explicit: bool, groups: range) -> tuple[Dataset, int]:
-    """Return the wanted elements of `groups`, undecoded, and where the groups end.
+    """Return the recorded elements of `groups`, undecoded, and where the groups end.
 
     Raises:
         InvalidDataset: Their structure is damaged.
@@ -380,17 +380,17 @@ def _walked(walk: ElementScanner, at: int, *, explicit: bool, groups: range) -> 
         # Some writers declare explicit VR and use implicit, or vice versa: the first element decides.
         written_explicit = looks_like_vr(walk.window[at + 4 : at + 6])
     end = walk.dataset(at, walk.size, explicit=written_explicit, groups=groups)
-    plain = walk.wanted and walk.regular and walk.all_defined
+    plain = walk.recorded and walk.regular and walk.all_defined
     if not plain or walk.window.count(_TAG_BYTES[walk.order], at, end) > 1:
         _cut_character_sets(walk, at, explicit=written_explicit, groups=groups)
     try:
-        elements = read_found(walk, explicit=written_explicit) if walk.wanted else None
+        elements = read_found(walk, explicit=written_explicit) if walk.recorded else None
         if elements is None:
             elements = _read_all(walk, at, end, explicit=explicit, found=written_explicit)
     except PYDICOM_ERRORS:
         # Not chained: the message of pydicom's error may quote a value.
         raise InvalidDataset("the elements of the data set cannot be read") from None
-    if walk.wanted:
+    if walk.recorded:
         join_repeated(elements, walk)
     return elements, end
 
@@ -400,9 +400,9 @@ def _cut_character_sets(walk: ElementScanner, at: int, *, explicit: bool, groups
 
     Archives read a value up to its first NUL; pydicom would refuse the whole data set.
     """
-    wanted = frozenset({CHARACTER_SET})
+    recorded = frozenset({CHARACTER_SET})
     search = ElementScanner(
-        walk.window, walk.size, walk.order, walk.limits, wanted, at_all_depths=True
+        walk.window, walk.size, walk.order, walk.limits, recorded, at_all_depths=True
     )
     search.dataset(at, walk.size, explicit=explicit, groups=groups)
     for each in search.found:
@@ -414,12 +414,12 @@ def _cut_character_sets(walk: ElementScanner, at: int, *, explicit: bool, groups
 
 
 def _read_all(walk: ElementScanner, at: int, end: int, *, explicit: bool, found: bool) -> Dataset:
-    """Return what pydicom reads from the scanned elements, if safe from the wanted ones alone."""
+    """Return what pydicom reads from the scanned elements, if safe from the recorded ones alone."""
     encoded = walk.window[at:end]
-    if walk.wanted and walk.regular:
+    if walk.recorded and walk.regular:
         picked = b"".join([walk.window[each.begin : each.end] for each in walk.found])
         # pydicom also decides by the first element, and here another element comes first.
         if len(picked) >= 6 and looks_like_vr(picked[4:6]) == found:
             encoded, explicit = picked, found
-    tags = list[BaseTag | int](walk.wanted) or None
+    tags = list[BaseTag | int](walk.recorded) or None
     return read_dataset(BytesIO(encoded), not explicit, walk.order == "<", specific_tags=tags)

@@ -113,11 +113,11 @@ def _impressions(draft: DraftReport) -> list[sr.ContentItem]:
 
 def _not_mentioned(draft: DraftReport) -> list[str]:
     """Return sentences for positive findings whose own sentence is not part of the draft text."""
-    spoken = {clean_text(line) for line in (*draft.findings_text, *draft.impression_text)}
+    texts = {clean_text(line) for line in (*draft.findings_text, *draft.impression_text)}
     return [
         phrases.statement(finding)
         for finding in draft.findings
-        if phrases.is_positive(finding) and clean_text(finding.sentence or "") not in spoken
+        if phrases.is_positive(finding) and clean_text(finding.sentence or "") not in texts
     ]
 
 

@@ -22,8 +22,8 @@ def sidecar(draft: DraftReport, outputs: Iterable[Output]) -> bytes:
     plain = draft.to_json()
     del plain["timings_ms"]
     plain["findings"] = [
-        {**_without_heat(told), "codes": _codes(finding)}
-        for told, finding in zip(plain["findings"], draft.findings, strict=True)
+        {**_without_heat(item), "codes": _codes(finding)}
+        for item, finding in zip(plain["findings"], draft.findings, strict=True)
     ]
     content = {
         "warning": ". ".join(BANNER),

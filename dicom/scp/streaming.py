@@ -167,7 +167,7 @@ class StreamingDIMSE(DIMSEServiceProvider):
                 self._refuse("fragments of two messages are mixed")
                 return
             single = P_DATA()
-            # pynetdicom declares tuples and wants lists.
+            # pynetdicom declares tuples and requires lists.
             single.presentation_data_value_list = [[context_id, fragment]]  # type: ignore[list-item]
             try:
                 super().receive_primitive(single)

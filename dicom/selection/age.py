@@ -42,12 +42,12 @@ def _stated(header: Dataset) -> float | None:
 
 
 def _reckoned(header: Dataset) -> float | None:
-    born = _last_day(header, "PatientBirthDate")
+    birth = _last_day(header, "PatientBirthDate")
     for keyword in ("StudyDate", "AcquisitionDate", "ContentDate"):
         taken = _last_day(header, keyword)
-        if born and taken:
+        if birth and taken:
             # A birth date shortened to its year is taken as December 31, perhaps after the exposure.
-            days = 0 if born.year == taken.year else (taken - born).days
+            days = 0 if birth.year == taken.year else (taken - birth).days
             return _plausible(days / 365.25)
     return None
 

@@ -132,18 +132,18 @@ def view_of(header: Dataset) -> View:
 
     CONTRADICTORY if view codes, View Position and orientation disagree whether it is frontal.
     """
-    spoken = [
+    stated = [
         view for view in (_coded_view(header), _position(header)) if view is not View.NOT_STATED
     ]
-    if not spoken:
-        spoken = [view for view in (_orientation(header),) if view is not View.NOT_STATED]
-    elif _orientation(header) is View.OTHER and View.OTHER not in spoken:
+    if not stated:
+        stated = [view for view in (_orientation(header),) if view is not View.NOT_STATED]
+    elif _orientation(header) is View.OTHER and View.OTHER not in stated:
         return View.CONTRADICTORY
-    if not spoken:
+    if not stated:
         return _view_in(searchable_text(header, *_SERIES_WORDS))
-    if View.OTHER in spoken and set(spoken) != {View.OTHER}:
+    if View.OTHER in stated and set(stated) != {View.OTHER}:
         return View.CONTRADICTORY
-    return spoken[0]
+    return stated[0]
 
 
 def _coded_view(header: Dataset) -> View:

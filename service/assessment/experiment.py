@@ -145,12 +145,12 @@ def _cell(
 ) -> CellFigures:
     used = [row for row in rows if row.id in readings]
     repeats = min((len(readings[row.id].labels) for row in used), default=0)
-    told = [_told(used, readings, repeat) for repeat in range(repeats)]
+    repeated = [_with_predictions(used, readings, repeat) for repeat in range(repeats)]
     names = together_of(findings)
-    summaries = [f1_summary(confusions(drafted_pairs(each, names))) for each in told]
+    summaries = [f1_summary(confusions(drafted_pairs(each, names))) for each in repeated]
     states = _states(used, readings, names, repeats)
     flipped: Booleans = np.ptp(states, axis=2) > 0 if repeats else np.zeros((0, 0), np.bool_)
-    first = confusions(drafted_pairs(told[0], findings)) if told else {}
+    first = confusions(drafted_pairs(repeated[0], findings)) if repeated else {}
     return CellFigures(
         studies=len(used),
         repeats=repeats,
@@ -168,7 +168,7 @@ def _cell(
     )
 
 
-def _told(
+def _with_predictions(
     rows: Sequence[StudyRow], readings: Mapping[str, CellReading], repeat: int
 ) -> list[StudyRow]:
     return [replace(row, predicted=readings[row.id].labels[repeat]) for row in rows]
@@ -224,8 +224,8 @@ def _comparisons(
     ]
     return {
         cell.prompt: comparison(
-            _told([row for row in rows if row.id in readings[cell]], readings[cell], 0),
-            _told([row for row in rows if row.id in readings[base]], readings[base], 0),
+            _with_predictions([row for row in rows if row.id in readings[cell]], readings[cell], 0),
+            _with_predictions([row for row in rows if row.id in readings[base]], readings[base], 0),
             base.prompt,
             draws=draws,
             seed=seed,

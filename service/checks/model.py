@@ -76,6 +76,6 @@ def _outcome(lines: list[str], returncode: int) -> Outcome:
     if returncode:
         last = lines[-1] if lines else "no answer"
         return Outcome(last.removeprefix("wetread: "), Grade.FAULT)
-    told = [line for line in lines if not line.endswith(_STEP)]
-    grade = Grade.WARNING if any(line.startswith(_WARNING) for line in told) else Grade.OK
-    return Outcome("; ".join(line.removeprefix(_WARNING) for line in told), grade)
+    shown = [line for line in lines if not line.endswith(_STEP)]
+    grade = Grade.WARNING if any(line.startswith(_WARNING) for line in shown) else Grade.OK
+    return Outcome("; ".join(line.removeprefix(_WARNING) for line in shown), grade)

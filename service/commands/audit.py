@@ -53,9 +53,9 @@ def audit() -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 def list_records(person: str, patient: str, study: str, limit: int) -> None:
     """List records, the newest first."""
-    wanted = AuditFilter(person=person, patient_id=patient, study_uid=study)
+    criteria = AuditFilter(person=person, patient_id=patient, study_uid=study)
     with open_store() as store:
-        records = store.audit_records(wanted, limit)
+        records = store.audit_records(criteria, limit)
     Console(markup=False).print(_table(records) if records else "no records")
 
 

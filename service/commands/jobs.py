@@ -59,8 +59,8 @@ jobs.add_command(reread)
 def list_jobs(states: tuple[str, ...], study: str | None, limit: int, *, as_json: bool) -> None:
     """List jobs, the newest first."""
     with open_store() as store:
-        wanted = tuple(JobState(state.upper()) for state in states) or None
-        found = store.jobs(states=wanted, study=study, limit=limit)
+        chosen = tuple(JobState(state.upper()) for state in states) or None
+        found = store.jobs(states=chosen, study=study, limit=limit)
         described = jobs_json(store, found, _situation(store, found))
     if as_json:
         click.echo(json.dumps(described, indent=1))

@@ -3,7 +3,7 @@
 S starts at 0; after each study S = max(0, S + w), w = ln(p1/p0) on an event, else
 ln((1 - p1)/(1 - p0)). The chart signals at S >= limit and starts again at 0 (Reynolds and Stoumbos
 1999). It is one-sided: a rise and a fall of the same rate need a chart each. The limit is found
-for a wanted in-control average run length (ARL0), the mean number of studies between false alarms.
+for a required in-control average run length (ARL0), the mean number of studies between false alarms.
 """
 
 from collections.abc import Iterable

@@ -28,7 +28,7 @@ from service.maintenance.notice_files import (
     stored_notice,
     withdrawal_path,
 )
-from service.records import Delivery, Job, UnderWay, WantedDrafts
+from service.records import Delivery, DraftFilter, Job, UnderWay
 from service.settings.config import Settings
 from service.settings.destinations import OrthancDestination as OrthancSettings
 from service.settings.destinations import notice_form
@@ -94,7 +94,7 @@ class RecallOrder:
     study: str | None = None
 
 
-def wanted_drafts(settings: Settings, order: RecallOrder) -> WantedDrafts:
+def draft_filter(settings: Settings, order: RecallOrder) -> DraftFilter:
     """Return the selection of drafts for an order.
 
     A model has up to three names: that of its table, that in its drafts, and the kind of checkpoint
@@ -104,7 +104,7 @@ def wanted_drafts(settings: Settings, order: RecallOrder) -> WantedDrafts:
     if order.model is not None:
         tables = settings.readings().items()
         names = {order.model, *(name for name, each in tables if each.model == order.model)}
-    return WantedDrafts(
+    return DraftFilter(
         models=frozenset(names), version=order.version, since=order.since, study=order.study
     )
 
@@ -117,7 +117,7 @@ def plan(store: Store, settings: Settings, order: RecallOrder) -> list[RecallSte
     """
     return [
         RecallStep(job=job, destination=delivery.destination, method=method)
-        for job in store.drafts_since(wanted_drafts(settings, order))
+        for job in store.drafts_since(draft_filter(settings, order))
         for delivery in store.deliveries(job.id)
         if (method := _method_for(store, settings, job, delivery)) is not None
     ]

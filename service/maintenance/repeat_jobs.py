@@ -8,7 +8,7 @@ from typing import Final, Literal
 from service.audit import AuditEvent
 from service.errors import NotFound, SelectionError
 from service.jobs import IllegalTransition, JobState
-from service.records import Job, Wanted
+from service.records import Job, JobRequest
 from service.settings.config import Settings
 from service.store import Store
 from service.store.repeats import Selection
@@ -102,7 +102,7 @@ def reread(
     if name not in models:
         raise NotFound(f"no model is named {name}; configured are: {', '.join(models)}")
     store.check_readable(job.study_instance_uid)
-    wanted = Wanted(
+    request = JobRequest(
         study_instance_uid=job.study_instance_uid,
         model=name,
         version=models[name].model_version,
@@ -111,7 +111,7 @@ def reread(
         destinations=job.destinations,
     )
     sentence = f"Read again, as asked by {actor}. {reason}".rstrip()
-    made = store.schedule_all([wanted], actor=actor, reason=sentence, audit=audit)
+    made = store.schedule_all([request], actor=actor, reason=sentence, audit=audit)
     if not made:
         raise IllegalTransition(f"this study waits already to be read by {name}")
     # Not published here: marked so that the sweeper publishes it on its next round.

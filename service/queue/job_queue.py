@@ -243,9 +243,9 @@ def memory(settings: Settings) -> Memory:
     """
     client = redis_client(settings)
     try:
-        told = client.info("memory")
+        reported = client.info("memory")
     except (redis.RedisError, OSError) as error:
         raise BrokerUnavailable(f"Redis does not answer: {redis_reason(error)}") from error
     finally:
         client.close()
-    return Memory(told["used_memory"], told["maxmemory"], str(told["maxmemory_policy"]))
+    return Memory(reported["used_memory"], reported["maxmemory"], str(reported["maxmemory_policy"]))

@@ -11,7 +11,7 @@ from typing import Final
 
 from service.errors import ConfigurationError, StoreError
 from service.log import get_logger
-from service.records import IncidentKind, Wanted
+from service.records import IncidentKind, JobRequest
 from service.sentence import one_line
 from service.settings.config import Settings
 from service.settings.reading import Reading
@@ -156,10 +156,12 @@ def reading_for(settings: Settings, caller: Caller | None) -> tuple[str, Reading
     return name, settings.readings().get(name, settings.reading)
 
 
-def wanted_of(settings: Settings, caller: Caller | None, study_uid: str, calling_ae: str) -> Wanted:
+def job_request(
+    settings: Settings, caller: Caller | None, study_uid: str, calling_ae: str
+) -> JobRequest:
     """Return the model and the destinations for a study, by the current settings of its calling AE."""
     model, reading = reading_for(settings, caller)
-    return Wanted(
+    return JobRequest(
         study_instance_uid=study_uid,
         model=model,
         version=reading.model_version,

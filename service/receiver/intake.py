@@ -21,8 +21,8 @@ from dicom.study import Instance
 from service.errors import StoreError, StoreUnavailable
 from service.log import get_logger
 from service.queue.publishing import publish_jobs
-from service.receiver.calling_aes import wanted_of
-from service.records import Arrival, ArrivedInstance, Job, Wanted
+from service.receiver.calling_aes import job_request
+from service.records import Arrival, ArrivedInstance, Job, JobRequest
 from service.settings.config import Settings
 from service.settings.sections import Caller
 from service.store import Store
@@ -164,7 +164,7 @@ class Intake:
 
     def _schedule(self, complete: Sequence[tuple[str, str]]) -> list[Job]:
         jobs = self._store.schedule_all(
-            [self._wanted(study_uid, calling_ae) for study_uid, calling_ae in complete],
+            [self._job_request(study_uid, calling_ae) for study_uid, calling_ae in complete],
             actor="intake",
             reason="The association that sent the image was released.",
         )
@@ -179,8 +179,8 @@ class Intake:
             publish_jobs(self._store, self._publish, *jobs)
         return jobs
 
-    def _wanted(self, study_uid: str, calling_ae: str) -> Wanted:
-        return wanted_of(self._settings, self._caller(calling_ae), study_uid, calling_ae)
+    def _job_request(self, study_uid: str, calling_ae: str) -> JobRequest:
+        return job_request(self._settings, self._caller(calling_ae), study_uid, calling_ae)
 
 
 def is_urgent(header: Dataset) -> bool:

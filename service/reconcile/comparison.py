@@ -83,7 +83,7 @@ def without(asked: Sequence[HeldInstance], absent: Sequence[HeldInstance]) -> li
 
 def position_before(
     listing: Listing,
-    wanted: Sequence[HeldInstance],
+    accepted: Sequence[HeldInstance],
     absent: Sequence[HeldInstance],
     unready: set[str],
 ) -> int:
@@ -91,7 +91,7 @@ def position_before(
     gone = {each.sop_instance_uid for each in absent}
     open_changes = [
         each.sequence
-        for each in wanted
+        for each in accepted
         if each.sop_instance_uid in gone or each.study_instance_uid in unready
     ]
     return min([listing.position, *(number - 1 for number in open_changes)])

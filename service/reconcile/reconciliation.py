@@ -89,7 +89,7 @@ class Reconciler:
         self._absent_at_first: set[str] = set()
         self._refused: dict[str, _Refused] = {}
         self._settled: dict[str, int] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         # The change after which the next look continues; 0: after the stored position.
         self._goes_on_after = 0
         self._open: dict[str, HeldInstance] = {}
@@ -114,23 +114,23 @@ class Reconciler:
             raise
         self._forget_gone(window, listing)
         self._forget_refused()
-        wanted = self._wanted(listing)
+        accepted = self._accepted_instances(listing)
         after = 0.0 if at_once else self._table.after_seconds
-        waiting, due = self._absent(wanted, after)
+        waiting, due = self._absent(accepted, after)
         fetched, fault = [], ""
         if due and self._fetcher is not None:
             fault = self._fetch(self._fetcher, due)
             asked = due
             # Looked up again: only the database shows what the fetch has stored.
-            waiting, due = self._absent(wanted, after)
+            waiting, due = self._absent(accepted, after)
             fetched = without(asked, due)
-        needs = job_needs(self._store, by_study(wanted), self._documents)
-        lacking = self._lacking(wanted, due, needs)
+        needs = job_needs(self._store, by_study(accepted), self._documents)
+        lacking = self._lacking(accepted, due, needs)
         unready = {uid for uid, need in needs.items() if need in _UNREADY}
         without_image = [uid for uid, need in needs.items() if need is JobNeed.NO_IMAGE]
         incomplete = {each.study_instance_uid for each in [*waiting, *due]}
         comparison = Comparison(
-            studies=len({each.study_instance_uid for each in wanted}),
+            studies=len({each.study_instance_uid for each in accepted}),
             lacking=lacking,
             waiting=len(waiting),
             without_image=[uid for uid in without_image if uid not in incomplete],
@@ -142,10 +142,10 @@ class Reconciler:
         if not complete:
             self._settle(listing, incomplete | unready)
         # A look by hand has its own window, and shows nothing about changes before it.
-        position = None if complete else position_before(listing, wanted, still, unready)
+        position = None if complete else position_before(listing, accepted, still, unready)
         complete_at = None if complete else self._complete_at(listing, still)
         if not complete:
-            self._remember(listing, wanted, still, unready)
+            self._remember(listing, accepted, still, unready)
         self._note(comparison, position=position, complete_at=complete_at)
         return comparison
 
@@ -164,7 +164,7 @@ class Reconciler:
     def _remember(
         self,
         listing: Listing,
-        wanted: Sequence[HeldInstance],
+        accepted: Sequence[HeldInstance],
         absent: Sequence[HeldInstance],
         unready: set[str],
     ) -> None:
@@ -172,7 +172,7 @@ class Reconciler:
         gone = {each.sop_instance_uid for each in absent}
         self._open = {
             each.sop_instance_uid: each
-            for each in wanted
+            for each in accepted
             if each.sequence
             and (each.sop_instance_uid in gone or each.study_instance_uid in unready)
         }
@@ -193,11 +193,11 @@ class Reconciler:
         longest = max((now - self._absent_since[uid] for uid in uids), default=0.0)
         return self._store.now() - timedelta(seconds=longest)
 
-    def _wanted(self, listing: Listing) -> list[HeldInstance]:
+    def _accepted_instances(self, listing: Listing) -> list[HeldInstance]:
         """Return the Instances that must be here: listed now, or listed earlier and refused or open."""
-        wanted = {uid: each.instance for uid, each in self._refused.items()} | self._open
-        wanted |= {each.sop_instance_uid: each for each in listing.instances}
-        return [each for each in wanted.values() if self._is_accepted(each)]
+        candidates = {uid: each.instance for uid, each in self._refused.items()} | self._open
+        candidates |= {each.sop_instance_uid: each for each in listing.instances}
+        return [each for each in candidates.values() if self._is_accepted(each)]
 
     def _window(self, *, complete: bool) -> Window:
         """Return the window to list.
@@ -226,11 +226,11 @@ class Reconciler:
         return not instance.sop_class_uid or instance.sop_class_uid in self._accepted
 
     def _absent(
-        self, wanted: Sequence[HeldInstance], after: float
+        self, accepted: Sequence[HeldInstance], after: float
     ) -> tuple[list[HeldInstance], list[HeldInstance]]:
         """Return the absent Instances: those absent for less than `after` seconds, and the others."""
-        known = self._store.known_instances({each.sop_instance_uid for each in wanted})
-        absent = [each for each in wanted if each.sop_instance_uid not in known]
+        known = self._store.known_instances({each.sop_instance_uid for each in accepted})
+        absent = [each for each in accepted if each.sop_instance_uid not in known]
         now = self._passed()
         self._absent_since = {
             each.sop_instance_uid: self._absent_since.get(each.sop_instance_uid, now)
@@ -249,11 +249,11 @@ class Reconciler:
         """
         fault = ""
         for instances in by_study(due).values():
-            wanted = [each for each in instances if each.sop_instance_uid not in self._refused]
-            if not wanted or self._is_stopping():
+            remaining = [each for each in instances if each.sop_instance_uid not in self._refused]
+            if not remaining or self._is_stopping():
                 continue
-            fetched = fetcher.fetch(self._archive, wanted)
-            for each in wanted:
+            fetched = fetcher.fetch(self._archive, remaining)
+            for each in remaining:
                 if reason := fetched.refused.get(each.sop_instance_uid):
                     refused = _Refused(instance=each, reason=reason, at=self._passed())
                     self._refused[each.sop_instance_uid] = refused
@@ -264,12 +264,12 @@ class Reconciler:
 
     def _lacking(
         self,
-        wanted: Sequence[HeldInstance],
+        accepted: Sequence[HeldInstance],
         due: Sequence[HeldInstance],
         here: Mapping[str, JobNeed],
     ) -> list[LackingStudy]:
-        """Return the Studies of `wanted` that are missing or incomplete here, or have no job."""
-        listed = by_study(wanted)
+        """Return the Studies of `accepted` that are missing or incomplete here, or have no job."""
+        listed = by_study(accepted)
         absent = by_study(due)
         lacking = []
         for study, instances in listed.items():
@@ -336,7 +336,7 @@ class Reconciler:
                 IncidentKind.STUDIES_FETCHED,
                 f"{what} had not been received and {'was' if count == 1 else 'were'} fetched.",
             )
-        fresh = [each for each in lacking if each.study_instance_uid not in self._told]
+        fresh = [each for each in lacking if each.study_instance_uid not in self._reported]
         if fresh:
             first, count = fresh[0], len(fresh)
             studies = "1 study is" if count == 1 else f"{count} studies are"
@@ -346,7 +346,7 @@ class Reconciler:
                 f"{studies} missing or incomplete here; the first is "
                 f"{first.study_instance_uid} ({first.lack}{cause}). `wetread reconcile` lists all.",
             )
-        self._told = {each.study_instance_uid for each in lacking}
+        self._reported = {each.study_instance_uid for each in lacking}
 
     def _note_fault(self, fault: str) -> None:
         name = self._table.name

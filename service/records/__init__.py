@@ -12,12 +12,12 @@ from service.records.instances import (
 )
 from service.records.jobs import (
     DraftedModel,
+    DraftFilter,
     Job,
     JobEvent,
+    JobRequest,
     JobWithDraft,
     PastClaims,
-    Wanted,
-    WantedDrafts,
 )
 from service.records.monitoring import (
     NOTHING,
@@ -41,12 +41,14 @@ __all__ = [
     "CommitmentState",
     "Conflict",
     "Delivery",
+    "DraftFilter",
     "DraftedModel",
     "Incident",
     "IncidentKind",
     "Job",
     "JobEvent",
     "JobNeed",
+    "JobRequest",
     "JobWithDraft",
     "PastClaims",
     "ProcessBeat",
@@ -58,6 +60,4 @@ __all__ = [
     "ResultObject",
     "StatusReport",
     "UnderWay",
-    "Wanted",
-    "WantedDrafts",
 ]

@@ -9,7 +9,7 @@ from service.jobs import ALARMS, DraftStatus, JobState, ReasonCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class JobRequest:
     """A Study that is to be read, see `Store.schedule`.
 
     Attributes:
@@ -135,7 +135,7 @@ class JobEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedDrafts:
+class DraftFilter:
     """A selection of drafts; a condition that is None or empty excludes none.
 
     Attributes:

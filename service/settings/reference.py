@@ -63,9 +63,9 @@ def keys() -> Iterator[Key]:
             yield _key(f"{name}.{inner}", field, f"WETREAD_{name}__{inner}".upper())
     for table, model in _REPEATED.items():
         # The keys that `[[models]]` shares with `[reading]` are listed there only.
-        told = Reading.model_fields if issubclass(model, Reading) else {}
+        documented = Reading.model_fields if issubclass(model, Reading) else {}
         for inner, inner_field in model.model_fields.items():
-            if inner in told:
+            if inner in documented:
                 continue
             yield _key(f"{table}: {inner}", inner_field, "")
 

@@ -39,18 +39,18 @@ class AuditTrail(Audited):
         with self._writing() as session:
             return self._append_audit(session, event)
 
-    def audit_records(self, wanted: AuditFilter, limit: int = 100) -> list[AuditRecord]:
+    def audit_records(self, criteria: AuditFilter, limit: int = 100) -> list[AuditRecord]:
         """Return records, the newest first."""
         query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
-        if wanted.person:
-            prefix = AuditRow.actor.startswith(wanted.person, autoescape=True)
-            query = query.where((AuditRow.person_id == wanted.person) | prefix)
-        if wanted.patient_id:
-            query = query.where(AuditRow.patient_id == wanted.patient_id)
-        if wanted.study_uid:
-            query = query.where(AuditRow.study_uid == wanted.study_uid)
-        if wanted.before:
-            query = query.where(AuditRow.id < wanted.before)
+        if criteria.person:
+            prefix = AuditRow.actor.startswith(criteria.person, autoescape=True)
+            query = query.where((AuditRow.person_id == criteria.person) | prefix)
+        if criteria.patient_id:
+            query = query.where(AuditRow.patient_id == criteria.patient_id)
+        if criteria.study_uid:
+            query = query.where(AuditRow.study_uid == criteria.study_uid)
+        if criteria.before:
+            query = query.where(AuditRow.id < criteria.before)
         with self._reading() as session:
             return [_record(row) for row in session.scalars(query)]
 

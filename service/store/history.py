@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Text, case, func, null, or_, select, type_
 
 from service.database.tables import JobRow
 from service.jobs import Event, JobState
-from service.records import DraftedModel, Job, WantedDrafts
+from service.records import DraftedModel, DraftFilter, Job
 from service.store import record_mapping
 from service.store.transitions import Transitions
 
@@ -43,18 +43,18 @@ class History(Transitions):
             state = JobState(self._row(session, job_id).state)
             self._event(session, job_id, action, actor, (state, state), reason)
 
-    def drafts_since(self, wanted: WantedDrafts) -> list[Job]:
-        """Return the jobs whose drafts match `wanted`, without the drafts, the oldest first."""
+    def drafts_since(self, criteria: DraftFilter) -> list[Job]:
+        """Return the jobs whose drafts match `criteria`, without the drafts, the oldest first."""
         chosen = select(JobRow).options(record_mapping.NO_DRAFT).where(JobRow.draft.is_not(None))
-        if wanted.since is not None:
-            chosen = chosen.where(JobRow.produced_at >= wanted.since)
-        if wanted.study is not None:
-            chosen = chosen.where(JobRow.study_instance_uid == wanted.study)
-        if wanted.version is not None:
-            chosen = chosen.where(JobRow.model_version == wanted.version)
-        if wanted.models:
-            named = JobRow.model_name.in_(wanted.models)
-            chosen = chosen.where(or_(named, self._own_name.in_(wanted.models)))
+        if criteria.since is not None:
+            chosen = chosen.where(JobRow.produced_at >= criteria.since)
+        if criteria.study is not None:
+            chosen = chosen.where(JobRow.study_instance_uid == criteria.study)
+        if criteria.version is not None:
+            chosen = chosen.where(JobRow.model_version == criteria.version)
+        if criteria.models:
+            named = JobRow.model_name.in_(criteria.models)
+            chosen = chosen.where(or_(named, self._own_name.in_(criteria.models)))
         with self._reading() as session:
             found = session.scalars(chosen.order_by(JobRow.produced_at, JobRow.id))
             return record_mapping.jobs(found)

@@ -23,7 +23,7 @@ from service.audit import AuditEvent
 from service.database.tables import DeliveryRow, JobRow
 from service.errors import NotFound
 from service.jobs import Event, JobState
-from service.records import Job, Wanted
+from service.records import Job, JobRequest
 from service.store.compiled_statements import Build, choice_of
 from service.store.job_statements import (
     clear_quiet_time,
@@ -49,7 +49,7 @@ class _Known:
     Attributes:
         calling_ae: Calling AE of its latest Instance.
         urgent: Whether its next job is read before others.
-        latest: The last revision of its job for the wanted model, or None.
+        latest: The last revision of its job for the requested model, or None.
         newest: Highest id of its Instances (conflicts left out), 0 for none.
         newest_eligible: The same for Instances that a job may read.
     """
@@ -93,7 +93,7 @@ class Scheduling(Transitions):
         Raises:
             NotFound: There is no such study.
         """
-        wanted = Wanted(
+        request = JobRequest(
             study_instance_uid=study_uid,
             model=model,
             version=version,
@@ -101,11 +101,11 @@ class Scheduling(Transitions):
             urgent=urgent,
             force=force,
         )
-        return next(iter(self.schedule_all([wanted], actor=actor, reason=reason)), None)
+        return next(iter(self.schedule_all([request], actor=actor, reason=reason)), None)
 
     def schedule_all(
         self,
-        wanted: Sequence[Wanted],
+        requests: Sequence[JobRequest],
         *,
         actor: str,
         reason: str,
@@ -114,7 +114,7 @@ class Scheduling(Transitions):
         """Make the jobs of several studies in one transaction, as `schedule` does; return the new ones.
 
         Args:
-            wanted: What is to be read; each study at most once.
+            requests: What is to be read; each study at most once.
             actor: Process or person that asks for it.
             reason: Why, a sentence for each job's history.
             audit: The record of each new job for the audit trail, in the same transaction.
@@ -122,15 +122,15 @@ class Scheduling(Transitions):
         Raises:
             NotFound: One of the studies is not here; no job was made.
         """
-        if not wanted:
+        if not requests:
             return []
         with self._write_connection() as connection:
             known = self._known(
-                connection, {each.study_instance_uid: each.model for each in wanted}
+                connection, {each.study_instance_uid: each.model for each in requests}
             )
             needed = [
                 self._new_job(each, known[each.study_instance_uid])
-                for each in wanted
+                for each in requests
                 if self._needed(connection, known[each.study_instance_uid], each.force, actor)
             ]
             if needed:
@@ -180,21 +180,21 @@ class Scheduling(Transitions):
             return False
         return True
 
-    def _new_job(self, wanted: Wanted, known: _Known) -> dict[str, Any]:
+    def _new_job(self, request: JobRequest, known: _Known) -> dict[str, Any]:
         """Return the columns of a new job's row; columns that are left out are NULL."""
         now, latest = self.now(), known.latest
         return {
             "id": new_job_id(),
-            "study_instance_uid": wanted.study_instance_uid,
-            "calling_ae": wanted.calling_ae or known.calling_ae,
-            "urgent": wanted.urgent or known.urgent,
-            "model_name": wanted.model,
-            "model_version": wanted.version,
+            "study_instance_uid": request.study_instance_uid,
+            "calling_ae": request.calling_ae or known.calling_ae,
+            "urgent": request.urgent or known.urgent,
+            "model_name": request.model,
+            "model_version": request.version,
             "revision": latest.revision + 1 if latest else 1,
             "supersedes": latest.id if latest else None,
             "state": JobState.SCHEDULED.value,
-            "forced": wanted.force,
-            "destinations": None if wanted.destinations is None else list(wanted.destinations),
+            "forced": request.force,
+            "destinations": None if request.destinations is None else list(request.destinations),
             "created_at": now,
             "updated_at": now,
             # As if published: otherwise the sweeper could publish it as well.
@@ -252,9 +252,9 @@ def _known(
 
 def _record(values: dict[str, Any]) -> Job:
     """Return the record of a job with these columns; columns that are left out are None."""
-    wanted = values["destinations"]
+    request = values["destinations"]
     typed = {
         "state": JobState(values["state"]),
-        "destinations": None if wanted is None else tuple(wanted),
+        "destinations": None if request is None else tuple(request),
     }
     return Job(**(_NO_JOB | values | typed))

@@ -33,9 +33,9 @@ class StudyIdentities(Transactions):
 
     def identities(self, study_uids: Iterable[str]) -> dict[str, StudyIdentity]:
         """Return the identities of studies, by Study Instance UID; those that are known."""
-        wanted = StudyIdentityRow.study_uid.in_(set(study_uids))
+        chosen = StudyIdentityRow.study_uid.in_(set(study_uids))
         with self._reading() as session:
-            found = session.scalars(select(StudyIdentityRow).where(wanted))
+            found = session.scalars(select(StudyIdentityRow).where(chosen))
             return {row.study_uid: identity_of_row(row) for row in found}
 
     def identity_of(self, study_uid: str) -> StudyIdentity | None:

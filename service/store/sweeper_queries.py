@@ -138,7 +138,11 @@ class SweeperQueries(Transitions):
             due = found.all()
             # `record_mapping.jobs` leaves out rows that it cannot map.
             jobs = {job.id: job for job in record_mapping.jobs(row for _, row, _ in due)}
-            return [(number, jobs[row.id], told) for number, row, told in due if row.id in jobs]
+            return [
+                (number, jobs[row.id], published)
+                for number, row, published in due
+                if row.id in jobs
+            ]
 
     def waiting_models(self, since: datetime) -> list[str]:
         """Return the models for which due jobs wait since before this time, sorted by name."""
@@ -191,20 +195,22 @@ class SweeperQueries(Transitions):
         # A time is corrected only if no correct clock can have set it: beyond SKEW and, for a lease or a
         # pause, beyond the longest one.
         ahead = now + SKEW
-        told = {"published_at": None}
-        due = told | {"not_before": None}
+        unpublished = {"published_at": None}
+        due = unpublished | {"not_before": None}
         open_job = JobRow.state == JobState.SCHEDULED.value
         pending = DeliveryRow.state == DeliveryState.PENDING.value
         changes = [
             update(StudyRow)
             .where(StudyRow.last_arrival > ahead, StudyRow.quiet_at > ahead)
             .values(quiet_at=now, last_arrival=now),
-            update(JobRow).where(open_job, JobRow.published_at > ahead).values(told),
+            update(JobRow).where(open_job, JobRow.published_at > ahead).values(unpublished),
             update(JobRow).where(open_job, JobRow.not_before > ahead + wait).values(due),
             update(JobRow)
             .where(JobRow.state == JobState.IN_PROGRESS.value, JobRow.lease_until > ahead + lease)
             .values(lease_until=now + lease),
-            update(DeliveryRow).where(pending, DeliveryRow.published_at > ahead).values(told),
+            update(DeliveryRow)
+            .where(pending, DeliveryRow.published_at > ahead)
+            .values(unpublished),
             update(DeliveryRow).where(pending, DeliveryRow.not_before > ahead + wait).values(due),
             update(DeliveryRow)
             .where(

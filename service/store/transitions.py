@@ -181,9 +181,9 @@ class Transitions(Audited):
 
 
 def _update_if_unchanged(job_id: str, state: JobState, change: Change) -> Update:
-    wanted = update(JobRow).where(JobRow.id == job_id, JobRow.state == state.value)
+    statement = update(JobRow).where(JobRow.id == job_id, JobRow.state == state.value)
     if change.fence is not None:
-        wanted = wanted.where(JobRow.fence == change.fence)
+        statement = statement.where(JobRow.fence == change.fence)
     if change.lapsed_at is not None:
-        wanted = wanted.where(JobRow.lease_until <= change.lapsed_at)
-    return wanted
+        statement = statement.where(JobRow.lease_until <= change.lapsed_at)
+    return statement

@@ -207,13 +207,13 @@ def _answer(
     outcomes: list[Outcome],
 ) -> Response:
     """Return the response; once it is sent, the studies that are now complete become jobs."""
-    wanted = XML if XML in request.headers.get("accept", "") else JSON
+    media_type = XML if XML in request.headers.get("accept", "") else JSON
     status = _status(outcomes)
     return Response(
-        encode(make_response(outcomes), wanted),
+        encode(make_response(outcomes), media_type),
         status,
         headers={"Retry-After": RETRY_AFTER} if status == 503 else None,
-        media_type=wanted,
+        media_type=media_type,
         background=BackgroundTask(context.reception.association_ended, association, "released"),
     )
 

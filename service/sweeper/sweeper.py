@@ -41,7 +41,7 @@ from service.queue import kombu_private
 from service.queue.job_queue import Queue
 from service.queue.names import DELIVERY, queue_of
 from service.queue.publishing import publish_jobs
-from service.receiver.calling_aes import CallingAEs, incident_reporter, wanted_of
+from service.receiver.calling_aes import CallingAEs, incident_reporter, job_request
 from service.records import IncidentKind, Job, ProcessRole, ProcessStatus, StatusReport
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.sections import Caller
@@ -183,9 +183,9 @@ class Sweeper:
         )
 
     def _complete_one(self, study_uid: str, sender: str) -> None:
-        wanted = wanted_of(self._settings, self._callers(sender), study_uid, sender)
+        request = job_request(self._settings, self._callers(sender), study_uid, sender)
         for job in self._store.schedule_all(
-            [wanted], actor="sweeper", reason="No further image arrived within the quiet time."
+            [request], actor="sweeper", reason="No further image arrived within the quiet time."
         ):
             log.info("job_scheduled", job_id=job.id, study_uid=study_uid)
             publish_jobs(self._store, self._publish, job)
@@ -226,22 +226,22 @@ class Sweeper:
         deliveries = self._store.due_deliveries(now, published_before)
         if not readings and not deliveries:
             return
-        untold = [job for job in readings if job.published_at is None]
+        unpublished = [job for job in readings if job.published_at is None]
         stale = [job for job in readings if job.published_at is not None]
-        again = [job for _, job, told in deliveries if told is not None]
+        again = [job for _, job, published_at in deliveries if published_at is not None]
         try:
             unseen = _without(self._queued_job_ids, self._queue_of, stale)
             unseen += _without(self._queued_job_ids, lambda _: DELIVERY, again)
         except BrokerUnavailable as error:
             log.warning("broker_unavailable", reason=str(error), waiting=len(readings))
             return
-        untold += [job for _, job, told in deliveries if told is None]
+        unpublished += [job for _, job, published_at in deliveries if published_at is None]
         self._store.mark_published(
             [job.id for job in readings], [number for number, _, _ in deliveries], now
         )
         # Marked before sending: if a worker claims a job and hands it back at once, it clears the mark,
         # which a later write here would set again.
-        self._send_all(untold + unseen)
+        self._send_all(unpublished + unseen)
 
     def _queue_of(self, job: Job) -> str:
         return queue_of(self._settings, job.model_name)

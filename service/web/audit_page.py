@@ -22,16 +22,16 @@ _MOST_DIGITS: Final = 18
 
 async def audit_page(request: Request) -> Response:
     """Answer with the newest records that match; a search for a patient or study is audited itself."""
-    here, wanted = app_context_of(request), _filter(request)
-    found = await run_in_threadpool(here.store.audit_records, wanted, _PAGE + 1)
-    if wanted.patient_id or wanted.study_uid:
+    here, criteria = app_context_of(request), _filter(request)
+    found = await run_in_threadpool(here.store.audit_records, criteria, _PAGE + 1)
+    if criteria.patient_id or criteria.study_uid:
         await audit(
-            request, AuditAction.SEARCHED, study_uid=wanted.study_uid, detail="the audit trail"
+            request, AuditAction.SEARCHED, study_uid=criteria.study_uid, detail="the audit trail"
         )
     asked = {
-        "person": wanted.person,
-        "patient": wanted.patient_id,
-        "study": wanted.study_uid,
+        "person": criteria.person,
+        "patient": criteria.patient_id,
+        "study": criteria.study_uid,
     }
     records = found[:_PAGE]
     older = {**asked, "before": str(records[-1].id)} if len(found) > _PAGE else {}
@@ -44,7 +44,7 @@ async def audit_page(request: Request) -> Response:
         records=records,
         asked=asked,
         older_url=f"?{urlencode(older)}" if older else "",
-        newest_url=f"?{urlencode(asked)}" if wanted.before else "",
+        newest_url=f"?{urlencode(asked)}" if criteria.before else "",
     )
     return HTMLResponse(html)
 

@@ -272,11 +272,11 @@ def _delivery(
 def _finding_values(draft: DraftReport | None) -> dict[str, object]:
     if draft is None:
         return {"findings": (), "silent": ()}
-    spoken = [each for each in draft.findings if each.presence in STATED]
+    listed = [each for each in draft.findings if each.presence in STATED]
     if not draft.is_coded:
-        spoken = phrases.listed(draft)  # only what has a score
+        listed = phrases.listed(draft)  # only what has a score
     return {
-        "findings": sorted(spoken, key=_finding_rank),
+        "findings": sorted(listed, key=_finding_rank),
         "not_coded": phrases.NOT_CODED,
         "no_silence": phrases.NOT_MENTIONED_NOTE,
         "sampled": any(each.agreement for each in draft.findings),

@@ -24,7 +24,7 @@ from dicom.content.report import DraftReport, ModelIdentity, SourceImage
 from dicom.identifiers import derived_uid
 from dicom.results.outputs import as_file
 from dicom.study import Instance
-from service.records import ResultObject, Wanted
+from service.records import JobRequest, ResultObject
 from service.settings.config import load_settings
 from service.settings.destination_factory import destinations
 from workers.app import worker_app
@@ -127,7 +127,7 @@ class Drafts:
         """Let an image arrive and its study be scheduled; return the new job or None."""
         store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
         study = image.study_instance_uid
-        wanted = Wanted(
+        wanted = JobRequest(
             study_instance_uid=study, model="demo", version="1", destinations=destinations
         )
         return next(iter(store.schedule_all([wanted], actor="t", reason="Released.")), None)

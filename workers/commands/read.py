@@ -122,8 +122,8 @@ def _read(reader: Reader, settings: Settings, study: Study, out: Path) -> dict[s
     try:
         outcome = reader.read(study, revision=1, predecessor=None, produced_at=now)
         if isinstance(outcome, NotAnalysed):
-            told = notice(settings, study, outcome, 1, now) if expects_notice(outcome) else ()
-            return _not_analysed(outcome) | {"outputs": _written(folder, told, study)}
+            results = notice(settings, study, outcome, 1, now) if expects_notice(outcome) else ()
+            return _not_analysed(outcome) | {"outputs": _written(folder, results, study)}
         return _drafted(outcome, folder, study, with_json=wants_sidecar(settings))
     except (ReadingError, DicomError) as error:
         return {"state": _ERROR, "reason": str(error)}

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.log import configure_logging
-from service.maintenance.recall import Recall, RecallOrder, RecallStep, plan, wanted_drafts
+from service.maintenance.recall import Recall, RecallOrder, RecallStep, draft_filter, plan
 from service.settings.config import Settings, load_settings
 from service.settings.destination_factory import destinations
 from service.store import Store
@@ -70,7 +70,7 @@ def recall(
 
 def _run(store: Store, settings: Settings, order: RecallOrder, *, really: bool) -> int:
     """Carry out the recall, or show what it would do; return the exit status."""
-    if not store.drafts_since(wanted_drafts(settings, order)):
+    if not store.drafts_since(draft_filter(settings, order)):
         click.echo(_nothing_matches(store, settings, order))
         return 1
     steps = plan(store, settings, order)

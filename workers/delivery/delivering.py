@@ -127,7 +127,7 @@ class Delivering:
 
         self._find_outbox()
         destination = self._destination(delivery.destination)
-        objects = self._wanted(claim)
+        objects = self._accepted_objects(claim)
         with Lease(extend, seconds).kept() as lease:
             if objects:
                 _deliver(destination, objects, delivery)
@@ -142,7 +142,7 @@ class Delivering:
             state=state.value,
         )
 
-    def _wanted(self, claim: Claim) -> list[EncodedObject]:
+    def _accepted_objects(self, claim: Claim) -> list[EncodedObject]:
         """Return the notice, the verified report, or the objects that the destination gets.
 
         Raises:

@@ -114,12 +114,12 @@ class CellRows:
             cancelled=self._stop,
         )
         texts = [answer.text, *answer.samples]
-        told = [
+        confirmed = [
             self._confirmed(image, prompt, text, decoding)
             for text, decoding in zip(texts, seeds, strict=False)
         ]
         return {
-            "labels": [{name: int(value) for name, value in each.items()} for each in told],
+            "labels": [{name: int(value) for name, value in each.items()} for each in confirmed],
             "empty": sum(not text.strip() for text in texts),
             "not_language": sum(bool(fault_of(text)) for text in texts),
             "cut": not answer.ended,

@@ -55,14 +55,14 @@ def prompts_of(names: str, path: Path | None, faults: list[str]) -> tuple[Prompt
         faults: Each name that is not known and each fault of the file is added.
     """
     own = {} if path is None else _read(path, faults)
-    wanted = [name.strip() for name in names.split(",") if name.strip()] or [*own] or ["specific"]
+    chosen = [name.strip() for name in names.split(",") if name.strip()] or [*own] or ["specific"]
     known = BUILT_IN | own
     faults += [
         f"no prompt is called {name!r}; there are {', '.join(known)}"
-        for name in wanted
+        for name in chosen
         if name not in known
     ]
-    return tuple(known[name] for name in dict.fromkeys(wanted) if name in known)
+    return tuple(known[name] for name in dict.fromkeys(chosen) if name in known)
 
 
 def _read(path: Path, faults: list[str]) -> dict[str, Prompt]:

@@ -17,7 +17,7 @@ class InputFaults(ConfigurationError):
         super().__init__("; ".join(self.faults))
 
 
-def insist(faults: Iterable[str]) -> None:
+def raise_if_any(faults: Iterable[str]) -> None:
     """Check that there is no fault.
 
     Raises:

@@ -73,7 +73,7 @@ def write_results(
 
 
 def _caveats(drafts: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the sentences that the model wants beside each of its drafts."""
+    """Return the sentences that the model requires beside each of its drafts."""
     models = [(row.get("draft") or {}).get("model") or {} for row in drafts.values()]
     return tuple(sorted({model["caveat"] for model in models if model.get("caveat")}))
 

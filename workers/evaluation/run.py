@@ -13,7 +13,7 @@ from dicom.selection.image_selection import Rules
 from service.settings.config import Settings
 from workers.evaluation.cases import Case, Received
 from workers.evaluation.draft_rows import DraftState, is_finished
-from workers.evaluation.faults import InputFaults, insist
+from workers.evaluation.faults import InputFaults, raise_if_any
 from workers.evaluation.progress import Progress
 from workers.evaluation.reading import CaseReading, DraftRows, RowOf, Stop
 from workers.evaluation.run_directory import MANIFEST, RunDirectory
@@ -70,7 +70,7 @@ def checked_truth(
     for path in order.truth:
         truths += truths_at(path, faults)
     found = matched(truths, received.cases, faults)
-    insist(faults)
+    raise_if_any(faults)
     return found, truths
 
 

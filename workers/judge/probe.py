@@ -66,12 +66,12 @@ async def probe(judge: Judge, client: ChatClient) -> Probe:
 def _fault(outcome: Rating | Unparsable, expected: dict[ErrorType, int]) -> str:
     if isinstance(outcome, Unparsable):
         return f"the reply cannot be parsed ({outcome.value})"
-    wanted = dict.fromkeys(ErrorType, 0) | expected
-    if outcome.significant == wanted and not any(outcome.insignificant.values()):
+    counts = dict.fromkeys(ErrorType, 0) | expected
+    if outcome.significant == counts and not any(outcome.insignificant.values()):
         return ""
     return (
         f"significant {_counted(outcome.significant)}, insignificant {_counted(outcome.insignificant)}; "
-        f"expected significant {_counted(wanted)} and nothing insignificant"
+        f"expected significant {_counted(counts)} and nothing insignificant"
     )
 
 

@@ -194,10 +194,12 @@ class Drafting:
     def _keep_unread(
         self, job: Job, study: Study, previous: Job | None, result: NotAnalysed
     ) -> Job:
-        wanted = self._destinations(job)
+        destinations = self._destinations(job)
         stands = None if previous is None or _withdrawn(previous) else previous
         names = [
-            each for each in notice_destinations(self._settings, result, stands) if each in wanted
+            each
+            for each in notice_destinations(self._settings, result, stands)
+            if each in destinations
         ]
         produced_at = job.produced_at or job.created_at
         revision, settings = job.revision, self._settings

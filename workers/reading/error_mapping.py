@@ -24,7 +24,7 @@ def reading_errors() -> Iterator[None]:
         TransientReadingError: Memory, device, file system or server failed; a retry may succeed.
         ReaderStopped: The engine has ended or hangs.
         PermanentReadingError: The image, the model or its files cannot be used.
-        ReadingCancelled: The answer is no longer wanted.
+        ReadingCancelled: The request was withdrawn.
     """
     try:
         yield

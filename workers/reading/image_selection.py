@@ -111,15 +111,15 @@ class ImageSelector:
                 deaths.append(error)
                 raise
 
-        wanted = rules or self._rules
-        children = wanted.read_children and self._children
-        wanted = replace(
-            wanted,
+        applied = rules or self._rules
+        children = applied.read_children and self._children
+        applied = replace(
+            applied,
             synthetic_only=self._synthetic_only,
             synthetic_reason=self._synthetic_reason,
             read_children=children,
         )
-        selection = choose(study, wanted, self._limits, examine)
+        selection = choose(study, applied, self._limits, examine)
         if selection.instance is None and deaths:
             raise PermanentReadingError(f"An image of the study cannot be read: {deaths[0]}.")
         return selection
@@ -139,7 +139,7 @@ def pixel_limits(settings: Settings) -> PixelLimits:
 
 
 def check_wanted(cancelled: Callable[[], bool]) -> None:
-    """Check that the draft is still wanted.
+    """Check that the draft is still needed.
 
     Raises:
         Cancelled: `cancelled` returned True.

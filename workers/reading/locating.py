@@ -122,9 +122,9 @@ def _peak(heat: HeatMap) -> tuple[float, float]:
     patch = size / len(heat.cells)
     rows, columns = np.indices(heat.detail.shape) + 0.5
     away = (columns - column * size) ** 2 + (rows - row * size) ** 2
-    spoke = ndimage.gaussian_filter(heat.detail, _GRAIN * patch)  # type: ignore[attr-defined] # untyped
+    support = ndimage.gaussian_filter(heat.detail, _GRAIN * patch)  # type: ignore[attr-defined] # untyped
     warm = _finer(heat.cells, size, Image.Resampling.BILINEAR)
-    near = spoke.clip(min=0) * warm * np.exp(-away / (2 * (_NEAR * patch) ** 2))
+    near = support.clip(min=0) * warm * np.exp(-away / (2 * (_NEAR * patch) ** 2))
     if not near.max() > 0:
         return column, row
     down, across = np.unravel_index(int(near.argmax()), near.shape)

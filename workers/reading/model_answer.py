@@ -132,6 +132,6 @@ class ModelAnswers:
 def _asks_questions(settings: Settings, model: ReadingModel) -> bool:
     if lacks(model.checkpoint, Ability.SCORES):
         return False
-    wanted = settings.reading.scores
-    measured = model.checkpoint.scores_measured and wanted == "auto"
-    return (measured or wanted == "on") and not model.checkpoint.meaningless
+    setting = settings.reading.scores
+    measured = model.checkpoint.scores_measured and setting == "auto"
+    return (measured or setting == "on") and not model.checkpoint.meaningless

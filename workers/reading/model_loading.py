@@ -88,7 +88,7 @@ def _built_in(settings: Settings, progress: Callable[[str], None]) -> Engine:
         loaded,
         rows=rows(settings),
         new_tokens=reading.max_new_tokens,
-        step_timeout=_patience(settings),
+        step_timeout=_step_timeout(settings),
         compiled=reading.compile,
     )
 
@@ -142,12 +142,12 @@ def _of_library(settings: Settings, progress: Callable[[str], None]) -> ReadingM
     if not loaded.batches and rows(settings) > 1:
         progress(f"warning: {_ONE_BY_ONE}")
     engine: ReadingModel = automodel.BatchEngine(
-        loaded, rows=rows(settings), patience=_patience(settings)
+        loaded, rows=rows(settings), step_timeout=_step_timeout(settings)
     )
     return engine
 
 
-def _patience(settings: Settings) -> float:
+def _step_timeout(settings: Settings) -> float:
     """Return the seconds without a step after which a caller stops waiting.
 
     A worker replaces itself sooner (`JobWatch`); this limit is for use without a worker.
@@ -206,14 +206,14 @@ def decoding(settings: Settings, bound: int | None, profile: Profile | None = No
         profile: The model's profile, if it has one.
     """
     given = settings.reading
-    wanted = {key: getattr(given, key) for key in (*_PROFILE_KEYS, "seed")}
+    options = {key: getattr(given, key) for key in (*_PROFILE_KEYS, "seed")}
     if profile is not None:
         stated = {key: getattr(profile.decoding, key) for key in _PROFILE_KEYS}
-        wanted |= {k: value for k, value in stated.items() if k not in given.model_fields_set}
+        options |= {k: value for k, value in stated.items() if k not in given.model_fields_set}
     if given.kind == OPENAI:
-        wanted["top_k"] = 0  # the API has no such key
-    most = wanted.pop("max_new_tokens")
-    return Decoding(**wanted, max_new_tokens=min(most, bound or most))
+        options["top_k"] = 0  # the API has no such key
+    most = options.pop("max_new_tokens")
+    return Decoding(**options, max_new_tokens=min(most, bound or most))
 
 
 def sampling(settings: Settings, draft: Decoding) -> tuple[Decoding, ...]:

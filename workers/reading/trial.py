@@ -77,8 +77,8 @@ def _understood(answer: Answer, profile: Profile) -> Iterator[str]:
     yield f"section findings{_MARK}: {_BREAK.join(findings) or '(empty)'}"
     yield f"section impression{_MARK}: {_BREAK.join(impression) or '(empty)'}"
     found = scored(label_sentences(findings + impression), answer.chances)
-    told = [_finding(one) for one in found if one.presence in STATED or one.score is not None]
-    yield f"findings{_MARK}: {'; '.join(told) or '(none)'}"
+    lines = [_finding(one) for one in found if one.presence in STATED or one.score is not None]
+    yield f"findings{_MARK}: {'; '.join(lines) or '(none)'}"
 
 
 def _finding(found: Finding) -> str:

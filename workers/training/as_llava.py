@@ -51,10 +51,12 @@ def write(folder: Path) -> None:
     tokenizer = _tokenizer(folder)
     network: Any = transformers.LlavaForConditionalGeneration(_config(source, tokenizer))
     tensors = _language(source, network) | _tower(source) | _projector(source)
-    told = network.load_state_dict(tensors, strict=False)
-    missing = [name for name in told.missing_keys if "post_layernorm" not in name]
-    if missing or told.unexpected_keys:
-        raise CheckpointError(f"no place for {told.unexpected_keys[:3]}, nothing for {missing[:3]}")
+    result = network.load_state_dict(tensors, strict=False)
+    missing = [name for name in result.missing_keys if "post_layernorm" not in name]
+    if missing or result.unexpected_keys:
+        raise CheckpointError(
+            f"no place for {result.unexpected_keys[:3]}, nothing for {missing[:3]}"
+        )
     network.save_pretrained(folder)
     _processor(source, tokenizer).save_pretrained(folder)
     shutil.copyfile(PROFILE, folder / "profile.toml")

@@ -109,8 +109,8 @@ class Corpus:
         """Return the ids after the image (prompt, answer, `</s>`), and how many belong to the prompt."""
         _, behind, prompt = self._prompt(text.task, text.question)
         ids = prompts.prompt_ids(self._tokenizer, f"{prompt} {text.answer}")
-        spoken = ids[ids.index(IMAGE_SENTINEL) + 1 :]
-        return [*spoken, EOS], len(behind)
+        answer = ids[ids.index(IMAGE_SENTINEL) + 1 :]
+        return [*answer, EOS], len(behind)
 
     def packed(self, images: Sequence[Sequence[Text]]) -> Packed:
         """Return the texts of some images as one batch."""
@@ -128,9 +128,9 @@ class Corpus:
         place: list[int] = []
         weight: list[float] = []
         for number, text in enumerate(image, 1):
-            spoken, asked = self.ids(text)
-            ids += spoken
-            segment += [number] * len(spoken)
-            place += range(len(spoken))
-            weight += [0.0] * asked + [text.weight] + [1.0] * (len(spoken) - asked - 1)
+            answer, asked = self.ids(text)
+            ids += answer
+            segment += [number] * len(answer)
+            place += range(len(answer))
+            weight += [0.0] * asked + [text.weight] + [1.0] * (len(answer) - asked - 1)
         return ids, segment, place, weight

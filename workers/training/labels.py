@@ -83,9 +83,9 @@ def loss(heads: Heads, tokens: Tensor, truth: Labels, masks: Tensor) -> tuple[Te
     cover, whole = cover.float(), whole.float()
     grid = round(tokens.shape[1] ** 0.5)
     # The fullest cell of a patch counts, because plates of atelectasis are thin.
-    wanted = F.adaptive_max_pool2d(masks, grid).flatten(2).transpose(1, 2)  # [B, P, 6]
+    target = F.adaptive_max_pool2d(masks, grid).flatten(2).transpose(1, 2)  # [B, P, 6]
     weight = torch.tensor(_EMPHASIS)
-    total = _MASK_WEIGHT * F.binary_cross_entropy_with_logits(cover, wanted, weight)
+    total = _MASK_WEIGHT * F.binary_cross_entropy_with_logits(cover, target, weight)
     total = total + F.binary_cross_entropy_with_logits(whole[:, 0], truth.present, weight)
     sides = truth.sides.transpose(1, 2)
     total = total + F.binary_cross_entropy_with_logits(whole[:, 1:3], sides, weight)

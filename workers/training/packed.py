@@ -49,8 +49,8 @@ class Packed:
             head: Returns the logits of the next id; called only for ids that are learned.
         """
         # The id at n is predicted from n - 1. A text's first id belongs to its prompt and has no weight.
-        wanted, weight = self.ids[:, 1:], self.weight[:, 1:]
+        target, weight = self.ids[:, 1:], self.weight[:, 1:]
         learnt = weight > 0
         logits = head(hidden[:, :-1][learnt])
-        each = F.cross_entropy(logits.float(), wanted[learnt], reduction="none")
+        each = F.cross_entropy(logits.float(), target[learnt], reduction="none")
         return (each * weight[learnt]).sum() / weight.sum()

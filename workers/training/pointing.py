@@ -70,14 +70,14 @@ def loss(
     cover = F.adaptive_avg_pool2d(masks, grid).flatten(2)  # [B, 6, P]
     total, count = cover.new_zeros(()), 0
     for one in asked:
-        wanted = cover[one.image, one.finding]
-        if wanted.sum() < _LEAST:
+        target = cover[one.image, one.finding]
+        if target.sum() < _LEAST:
             continue  # it lies outside the square that the model sees
         last = behind + _last_asked(packed, one)
         taken = sum(
             layer[one.image, :, last, lead:behind].float().sum(0) for layer in attention_weights
         )
-        total = total + _apart(wanted / wanted.sum(), torch.as_tensor(taken))
+        total = total + _apart(target / target.sum(), torch.as_tensor(taken))
         count += 1
     return total / max(1, count)
 
@@ -88,6 +88,6 @@ def _last_asked(packed: Packed, one: Pointed) -> int:
     return int(own.nonzero()[-1])
 
 
-def _apart(wanted: Tensor, taken: Tensor) -> Tensor:
+def _apart(target: Tensor, taken: Tensor) -> Tensor:
     found = (taken / taken.sum()).clamp(min=_LEAST).log()
-    return (wanted * (wanted.clamp(min=_LEAST).log() - found)).sum()
+    return (target * (target.clamp(min=_LEAST).log() - found)).sum()

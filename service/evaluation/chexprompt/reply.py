@@ -85,26 +85,26 @@ def parsed(text: str, *, finish_reason: str = "", refusal: bool = False) -> Rati
         finish_reason: Why the server ended it, such as `stop`, `length` or `content_filter`.
         refusal: Whether the server marked it as a refusal.
     """
-    spoken = _THINKING.sub("", text).strip()
-    halves = _halves(spoken[:_LONGEST].partition(_EXPLANATION)[0])
+    answer = _THINKING.sub("", text).strip()
+    halves = _halves(answer[:_LONGEST].partition(_EXPLANATION)[0])
     if halves is not None:
         counts = [_counts(half) for half in halves]
         if counts[0] is not None and counts[1] is not None:
-            form = Form.STRICT if _STRICT.fullmatch(spoken) else Form.TOLERANT
+            form = Form.STRICT if _STRICT.fullmatch(answer) else Form.TOLERANT
             return Rating(counts[0], counts[1], form)
-    return _reason(spoken, finish_reason, refusal=refusal, has_headers=halves is not None)
+    return _reason(answer, finish_reason, refusal=refusal, has_headers=halves is not None)
 
 
-def _reason(spoken: str, finish_reason: str, *, refusal: bool, has_headers: bool) -> Unparsable:
+def _reason(answer: str, finish_reason: str, *, refusal: bool, has_headers: bool) -> Unparsable:
     if refusal or finish_reason == _FILTERED:
         return Unparsable.REFUSAL
     if finish_reason == _CUT:
         return Unparsable.CUT
-    if not spoken:
+    if not answer:
         return Unparsable.EMPTY
     if has_headers:
         return Unparsable.BAD_LIST
-    return Unparsable.REFUSAL if _REFUSALS.search(spoken) else Unparsable.NO_HEADER
+    return Unparsable.REFUSAL if _REFUSALS.search(answer) else Unparsable.NO_HEADER
 
 
 def _halves(text: str) -> tuple[str, str] | None:

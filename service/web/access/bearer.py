@@ -27,8 +27,8 @@ class TokenAuthorizer:
         """Take the store that holds the tokens."""
         self._store = store
 
-    async def authorize(self, connection: Connection, wanted: Scope) -> Token | Response:
-        """Return the request's token if it has the scope `wanted`, else a 401, 403 or 503 response."""
+    async def authorize(self, connection: Connection, required: Scope) -> Token | Response:
+        """Return the request's token if it has the scope `required`, else a 401, 403 or 503 response."""
         value = bearer_value(Headers(scope=connection))
         if value is None:
             return _unauthorized("A bearer token is required.", _REALM)
@@ -48,10 +48,12 @@ class TokenAuthorizer:
                 await run_in_threadpool(self._report_known, credential, address)
             challenge = f'{_REALM}, error="invalid_token"'
             return _unauthorized("The token is not known, has expired or was revoked.", challenge)
-        if not token.allows(wanted):
-            log.warning("token_not_enough", token=token.name, wanted=wanted.value, address=address)
-            challenge = f'{_REALM}, error="insufficient_scope", scope="{wanted}"'
-            message = f"The token lacks the scope {wanted}."
+        if not token.allows(required):
+            log.warning(
+                "token_not_enough", token=token.name, wanted=required.value, address=address
+            )
+            challenge = f'{_REALM}, error="insufficient_scope", scope="{required}"'
+            message = f"The token lacks the scope {required}."
             return _refusal(403, message, {"WWW-Authenticate": challenge})
         return token
 

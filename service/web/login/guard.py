@@ -141,8 +141,8 @@ class Guard:
         actor = f"{session.person.login} ({ACTOR_SUFFIX})"
         return _Identity(actor=actor, session=session)
 
-    async def _bearer(self, scope: Scope, wanted: Allowed) -> _Identity | Response:
-        found = await self._authorizer.authorize(scope, wanted)
+    async def _bearer(self, scope: Scope, required: Allowed) -> _Identity | Response:
+        found = await self._authorizer.authorize(scope, required)
         if isinstance(found, Response):
             return found
         return _Identity(actor=f"token {found.name}", token=found)

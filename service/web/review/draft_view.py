@@ -84,7 +84,7 @@ def draft_values(here: AppContext, job_id: str, person: Person, *, amends: bool)
         here: The application's objects.
         job_id: The job of the draft.
         person: Who looks.
-        amends: Whether the person wants to amend the decision that stands.
+        amends: Whether the person amends the standing decision.
 
     Raises:
         NotFound: There is no such job, or it has no draft.

@@ -51,9 +51,9 @@ _UNKNOWN: Final = Patient(fault="Patient and study are not known: the image was 
 
 def patients_of(store: Store, jobs: Iterable[JobWithDraft]) -> dict[str, Patient]:
     """Return the patients of jobs by job id."""
-    wanted = list(jobs)
-    known = store.identities(job.study_instance_uid for job in wanted)
-    return {job.id: _patient(known.get(job.study_instance_uid)) for job in wanted}
+    listed = list(jobs)
+    known = store.identities(job.study_instance_uid for job in listed)
+    return {job.id: _patient(known.get(job.study_instance_uid)) for job in listed}
 
 
 def patient_of(store: Store, study_uid: str) -> Patient:
@@ -91,10 +91,10 @@ def _patient(found: StudyIdentity | None) -> Patient:
 def _age(birth: str, at: str) -> str:
     """Return the age in years, in months below two years; "" if a date is missing or wrong."""
     try:
-        born, day = date.fromisoformat(birth), date.fromisoformat(at)
+        birthday, day = date.fromisoformat(birth), date.fromisoformat(at)
     except ValueError:
         return ""
-    months = (day.year - born.year) * 12 + day.month - born.month - (day.day < born.day)
+    months = (day.year - birthday.year) * 12 + day.month - birthday.month - (day.day < birthday.day)
     if months < 0:
         return ""
     return f"{months} months" if months < 24 else f"{months // 12} years"

@@ -12,7 +12,7 @@ from service.database.engine import make_engine
 from service.database.tables import Base, JobRow
 from service.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
 from service.jobs import DraftStatus
-from service.records import Wanted
+from service.records import JobRequest
 from service.store import Store
 from service.store.doubts import alarmed
 
@@ -84,7 +84,7 @@ def test_jobs_of_an_older_version_have_no_destinations_of_their_own(url):
     try:
         old = store.job("01234567")
         assert (old.destinations, old.attempts, old.reason) == (None, 2, "As it was.")
-        wanted = Wanted(
+        wanted = JobRequest(
             study_instance_uid="1.2",
             model="tiny",
             version="1",

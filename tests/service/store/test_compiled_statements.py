@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from dicom.study import Instance
 from service.errors import SchemaMismatch, StoreError
-from service.records import Arrival, ArrivedInstance, Wanted
+from service.records import Arrival, ArrivedInstance, JobRequest
 from service.store import Store
 from service.store.compiled_statements import ROWS_AT_ONCE, choice_of
 
@@ -40,7 +40,7 @@ def wanted(store, images):
     """What the release of the images' associations asks for, by study."""
     complete = store.completed_by([each.association_id for each in images])
     return [
-        Wanted(study_instance_uid=uid, model="tiny", version="1", destinations=("PACS",))
+        JobRequest(study_instance_uid=uid, model="tiny", version="1", destinations=("PACS",))
         for uid, _ in sorted(complete)
     ]
 

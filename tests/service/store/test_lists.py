@@ -11,7 +11,7 @@ from sqlalchemy import event
 from dicom.content.report import DraftReport, ModelIdentity, SourceImage
 from dicom.study import Instance
 from service.jobs import DraftStatus, JobState
-from service.records import Job, WantedDrafts
+from service.records import DraftFilter, Job
 from service.store import Store
 from service.store.repeats import Selection
 
@@ -19,7 +19,7 @@ _LOADS_A_DRAFT = re.compile(r"jobs\.draft(?! IS NOT NULL)")
 _LISTS: dict[str, Callable[[Store], list[Job]]] = {
     "jobs": lambda store: store.jobs(),
     "matching": lambda store: store.matching(Selection(model="tiny"), limit=10),
-    "drafts_since": lambda store: store.drafts_since(WantedDrafts()),
+    "drafts_since": lambda store: store.drafts_since(DraftFilter()),
     "due_deliveries": lambda store: [
         job for _, job, _ in store.due_deliveries(_later(store), _later(store))
     ],

@@ -12,7 +12,7 @@ from dicom.study import Instance
 from service.database import schema
 from service.errors import LeaseLost, NotFound, SchemaMismatch, StoreUnavailable
 from service.jobs import DeliveryState, IllegalTransition, JobState
-from service.records import Arrival, ResultObject, StatusReport, Wanted
+from service.records import Arrival, JobRequest, ResultObject, StatusReport
 from service.store import Store
 from service.store.deliveries import MAX_LAPSES
 
@@ -186,7 +186,7 @@ class TestCompletion:
         read = store.claim_reading(schedule(store, "1.3").id, "reader", 60)
         arrive(store, 2, study="1.3", eligible=False)
         wanted = [
-            Wanted(study_instance_uid=study, model="tiny", version="1")
+            JobRequest(study_instance_uid=study, model="tiny", version="1")
             for study in ("1.3", "1.2", "1.1")
         ]
         (job,) = store.schedule_all(wanted, actor="intake", reason="Released.")
@@ -201,7 +201,8 @@ class TestCompletion:
         """All or none: what was not made stays due for the sweeper."""
         arrive(store, study="1.1")
         wanted = [
-            Wanted(study_instance_uid=study, model="tiny", version="1") for study in ("1.1", "9.9")
+            JobRequest(study_instance_uid=study, model="tiny", version="1")
+            for study in ("1.1", "9.9")
         ]
         with pytest.raises(NotFound):
             store.schedule_all(wanted, actor="intake", reason="Released.")

@@ -13,7 +13,7 @@ from dicom.content.draft_json import decoded
 from dicom.content.report import DraftReport
 from dicom.errors import UnreadableDraft
 from service.jobs import DraftStatus, JobState
-from service.records import WantedDrafts
+from service.records import DraftFilter
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_an_unreadable_draft_hides_no_other_job(site, seeder, spoil, kind):
     assert found.draft is None
     assert "cannot be read by this version of Wetread: draft" in found.draft_fault
     assert found.draft_status is DraftStatus.STANDS
-    wanted = WantedDrafts(models=(sound.draft.model.name,))
+    wanted = DraftFilter(models=(sound.draft.model.name,))
     assert sound.id in [job.id for job in store.drafts_since(wanted)]
     assert sum(model.drafts for model in store.drafted_models()) == 2
     # The first page of each list, and the page and JSON of the job itself.

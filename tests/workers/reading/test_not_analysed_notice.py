@@ -10,7 +10,7 @@ from dicom.phantom import as_dataset, draw_lateral, write
 from dicom.selection.local_files import describe
 from dicom.validation.result_object import faults
 from service.jobs import DeliveryState, JobState
-from service.records import Wanted
+from service.records import JobRequest
 from service.settings.config import load_settings
 from service.settings.destination_factory import destinations
 from workers.delivery.delivering import Delivering
@@ -58,7 +58,7 @@ def refuse(store, tmp_path):
         store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
         uid = image.study_instance_uid
         model = settings.model_name
-        wanted = Wanted(study_instance_uid=uid, model=model, version="1", destinations=to)
+        wanted = JobRequest(study_instance_uid=uid, model=model, version="1", destinations=to)
         (job,) = store.schedule_all([wanted], actor="t", reason="Released.")
         published = []
         drafting = Drafting(

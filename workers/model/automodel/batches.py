@@ -46,17 +46,17 @@ _NO_IMAGE_TOKENS: Final = np.zeros((0, 0), dtype=np.float32)
 class BatchEngine:
     """Answers several callers at once with one model of the library."""
 
-    def __init__(self, loaded: Loaded, *, rows: int, patience: float = 600.0) -> None:
+    def __init__(self, loaded: Loaded, *, rows: int, step_timeout: float = 600.0) -> None:
         """Start the thread.
 
         Args:
             loaded: The model; only the engine may use its network from now on.
             rows: Most rows of a batch; one if the model's batches do not give the same as single rows.
-            patience: Seconds without a step after which waiting callers get EngineStopped.
+            step_timeout: Seconds without a step after which waiting callers get EngineStopped.
         """
         self.loaded = loaded
         self.rows = rows if loaded.batches else 1
-        self._patience = patience
+        self._step_timeout = step_timeout
         self._waiting = RowQueue()
         self._changed = threading.Condition()
         self._closed = False
@@ -156,11 +156,11 @@ class BatchEngine:
             self._changed.notify()
 
     def _awaited(self, row: Row) -> Written:
-        """Wait for a row; raise EngineStopped if no step ends within `patience` seconds."""
+        """Wait for a row; raise EngineStopped if no step ends within `step_timeout` seconds."""
         while True:
             steps = self._steps
             try:
-                return row.answer.result(timeout=self._patience)
+                return row.answer.result(timeout=self._step_timeout)
             except TimeoutError:
                 if row.answer.done():
                     return row.answer.result()

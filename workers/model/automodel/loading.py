@@ -244,7 +244,7 @@ def _network(folder: Path, config: Any, place: Place) -> Any:  # noqa: ANN401 - 
         **LOCAL,
     }
     try:
-        network, told = AutoModel.from_pretrained(folder, config=config, **how)
+        network, loaded = AutoModel.from_pretrained(folder, config=config, **how)
     except torch.OutOfMemoryError:
         raise
     except (*_LIBRARY_FAULTS, ImportError, RuntimeError, SafetensorError) as error:
@@ -252,9 +252,9 @@ def _network(folder: Path, config: Any, place: Place) -> Any:  # noqa: ANN401 - 
             f"{folder}: the weights cannot be loaded: {first_line(error)}"
         ) from None
     faults = [
-        f"{fault}: {', '.join(sorted(map(_tensor, told[key]))[:_NAMED])}"
+        f"{fault}: {', '.join(sorted(map(_tensor, loaded[key]))[:_NAMED])}"
         for key, fault in (("missing_keys", "missing"), ("mismatched_keys", "of another shape"))
-        if told.get(key)
+        if loaded.get(key)
     ]
     if faults:
         raise CheckpointError(
@@ -263,11 +263,11 @@ def _network(folder: Path, config: Any, place: Place) -> Any:  # noqa: ANN401 - 
     return network.eval().requires_grad_(requires_grad=False).to(place.device)
 
 
-def _tensor(told: str | tuple[str, Any, Any]) -> str:
+def _tensor(entry: str | tuple[str, Any, Any]) -> str:
     """Return a tensor's name, and its shapes in the file and in the network if they differ."""
-    if isinstance(told, str):
-        return told
-    name, stored, expected = told
+    if isinstance(entry, str):
+        return entry
+    name, stored, expected = entry
     return f"{name} {tuple(stored)} instead of {tuple(expected)}"
 
 

@@ -33,10 +33,10 @@ def check(files: WeightFiles, config: Any, place: Place, prompt: int) -> None:  
     numbers = sum(_numbers(path) for path in files.paths)
     available = memory.free(place.device)
 
-    def wanted(dtype: torch.dtype, rows: int) -> int:
+    def required(dtype: torch.dtype, rows: int) -> int:
         return numbers * dtype.itemsize + rows * _row(config, dtype, prompt + place.new_tokens)
 
-    needed = wanted(place.dtype, place.rows) + _FLOOR
+    needed = required(place.dtype, place.rows) + _FLOOR
     if needed <= available:
         return
     half = torch.bfloat16 if place.dtype is torch.float32 else place.dtype
@@ -44,9 +44,9 @@ def check(files: WeightFiles, config: Any, place: Place, prompt: int) -> None:  
         (dtype, rows)
         for dtype in dict.fromkeys((place.dtype, half))
         for rows in range(place.rows, 0, -1)
-        if wanted(dtype, rows) + _FLOOR <= available
+        if required(dtype, rows) + _FLOOR <= available
     )
-    advice = next(map(_told, fitting), "it does not fit in any supported number format")
+    advice = next(map(_suggestion, fitting), "it does not fit in any supported number format")
     raise DeviceError(
         f"{place.device}: the model needs {_gb(needed)} as {place.format} "
         f"({_gb(numbers * place.dtype.itemsize)} of weights, the rest for {place.rows} answers at "
@@ -75,7 +75,7 @@ def _numbers(path: Path) -> int:
     return sum(math.prod(shape) for shape in shapes)
 
 
-def _told(found: tuple[torch.dtype, int]) -> str:
+def _suggestion(found: tuple[torch.dtype, int]) -> str:
     dtype, rows = found
     return f"as {str(dtype).removeprefix('torch.')} it would fit with {rows} at once"
 

@@ -241,8 +241,8 @@ class Llava(ABC):
             chances: The probability of yes for each.
         """
         asked = zip(questions, chances, strict=True)
-        wanted = [one for one, chance in asked if one in self.located and chance >= _EVEN]
-        rows = [yes_no.rows(self, read, question) for question in wanted]
+        located = [one for one, chance in asked if one in self.located and chance >= _EVEN]
+        rows = [yes_no.rows(self, read, question) for question in located]
         lead = read.index(IMAGE_SENTINEL)
         cells = attention_attribution.heat_maps(self.network, cache, lead, rows)
         finer = details(self.network, pixels, read[: lead + 1], rows)
@@ -250,4 +250,4 @@ class Llava(ABC):
             None if one is None else HeatMap(one, detail)
             for one, detail in zip(cells, finer, strict=True)
         ]
-        return dict(zip(wanted, maps, strict=True))
+        return dict(zip(located, maps, strict=True))

@@ -212,9 +212,9 @@ class Engine:
                 return True
             free = self._room - len(self._rows)
             taken = self._waiting.taken(memory.TOGETHER, free, idle=not self._rows)
-        wanted = [request for request in taken if not request.withdrawn()]
-        if wanted:
-            self._next.append(wanted)
+        active = [request for request in taken if not request.withdrawn()]
+        if active:
+            self._next.append(active)
         return True
 
     @property

@@ -109,10 +109,10 @@ def _compare(folder: Path) -> None:
             if name in there and file_digest(folder / name) != digest
         ],
     }
-    told = [f"{kind}: {', '.join(names[:_NAMED])}" for kind, names in faults.items() if names]
-    if told:
+    parts = [f"{kind}: {', '.join(names[:_NAMED])}" for kind, names in faults.items() if names]
+    if parts:
         raise CheckpointError(
-            f"{folder}: not the files of {LIST}; {'; '.join(told)}. Restore them, or run "
+            f"{folder}: not the files of {LIST}; {'; '.join(parts)}. Restore them, or run "
             "`wetread pin-model` if the change was meant"
         )
 

@@ -46,9 +46,9 @@ def compare(folder: Path) -> Iterator[Comparison]:
     with Image.open(folder / "input.png") as image:
         pixels = model.pixel_values(image)
     yield held("pixel_values", pixels, golden, PIXELS)
-    stages, wanted = vision_stages(model, pixels), vision_stages(exact, pixels)
+    stages, expected = vision_stages(model, pixels), vision_stages(exact, pixels)
     for name, array in stages.items():
-        yield from near(name, array, wanted[name], golden, VISION)
+        yield from near(name, array, expected[name], golden, VISION)
     for task in _TASKS:
         yield from chat(
             (model, exact), pixels, turns_of(task, notes["question"]), task, golden, notes

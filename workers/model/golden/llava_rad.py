@@ -56,9 +56,9 @@ def compare(folder: Path) -> Iterator[Comparison]:
     pixels = {name: _pixels(model, folder / name) for name in set(notes["loader_images"].values())}
     yield held("pixel_values", pixels["input.png"], golden, PIXELS)
     yield held("g_pixel_values", pixels["input2.png"], golden, PIXELS)
-    stages, wanted = (vision_stages(each, pixels["input.png"]) for each in (model, exact))
+    stages, expected = (vision_stages(each, pixels["input.png"]) for each in (model, exact))
     for name, array in stages.items():
-        yield from near(name, array, wanted[name], golden, VISION)
+        yield from near(name, array, expected[name], golden, VISION)
     whole = {one["id"]: one["prediction"] for one in notes["reference_eval_script_predictions"]}
     for record in records:
         if (name := record["id"]) in whole:

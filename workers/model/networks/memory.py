@@ -41,9 +41,9 @@ class Need:
 
 def slots(network: Multimodal, new_tokens: int) -> int:
     """Return the number of slots of a row: for an image, its prompt and an answer."""
-    wanted = network.tokens_per_image + _PROMPT + new_tokens
+    length = network.tokens_per_image + _PROMPT + new_tokens
     longest = network.llama.config.max_positions
-    return rounded(min(wanted, longest))
+    return rounded(min(length, longest))
 
 
 def rounded(tokens: int) -> int:
@@ -81,15 +81,15 @@ def check(network: Multimodal, place: Place) -> None:
     Raises:
         DeviceError: It will not; the message says how much is needed and free, and what would fit.
     """
-    wanted, available = need(network, place), free(place.device)
-    if wanted.total <= available:
+    required, available = need(network, place), free(place.device)
+    if required.total <= available:
         return
     fitting = (one for one in _smaller(place) if need(network, one).total <= available)
-    advice = next(map(_told, fitting), "it does not fit in any supported number format")
+    advice = next(map(_suggestion, fitting), "it does not fit in any supported number format")
     raise DeviceError(
-        f"{place.device}: the model needs {_gb(wanted.total)} as {place.format} "
-        f"({_gb(wanted.weights)} of weights, {_gb(wanted.cache)} for {place.rows} answers at once, "
-        f"{_gb(wanted.working)} to work with), {_gb(available)} are free; {advice}"
+        f"{place.device}: the model needs {_gb(required.total)} as {place.format} "
+        f"({_gb(required.weights)} of weights, {_gb(required.cache)} for {place.rows} answers at once, "
+        f"{_gb(required.working)} to work with), {_gb(available)} are free; {advice}"
     )
 
 
@@ -115,7 +115,7 @@ def _smaller(place: Place) -> Iterator[Place]:
         yield from (replace(place, dtype=half, quantisation=bits, rows=1) for bits in QUANTISED)
 
 
-def _told(place: Place) -> str:
+def _suggestion(place: Place) -> str:
     return f"as {place.format} it would fit with {place.rows} at once"
 
 

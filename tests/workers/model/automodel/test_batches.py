@@ -272,10 +272,10 @@ def test_a_closed_engine_refuses(loaded, frames):
 
 
 def test_a_device_that_does_not_answer_is_noticed(loaded, frames, monkeypatch):
-    """No step for longer than `patience`: the caller stops waiting."""
+    """No step for longer than `step_timeout`: the caller stops waiting."""
     released = threading.Event()
     monkeypatch.setattr(batches, "extend_batch", lambda *_: released.wait(20))
-    one = BatchEngine(loaded("gemma3"), rows=1, patience=0.2)
+    one = BatchEngine(loaded("gemma3"), rows=1, step_timeout=0.2)
     with pytest.raises(EngineStopped, match="not answered"):
         one.answer(frames[0], Task.REPORT)
     released.set()
