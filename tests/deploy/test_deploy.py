@@ -141,7 +141,7 @@ def test_the_health_check_of_the_receiver_may_send():
     assert _ours()["receive"]["ports"] == [f"{settings.receiver.port}:{settings.receiver.port}"]
 
 
-def test_the_door_for_tokens_is_where_compose_says():
+def test_the_token_endpoint_is_where_compose_states():
     """STOW-RS comes up by its profile only, on the port that its settings and its probe name."""
     door = _ours()["receive-web"]
     port = door["environment"]["WETREAD_STOW__PORT"]

@@ -274,7 +274,7 @@ def test_a_name_is_never_changed_without_a_note(name, charset, written, noted):
     assert noted or name_fault(header, "PatientName") is None
 
 
-def test_a_patient_id_without_an_exact_reading_says_nothing_of_the_patient():
+def test_a_patient_id_without_an_exact_reading_states_nothing_of_the_patient():
     """Name and birth date decide then, so that a corrected image can join its study."""
     plain, same, other = (
         read_encoded_header(image(patient_id))

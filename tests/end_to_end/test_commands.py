@@ -82,7 +82,7 @@ def test_the_data_folder_is_closed_to_other_users(wetread, tmp_path):
     assert [path for path in written if path.stat().st_mode & 0o007] == []
 
 
-def test_read_says_what_was_not_analysed(wetread, frontal, lateral, tmp_path):
+def test_read_states_what_was_not_analysed(wetread, frontal, lateral, tmp_path):
     """A folder with a lateral in it exits 3 and gives the reason; the frontal is drafted."""
     done = wetread("read", frontal.parent, "--out", tmp_path / "out", "--json")
     assert done.returncode == 3, done.stderr
@@ -121,7 +121,7 @@ def test_read_reads_no_patient_with_the_demo_model(wetread, patients, tmp_path):
 @pytest.mark.parametrize(
     ("flag", "state"), [((), "NOT_ANALYSED"), (("--demo-reads-patients",), "COMPLETED")]
 )
-def test_the_demo_reads_a_patients_image_only_when_told(wetread, patients, flag, state):
+def test_the_demo_reads_a_patients_image_only_with_its_option(wetread, patients, flag, state):
     """Without the option its reason and the option are printed; with it every line of caveat."""
     done = wetread("demo", "--exit", *flag, patients)
     assert done.returncode == 0, done.stderr
@@ -161,7 +161,7 @@ def test_read_names_a_path_that_is_not_there(wetread, tmp_path):
     assert (result["file"], result["state"]) == ("nowhere.dcm", "ERROR")
 
 
-def test_read_says_when_it_cannot_write(wetread, frontal, tmp_path):
+def test_read_states_when_it_cannot_write(wetread, frontal, tmp_path):
     """An output folder that cannot be made is named, with what to do."""
     (tmp_path / "file").write_text("")
     done = wetread("read", frontal, "--out", tmp_path / "file" / "out")
@@ -179,7 +179,7 @@ def test_a_fault_in_the_settings_is_one_clear_message(wetread):
 
 
 @pytest.mark.parametrize(("there", "sentence"), [(True, "every script"), (False, "libfribidi0")])
-def test_check_says_which_names_are_drawn(tmp_path, monkeypatch, there, sentence):
+def test_check_states_which_names_are_drawn(tmp_path, monkeypatch, there, sentence):
     """With FriBiDi every script is drawn; without it the table says what to install."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("service.checks.installation.has_shaping", lambda: there)

@@ -161,7 +161,7 @@ def test_four_kinds_at_once_and_one_away(
 
 
 @pytest.mark.serial
-def test_a_pacs_that_never_answers_holds_nobody_back(run_site, silent_pacs, images, tmp_path):
+def test_a_pacs_that_never_answers_delays_no_other(run_site, silent_pacs, images, tmp_path):
     """Two take connections and are silent: readings go on and the folder has all drafts meanwhile."""
     silent = {
         "kind": "dimse",
@@ -194,7 +194,9 @@ def test_a_pacs_that_never_answers_holds_nobody_back(run_site, silent_pacs, imag
     assert time.monotonic() - begun < 30, "somebody waited for the silent PACS"
 
 
-def test_a_destination_that_refuses_fails_the_job_and_says_so(run_site, storescp, images, tmp_path):
+def test_a_destination_that_refuses_fails_the_job_and_reports_it(
+    run_site, storescp, images, tmp_path
+):
     """A PACS that rejects our association for good: FAILED with its name; the folder has the draft."""
     port, _ = storescp("--refuse")
     site = run_site(

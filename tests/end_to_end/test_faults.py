@@ -265,7 +265,7 @@ print("healed")
 """
 
 
-def test_a_silent_cut_drops_packets_and_says_that_it_did():
+def test_a_silent_cut_drops_packets_and_states_that_it_did():
     """A connection is neither refused nor accepted; afterwards it is."""
     done = subprocess.run(
         [sys.executable, "-c", _CUT], cwd=SCRIPT.parent, capture_output=True, text=True

@@ -297,7 +297,7 @@ def likeness(screen, picture, canvas, part):
     return np.corrcoef(seen[begin:end].ravel(), expected[begin:end].ravel())[0, 1]
 
 
-def test_the_draft_says_on_the_screen_what_it_is(open_study, ill):
+def test_the_draft_states_on_the_screen_what_it_is(open_study, ill):
     """The draft report opens as text; the warning, its reason and the findings can be read."""
     browser = open_study(ill, 4)
     open_series(browser, "AI DRAFT report")

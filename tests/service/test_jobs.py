@@ -82,7 +82,7 @@ def test_every_state_can_be_reached_and_no_unfinished_one_is_a_dead_end():
         assert reach(state) & FINAL
 
 
-def test_what_is_not_in_the_table_is_refused_in_words():
+def test_what_is_not_in_the_table_is_refused_with_a_message():
     """Each pair that the table lacks raises, naming state and action."""
     for state in JobState:
         for action in set(Action) - allowed(state):

@@ -56,7 +56,7 @@ def refusal(**settings) -> str:
 
 
 @pytest.mark.parametrize(("table", "key"), every_key())
-def test_a_weird_value_is_a_fault_in_our_words(tmp_path, monkeypatch, table, key):
+def test_a_weird_value_is_a_fault_with_our_message(tmp_path, monkeypatch, table, key):
     """At each key of each table, and in place of each table."""
     monkeypatch.chdir(tmp_path)
     for value in WEIRD:

@@ -77,7 +77,7 @@ def test_a_worker_that_has_work_or_none_stays(watched, why):
     assert watched.reports == []
 
 
-def test_a_broker_that_is_away_replaces_nobody(watched):
+def test_a_broker_that_is_away_replaces_no_worker(watched):
     """The page says that the worker is cut off, and that it is ready again."""
     watched.waiting = None
     watched.for_seconds(300)
@@ -124,7 +124,7 @@ def metric(store, settings, name):
     return families[name].samples[0].value
 
 
-def test_a_worker_without_an_answer_says_so_on_page_readyz_and_metrics(site, eventually):
+def test_a_worker_without_an_answer_reports_it_on_page_readyz_and_metrics(site, eventually):
     """Its own connection to Redis is cut while the page's is not; it is ready again after healing."""
     settings, store, proxy, worker, log = site
     eventually(lambda: "worker_ready" in log.read_text(), seconds=60, what="the worker")

@@ -210,7 +210,7 @@ def test_a_full_disk_uses_up_no_attempts(store, small_disk, drafts, clock):
     assert store.job(job.id).state is JobState.DRAFTED
 
 
-def test_what_cannot_be_read_says_why(bench, store):
+def test_what_cannot_be_read_states_why(bench, store):
     """NOT_ANALYSED with the reader's code and sentence."""
     bench.reader.script = [NotAnalysed(code="LATERAL", sentence="Only a lateral.", not_read=())]
     job = bench.arrive()

@@ -127,7 +127,7 @@ class ImageSelector:
     def _looked(self, path: Path, limits: PixelLimits, cancelled: Callable[[], bool]) -> Examined:
         """Look at one image; retry while all decoders are busy, so that waiting is no hang."""
         while True:
-            check_wanted(cancelled)
+            check_not_cancelled(cancelled)
             with contextlib.suppress(DecodersBusy):
                 return self._examine(path, limits)
 
@@ -138,7 +138,7 @@ def pixel_limits(settings: Settings) -> PixelLimits:
     return PixelLimits(max_pixels=pixels, max_bytes=_BYTES_A_PIXEL * pixels)
 
 
-def check_wanted(cancelled: Callable[[], bool]) -> None:
+def check_not_cancelled(cancelled: Callable[[], bool]) -> None:
     """Check that the draft is still needed.
 
     Raises:

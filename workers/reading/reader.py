@@ -30,7 +30,7 @@ from workers.model.profiles.reading_model import ReadingModel
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
 from workers.reading.abilities import lacks, limits, refuses_patients
 from workers.reading.error_mapping import reading_errors
-from workers.reading.image_selection import ImageSelector, SelectedImage, check_wanted
+from workers.reading.image_selection import ImageSelector, SelectedImage, check_not_cancelled
 from workers.reading.levels_writer import LevelsWriter
 from workers.reading.model_answer import ModelAnswers
 from workers.reading.model_identity import model_identity, sent_outside, with_image_caveat
@@ -194,7 +194,7 @@ class Reader:
             if isinstance(read, NotAnalysed):
                 return read
             draft, image = read.draft, read.image
-            check_wanted(cancelled)
+            check_not_cancelled(cancelled)
             outputs = build(
                 draft, image.header, image.pixels, self._equipment, options=self._options
             )
@@ -275,7 +275,7 @@ class Reader:
         if self._levels is not None:
             self._levels.write_later(image.instance.path)
         clock.mark("decode")
-        check_wanted(cancelled)
+        check_not_cancelled(cancelled)
         answered = self._answers.content_of(image, clock, urgent=urgent, cancelled=cancelled)
         model = self.identity_for(image.header)
         draft = DraftReport(

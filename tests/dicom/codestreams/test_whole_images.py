@@ -297,7 +297,7 @@ def test_a_point_transform_leaves_out_the_lowest_bits(tmp_path, predictor, shift
 
 
 @pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSLossless])
-def test_the_codestream_tells_how_it_is_coded(tmp_path, syntax):
+def test_the_codestream_states_how_it_is_coded(tmp_path, syntax):
     """Lossless JPEG under another syntax of the family is read exactly."""
     frame = read(tmp_path, syntax, lossless(IMAGE))
     np.testing.assert_array_equal(frame.pixels, native(tmp_path).pixels)
@@ -486,7 +486,7 @@ def test_eight_bits_in_sixteen_allocated_are_read(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["native", "lossless-sv1", "j2k", "jpegls"])
-def test_values_above_bits_stored_are_kept_and_said(tmp_path, name):
+def test_values_above_bits_stored_are_kept_and_reported(tmp_path, name):
     """An image of 12 bits that declares 10 is shown by its values, with a note."""
     tags = {"BitsStored": 10}
     if name == "native":
@@ -573,7 +573,7 @@ def test_a_signed_codestream_of_unsigned_pixels(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.5, 0.65, 0.8, 0.93])
-def test_a_tail_of_zeros_in_native_pixels_is_said(tmp_path, share):
+def test_a_tail_of_zeros_in_native_pixels_is_reported(tmp_path, share):
     """An image whose rest was filled up with zeros is read with a note."""
     filled = IMAGE.copy()
     filled.reshape(-1)[int(share * filled.size) :] = 0
@@ -581,7 +581,7 @@ def test_a_tail_of_zeros_in_native_pixels_is_said(tmp_path, share):
 
 
 @pytest.mark.parametrize("filling", [b"\xff", b"\xcd", b"\x55"])
-def test_a_tail_of_another_value_is_said(tmp_path, filling):
+def test_a_tail_of_another_value_is_reported(tmp_path, filling):
     """Not only zeros fill up what is missing."""
     kept = IMAGE.tobytes()[: IMAGE.nbytes // 2]
     path = save(
@@ -590,14 +590,14 @@ def test_a_tail_of_another_value_is_said(tmp_path, filling):
     assert "a part of the image is missing" in " ".join(load_frame(path, LIMITS).warnings)
 
 
-def test_a_hole_in_native_pixels_is_said(tmp_path):
+def test_a_hole_in_native_pixels_is_reported(tmp_path):
     """A lost block that was filled with zeros is no collimation."""
     holed = IMAGE.copy()
     holed.reshape(-1)[IMAGE.size // 2 : IMAGE.size * 2 // 3] = 0
     assert "rows within the image" in native(tmp_path, holed).warnings[0]
 
 
-def test_rows_beyond_those_declared_are_said(tmp_path):
+def test_rows_beyond_those_declared_are_reported(tmp_path):
     """A second frame or a wrong Rows shows a part only; padding needs no note."""
     assert "rows more" in native(tmp_path, np.vstack([IMAGE, IMAGE])).warnings[0]
     assert native(tmp_path, np.vstack([IMAGE, np.zeros_like(IMAGE)])).warnings == ()

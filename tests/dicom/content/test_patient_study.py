@@ -199,7 +199,7 @@ def test_clean_text_is_one_line_of_encodable_characters():
     assert lo("a\\b" + "x" * 99) == "a/b" + "x" * 61
 
 
-def test_a_phantoms_results_say_that_they_are_about_a_phantom():
+def test_a_phantoms_results_state_that_they_are_about_a_phantom():
     """Quality Control Subject is copied; another value than YES and NO is not."""
     source = Dataset()
     source.StudyInstanceUID = "2.25.1"

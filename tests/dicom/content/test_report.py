@@ -34,7 +34,7 @@ def test_a_draft_without_agreement_is_written_as_before(image_header, make_draft
     assert DraftReport.from_json(draft.to_json()) == draft
 
 
-def test_agreement_is_told_as_a_count():
+def test_agreement_is_reported_as_a_count():
     """Of eight samples a percentage would promise too much."""
     finding = Finding(observation=Observation.EDEMA, presence=Presence.PRESENT)
     assert phrases.agreement(finding) == ""

@@ -234,7 +234,7 @@ def test_who_waits_until_they_are_ready_has_a_child_waiting(image):
         assert running.examine(image, LIMITS).verdict.reason is None
 
 
-def test_deaths_that_nobody_asks_for_do_not_stop_the_parent():
+def test_unexpected_exits_do_not_stop_the_parent():
     """Of images that were ended for being slow nobody reads how; the parent goes on to bear children."""
     program = """
 import os, socket
@@ -252,7 +252,7 @@ assert _await_child(theirs)
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
 
 
-def test_decoders_that_cannot_start_say_so():
+def test_decoders_that_cannot_start_report_it():
     """Whoever waits for them hears it; nobody takes a worker for ready that can decode nothing."""
     program = (sys.executable, "-c", "raise SystemExit(1)")
     with (
@@ -301,7 +301,7 @@ def test_more_callers_than_children_wait(decoders, image):
     assert all(np.array_equal(each.frame.pixels, looked[0].frame.pixels) for each in looked)
 
 
-def test_who_finds_no_decoder_free_is_told_so(program, image):
+def test_who_finds_no_decoder_free_is_informed(program, image):
     """While another image is being decoded: a job that waits can then say that it goes on."""
     with (
         Decoders(at_once=1, seconds=4, max_pixels=2**20, program=program) as running,

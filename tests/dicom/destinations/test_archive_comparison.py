@@ -91,7 +91,7 @@ def test_corrected_identity_is_no_difference(report):
         (lambda each: each.ContentSequence.append(each.ContentSequence[0]), "ContentSequence"),
     ],
 )
-def test_what_the_object_says_must_be_the_same(report, change, told):
+def test_what_the_object_states_must_be_the_same(report, change, told):
     """A flag, a UID, a missing or added attribute or another sentence is found, by keyword only."""
     ours = _bytes(report)
     change(report)

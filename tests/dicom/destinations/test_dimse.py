@@ -171,7 +171,7 @@ def test_a_changed_result_is_never_sent(destination, objects):
         destination.verify(objects[1:])
 
 
-def test_a_lost_result_is_told(destination, objects):
+def test_a_lost_result_is_reported(destination, objects):
     """A file of the outbox that is gone is a sentence that says what to do."""
     objects[0].path.unlink()
     with pytest.raises(DestinationRejected, match="read the study again"):
@@ -293,7 +293,7 @@ class TestAway:
                 call()
 
     @pytest.mark.serial
-    def test_a_mute_server(self, make, objects):
+    def test_a_silent_server(self, make, objects):
         """A server that accepts and never answers costs one timeout, and not one for each try."""
         with socket.create_server(("127.0.0.1", 0)) as mute:
             destination = make(mute.getsockname()[1])
@@ -347,7 +347,7 @@ def test_a_password_decides(guarded_orthanc, objects, make):
     right.verify(objects)
 
 
-def test_an_address_that_is_no_orthanc_is_told(orthanc, objects):
+def test_an_address_that_is_no_orthanc_is_reported(orthanc, objects):
     """A path without an archive, wrong or not started yet, is tried again and told as both."""
     destination = OrthancDestination(name="pacs", url=f"{orthanc.url}/nothing", timeout=5)
     for call in (destination.probe, _send(destination, objects)):
@@ -430,10 +430,10 @@ def test_an_http_status_decides_whether_it_may_pass(objects, kind, status, error
     body = b'{"Message": "Doe^John"}'
     with (
         _http(lambda *_: (status, "application/json", body)) as url,
-        pytest.raises(error, match=str(status)) as told,
+        pytest.raises(error, match=str(status)) as caught,
     ):
         kind(name="pacs", url=url, timeout=5).send(objects)
-    assert "Doe" not in str(told.value)
+    assert "Doe" not in str(caught.value)
 
 
 def test_an_orthanc_that_forgets_is_asked_again(objects):
@@ -450,7 +450,7 @@ def test_an_orthanc_that_forgets_is_asked_again(objects):
             destination.verify(objects)
 
 
-def test_an_orthanc_that_filters_is_told(objects):
+def test_an_orthanc_that_filters_is_reported(objects):
     """An object that a filter of Orthanc dropped is not counted as stored."""
     with (
         _http(lambda *_: (200, "application/json", b'{"Status": "FilteredOut"}')) as url,
@@ -486,10 +486,10 @@ def _refusing_first(status, body=b"{}"):
 def test_an_object_that_orthanc_refuses_does_not_keep_the_others(objects, status, body, message):
     """The second is uploaded; the error names the first and says why."""
     answer, uploads = _refusing_first(status, body)
-    with _http(answer) as url, pytest.raises(ObjectsRefused, match=message) as told:
+    with _http(answer) as url, pytest.raises(ObjectsRefused, match=message) as caught:
         OrthancDestination(name="pacs", url=url, timeout=5).send(objects)
-    assert told.value.uids == {objects[0].sop_instance_uid}
-    assert "report.dcm" in str(told.value)
+    assert caught.value.uids == {objects[0].sop_instance_uid}
+    assert "report.dcm" in str(caught.value)
     assert len(uploads) == 2
 
 
@@ -503,14 +503,14 @@ def test_a_request_that_an_archive_refuses_whole_is_split(objects, status):
 
 
 @pytest.mark.parametrize("kind", [OrthancDestination, StowDestination])
-def test_a_body_limit_is_told_as_that(objects, kind):
+def test_a_body_limit_is_reported_as_such(objects, kind):
     """HTTP 413 names the body size limit, not the url."""
     with (
         _http(lambda *_: (413, "text/html", b"<html>")) as url,
-        pytest.raises(ObjectsRefused, match="body size limit") as told,
+        pytest.raises(ObjectsRefused, match="body size limit") as caught,
     ):
         kind(name="pacs", url=url, timeout=5).send(objects)
-    assert "check its url" not in str(told.value)
+    assert "check its url" not in str(caught.value)
 
 
 def test_a_sop_class_that_a_stow_archive_refuses_is_named(objects):
@@ -518,10 +518,10 @@ def test_a_sop_class_that_a_stow_archive_refuses_is_named(objects):
     body = _failed(objects[0].sop_instance_uid, 0x0122)
     with (
         _http(lambda *_: (202, "application/dicom+json", body)) as url,
-        pytest.raises(ObjectsRefused, match="0x0122") as told,
+        pytest.raises(ObjectsRefused, match="0x0122") as caught,
     ):
         StowDestination(name="archive", url=url, timeout=5).send(objects)
-    assert told.value.uids == {objects[0].sop_instance_uid}
+    assert caught.value.uids == {objects[0].sop_instance_uid}
 
 
 def test_a_web_page_is_no_orthanc(objects):
@@ -613,10 +613,10 @@ def test_what_an_archive_calls_an_object_is_not_repeated(objects):
     """Its answer may hold any text, of any length: none of it is told."""
     with (
         _http(lambda *_: (200, "application/json", _failed("Doe^John\0" * 9999, 0xA900))) as url,
-        pytest.raises(DestinationRejected, match="did not store an object") as told,
+        pytest.raises(DestinationRejected, match="did not store an object") as caught,
     ):
         StowDestination(name="archive", url=url, timeout=5).send(objects)
-    assert "Doe" not in str(told.value)
+    assert "Doe" not in str(caught.value)
 
 
 def test_a_page_instead_of_a_copy_may_pass(objects):
@@ -764,7 +764,7 @@ def test_a_pacs_that_answers_another_instance_is_not_believed(objects):
         _dimse(port).verify(objects)
 
 
-def test_a_pacs_that_lists_everything_is_told(objects):
+def test_a_pacs_that_lists_everything_is_reported(objects):
     """A C-FIND that ignores the UIDs and lists without end does not hold the sender for ever."""
 
     def everything(_event):
@@ -815,7 +815,7 @@ def test_a_pacs_without_query_needs_verify_off(objects):
         _dimse(port, verify=False).verify(objects)
 
 
-def test_a_pacs_that_takes_no_reports_is_told(objects):
+def test_a_pacs_that_takes_no_reports_is_reported(objects):
     """A rejected presentation context names the SOP class that must be allowed."""
     with (
         _scp(classes=(SecondaryCaptureImageStorage,)) as port,
@@ -824,7 +824,7 @@ def test_a_pacs_that_takes_no_reports_is_told(objects):
         _dimse(port).send(objects)
 
 
-def test_a_pacs_that_knows_us_not_is_told(orthanc, objects):
+def test_a_pacs_that_knows_us_not_is_reported(orthanc, objects):
     """A rejected association names both AE titles."""
     with pytest.raises(DestinationRejected, match=r"NOBODY.*calling is WETREAD"):
         _dimse(orthanc.dicom_port, called="NOBODY").send(objects)
@@ -880,7 +880,7 @@ def test_a_folder_file_is_whole_and_readable(tmp_path, objects):
     assert expected[0].stat().st_mode & 0o777 == 0o640
 
 
-def test_a_folder_takes_the_drafts_json_where_it_wants_it(tmp_path, objects):
+def test_a_folder_takes_the_drafts_json_where_configured(tmp_path, objects):
     """The JSON beside our objects arrives under the report's UID and is read back; else it stays."""
     (tmp_path / SIDECAR_NAME).write_text('{"status": "PRELIMINARY"}')
     plain, wanting = (
@@ -934,7 +934,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, tiny_disk):
     assert [path for path in tiny_disk.rglob("*") if path.is_file()] == []
 
 
-def test_a_file_in_the_folders_place_is_told(tmp_path, objects):
+def test_a_file_in_the_folders_place_is_reported(tmp_path, objects):
     """A destination that is no folder is a rejection that names it."""
     (tmp_path / "out").write_text("a file")
     destination = _folder(tmp_path / "out")
@@ -959,7 +959,7 @@ def read_only_folder(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_folder_without_the_right_to_write_is_told(read_only_folder, objects):
+def test_a_folder_without_the_right_to_write_is_reported(read_only_folder, objects):
     """A read-only folder is a rejection that says which right is missing."""
     destination = _folder(read_only_folder)
     for call in (destination.probe, _send(destination, objects)):

@@ -15,7 +15,7 @@ OUTCOMES = [
 ]
 
 
-def test_json_says_what_was_stored_what_not_and_why():
+def test_json_states_what_was_stored_what_not_and_why():
     """Retrieve URLs are there and empty (type 2); a failure without UIDs is an Other Failure."""
     answer = Dataset.from_json(json.loads(encode(make_response(OUTCOMES), JSON)))
     assert answer["RetrieveURL"].is_empty
@@ -37,7 +37,7 @@ def test_sequences_without_items_are_absent():
     ]
 
 
-def test_xml_says_the_same():
+def test_xml_states_the_same():
     """The Native DICOM Model, every value under its keyword."""
     root = ElementTree.fromstring(encode(make_response(OUTCOMES), XML))  # noqa: S314 - our own
     space = {"n": "http://dicom.nema.org/PS3.19/models/NativeDICOM"}

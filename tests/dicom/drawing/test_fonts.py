@@ -104,7 +104,7 @@ def test_latin_is_laid_out_as_ever_even_beside_han():
         ("\U0001f9ec", "□"),
     ],
 )
-def test_what_no_font_has_is_said_in_words(name, shown):
+def test_what_no_font_has_is_reported(name, shown):
     """A script without a font is named once for the whole word; a single odd sign is a square."""
     assert drawable(name) == shown
     assert drawable(shown) == shown

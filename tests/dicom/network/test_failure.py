@@ -45,21 +45,21 @@ def closing():
         thread.join(5)
 
 
-def test_what_refuses_connections_is_said_without_a_librarys_words(failing, free_port):
+def test_what_refuses_connections_is_reported_without_the_text_of_a_library(failing, free_port):
     """Nothing listens at the port."""
     message = failing(f"http://127.0.0.1:{free_port()}")
     assert "cannot be reached: the connection was refused" in message
     assert not any(each in message for each in LIBRARY_WORDS)
 
 
-def test_a_host_name_that_is_not_known_is_said(failing):
+def test_a_host_name_that_is_not_known_is_reported(failing):
     """The name is in a domain that never exists (RFC 6761)."""
     message = failing("http://pacs.invalid:8042")
     assert "cannot be reached: its host name cannot be resolved" in message
     assert not any(each in message for each in LIBRARY_WORDS)
 
 
-def test_a_connection_that_is_closed_without_an_answer_is_said(failing, closing):
+def test_a_connection_that_is_closed_without_an_answer_is_reported(failing, closing):
     """It accepts the connection and closes it."""
     message = failing(f"http://127.0.0.1:{closing}")
     assert "it closed the connection without a complete answer" in message

@@ -198,7 +198,7 @@ def test_the_heart_is_half_the_chest_only_in_cardiomegaly():
         )
 
 
-def test_the_hearts_mask_is_as_wide_as_the_ratio_says():
+def test_the_hearts_mask_is_as_wide_as_the_ratio_states():
     """Mask and ratio agree: the greatest width of the mask grows with the extent."""
     widths = []
     for extent in (0.0, 0.5, 1.0):

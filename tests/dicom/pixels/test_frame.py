@@ -310,7 +310,7 @@ def test_unused_bits_are_ignored(tmp_path):
     np.testing.assert_array_equal(shifted, plain)
 
 
-def test_a_raw_image_says_so(tmp_path):
+def test_a_raw_image_reports_it(tmp_path):
     """FOR PROCESSING is a warning, not a refusal."""
     frame = shown(tmp_path, SIXTEEN, SOPClassUID=DigitalXRayImageStorageForProcessing)
     assert "FOR PROCESSING" in frame.warnings[0]
@@ -330,7 +330,7 @@ def test_a_raw_image_says_so(tmp_path):
         ({"Rows": 65}, "has 8192"),
     ],
 )
-def test_what_is_not_one_greyscale_image_is_refused_in_words(tmp_path, tags, message):
+def test_what_is_not_one_greyscale_image_is_refused_with_a_message(tmp_path, tags, message):
     """Each refusal is a PixelError whose sentence names what is wrong."""
     with pytest.raises(PixelError, match=message):
         shown(tmp_path, SIXTEEN, **tags)
@@ -367,7 +367,7 @@ def test_a_deflated_bomb_is_refused_in_bounded_memory(tmp_path):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 * 1024
 
 
-def test_a_codestream_larger_than_the_header_says_is_not_decoded(shared_data, tmp_path):
+def test_a_codestream_larger_than_the_header_states_is_not_decoded(shared_data, tmp_path):
     """A JPEG 2000 picture of 440 x 440 in an image of 64 x 64 is refused by its SIZ segment."""
     image = dcmread(shared_data / "cxr-dicom" / "barre_cxr_j2k-lossless.dcm")
     path = wrapped(tmp_path, SIXTEEN, syntax=JPEG2000Lossless, encoded=image.PixelData)

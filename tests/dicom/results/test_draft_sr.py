@@ -34,7 +34,7 @@ def texts(document, content_items):
     ]
 
 
-def test_flags_say_preliminary_partial_unverified(report):
+def test_flags_state_preliminary_partial_unverified(report):
     """The document is PRELIMINARY, PARTIAL and UNVERIFIED, and names no verifier."""
     document = report()
     assert document.PreliminaryFlag == "PRELIMINARY"
@@ -49,7 +49,7 @@ def test_completion_may_be_complete_where_a_pacs_hides_partial(report):
     assert (document.CompletionFlag, document.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
 
 
-def test_first_sentence_says_that_it_is_an_unverified_ai_draft(report, content_items):
+def test_first_sentence_states_that_it_is_an_unverified_ai_draft(report, content_items):
     """The first text a reader meets is the warning, with service, model, version and weights."""
     first = texts(report(), content_items)[0]
     assert first.startswith("UNVERIFIED AI DRAFT - NOT FOR PRIMARY DIAGNOSIS.")
@@ -144,7 +144,7 @@ def test_impressions_are_numbered_and_end_with_the_warning(report, content_items
     ]
 
 
-def test_notes_and_images_not_read_are_said_before_the_findings(report, content_items):
+def test_notes_and_images_not_read_are_reported_before_the_findings(report, content_items):
     """Notes for the reader and the reasons of unread images stand before the first finding."""
     sentences = texts(
         report(
@@ -296,7 +296,7 @@ def test_text_is_free_of_control_characters(report, content_items):
     assert "Line one. Line two. $B end" in sentences
 
 
-def test_uncertain_findings_without_a_sentence_are_said_to_be_uncertain(report, content_items):
+def test_uncertain_findings_without_a_sentence_are_reported_as_uncertain(report, content_items):
     """The sentence of an unspoken finding gives state, place and score."""
     finding = Finding(observation=Observation.EDEMA, presence=Presence.UNCERTAIN, score=0.456)
     sentences = texts(report(findings=(finding,)), content_items)

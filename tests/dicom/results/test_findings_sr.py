@@ -181,14 +181,14 @@ def test_highdicom_reads_back_what_went_in(findings):
     assert read[1].finding_sites[0].laterality.meaning == "Left"
 
 
-def test_flags_say_complete_and_unverified(findings):
+def test_flags_state_complete_and_unverified(findings):
     """The computation is complete, its statement unverified, the document preliminary."""
     document = findings()
     flags = (document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag)
     assert flags == ("COMPLETE", "UNVERIFIED", "PRELIMINARY")
 
 
-def test_a_normal_draft_says_so_in_words(findings, content_items):
+def test_a_normal_draft_states_it(findings, content_items):
     """A draft of "no finding" has no code of its own; when the draft says it, a sentence does."""
     normal = Finding(observation=Observation.NO_FINDING, presence=Presence.PRESENT)
     abnormal = Finding(observation=Observation.NO_FINDING, presence=Presence.ABSENT)

@@ -63,7 +63,7 @@ def sentences(document, content_items):
     ]
 
 
-def test_the_first_words_say_that_there_is_no_result(notice, content_items):
+def test_the_first_sentence_states_that_there_is_no_result(notice, content_items):
     """The first sentence says that nothing was analysed, by which software."""
     first, study, *_ = sentences(notice(), content_items)
     assert first.startswith("NOT ANALYZED - NO AI RESULT. Wetread 0.1.0 received")

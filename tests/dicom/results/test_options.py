@@ -64,7 +64,7 @@ def test_the_3d_document_is_the_same_tree_in_another_class(made, content_items):
     assert kinds[0] == kinds[1]
 
 
-def test_the_presentation_state_draws_what_the_findings_say(made, content_items):
+def test_the_presentation_state_draws_what_the_findings_state(made, content_items):
     """Each region of the findings SR is an outline on the image, with its name and doubt."""
     outputs = made(EVERYTHING)
     state = outputs["presentation-state"].dataset
@@ -126,7 +126,7 @@ def test_a_window_that_shows_nothing_is_left_out(made, image_header, width):
     assert ("SoftcopyVOILUTSequence" in state) == width.startswith("4096")
 
 
-def test_the_pdf_says_what_it_is(made):
+def test_the_pdf_states_what_it_is(made):
     """A PDF of one page, unverified, marked as holding the patient's name."""
     document = made(EVERYTHING)["report-pdf"].dataset
     content = document.EncapsulatedDocument[: document.EncapsulatedDocumentLength]
@@ -205,7 +205,7 @@ def test_validators_find_no_error(attributes, located, made, image_header, tmp_p
     assert not [line for line in odd if "ISO_IR 192" not in line]
 
 
-def test_the_gate_knows_what_is_wrong_with_optional_objects(made, image_header):
+def test_validation_detects_what_is_wrong_with_optional_objects(made, image_header):
     """Outlines beyond the image, a missing layer, a PDF that is none."""
     header = image_header()
     outputs = made(EVERYTHING, header)

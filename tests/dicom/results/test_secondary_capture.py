@@ -60,7 +60,7 @@ def test_overlay_attributes_keep_it_from_being_taken_for_an_image(annotated):
     assert not {"PixelSpacing", "WindowCenter", "VOILUTFunction"} & set(dataset.dir())
 
 
-def test_overlay_says_of_burned_in_text_what_the_image_says(annotated, image_header):
+def test_overlay_states_of_burned_in_text_what_the_image_states(annotated, image_header):
     """YES and NO are taken from the image; where it is silent, so is the overlay."""
     assert annotated(image_header(BurnedInAnnotation="NO")).BurnedInAnnotation == "NO"
     assert annotated(image_header(BurnedInAnnotation="YES")).BurnedInAnnotation == "YES"
@@ -186,7 +186,7 @@ def test_page_is_a_grey_page_that_admits_its_identifying_text(page):
     assert not dataset.PatientOrientation
 
 
-def test_page_has_a_black_banner_and_dark_words_on_white(page):
+def test_page_has_a_black_banner_and_dark_text_on_white(page):
     """The banner's words are white on black; below it the page is white with dark text."""
     pixels = frame(page())
     assert 0.15 < (pixels[:190] > 128).mean() < 0.6
@@ -221,7 +221,7 @@ def test_page_grows_with_its_text_and_loses_nothing(page):
     assert written[-1] > dataset.Rows - 80
 
 
-def test_page_says_so_when_it_had_to_cut(page):
+def test_page_reports_it_when_it_had_to_cut(page):
     """A text without end is cut at a limit; the page stays bounded."""
     dataset = page(findings_text=("word " * 60_000,))
     assert dataset.Rows <= 5 * 1754
@@ -287,7 +287,7 @@ def test_a_name_is_shown_in_its_alphabetic_and_ideographic_group():
     assert readable_name("") == ""
 
 
-def test_a_cross_marks_what_spoke_most(annotated):
+def test_a_cross_marks_the_strongest_support(annotated):
     """The peak of a region is drawn as an open cross; outside the image, or NaN, it is not drawn."""
     corners = ((60.0, 60.0), (180.0, 60.0), (180.0, 220.0), (60.0, 220.0), (60.0, 60.0))
 

@@ -112,7 +112,7 @@ def test_other_text_person_or_time_is_another_document(signed):
 
 
 @pytest.mark.parametrize(("name", "organization"), [("", "X"), ("^", "X"), ("A^B", " ")])
-def test_nobody_cannot_verify(name, organization):
+def test_an_unnamed_person_cannot_verify(name, organization):
     """Name and organization are needed."""
     with pytest.raises(InvalidOutput, match="verifier"):
         Verifier(name=name, organization=organization)

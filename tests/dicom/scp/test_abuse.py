@@ -24,7 +24,7 @@ def run(*arguments: str) -> str:
 
 
 @pytest.mark.slow
-def test_2000_mutated_streams_leave_nothing_and_hold_up_nobody():
+def test_2000_mutated_streams_leave_nothing_and_block_no_other():
     """No crash, no thread, file or memory left, the good association within a second."""
     assert "nothing left, nothing lost" in run("--streams", "2000", "--silent", "1500")
 

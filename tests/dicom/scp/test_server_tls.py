@@ -189,7 +189,7 @@ def test_a_new_certificate_is_taken_without_ending_an_association(start, identit
 
 
 @pytest.mark.serial
-def test_who_stalls_in_the_handshake_holds_up_nobody(start, identities, dcmtk):
+def test_who_stalls_in_the_handshake_blocks_no_other(start, identities, dcmtk):
     """Forty connections that begin TLS and stop: the next association is served, they are closed."""
     server, _ = start()
     stalled = []
@@ -298,7 +298,7 @@ def _half_a_handshake(port, _identities):
         (_half_a_handshake, Cause.TLS_FAILED, "it aborted the TLS handshake"),
     ],
 )
-def test_a_tls_failure_says_which(start, identities, caplog, attempt, cause, expected):
+def test_a_tls_failure_states_which(start, identities, caplog, attempt, cause, expected):
     """One log line with the cause in words, and one report."""
     reports = []
     server, _ = start(mutual=True, report=reports.append)

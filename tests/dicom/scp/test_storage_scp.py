@@ -240,7 +240,7 @@ def test_each_image_is_stored_as_it_was_sent(scp, handler, shared_data):
     assert len(handler.instances) == len(images) >= 19
 
 
-def test_dcmtk_sends_a_folder_and_hears_success(scp, handler, dcmtk, shared_data, eventually):
+def test_dcmtk_sends_a_folder_and_gets_success(scp, handler, dcmtk, shared_data, eventually):
     """DCMTK's dcmsend gets Success for each image that it can read, over one association."""
     folder = shared_data / "cxr-dicom"
     sent = dcmtk(
@@ -287,7 +287,7 @@ def test_the_same_uid_with_other_bytes_lies_beside_the_first(scp, handler, spool
 
 
 @pytest.mark.parametrize("refusal", list(Refusal))
-def test_a_refused_peer_is_told_the_reason_of_the_standard(scp, handler, refusal):
+def test_a_refused_peer_gets_the_reason_of_the_standard(scp, handler, refusal):
     """The rejection carries result, source and reason of PS3.8 table 9-21."""
     handler.refuse = refusal
     assert knock(scp, calling="STRANGER") == struct.pack(">BxLxBBB", 3, 4, *refusal.value)
@@ -295,7 +295,7 @@ def test_a_refused_peer_is_told_the_reason_of_the_standard(scp, handler, refusal
     assert handler.admitted[0].address == "127.0.0.1"
 
 
-def test_a_refused_echoscu_says_why(scp, handler, dcmtk):
+def test_a_refused_echoscu_states_why(scp, handler, dcmtk):
     """DCMTK shows its user the reason in words."""
     handler.refuse = Refusal.CALLING_AE_NOT_RECOGNIZED
     done = dcmtk("echoscu", "-v", "-aec", "WETREAD", "127.0.0.1", scp.port)
@@ -303,7 +303,7 @@ def test_a_refused_echoscu_says_why(scp, handler, dcmtk):
     assert "Calling AE Title Not Recognized" in done.stderr + done.stdout
 
 
-def test_a_handler_that_breaks_lets_nobody_in(scp, handler, monkeypatch):
+def test_a_handler_that_breaks_lets_no_request_in(scp, handler, monkeypatch):
     """Who cannot be checked is turned away for now."""
     monkeypatch.setattr(handler, "admit", lambda _: 1 / 0)
     assert knock(scp) == struct.pack(">BxLxBBB", 3, 4, *Refusal.NO_REASON_GIVEN.value)
@@ -330,7 +330,9 @@ def test_an_image_that_is_not_recorded_is_not_kept(
     assert send_file(scp, small_image).Status == 0
 
 
-def test_who_comes_at_a_bad_time_hears_so_and_nothing_is_written(scp, handler, spool, small_image):
+def test_a_request_at_a_bad_time_is_refused_and_nothing_is_written(
+    scp, handler, spool, small_image
+):
     """While the service cannot record, 0xA700 is decided at the command; it passes by itself."""
     handler.busy = OutOfResources("the database is away")
     response = send_file(scp, small_image)
@@ -348,7 +350,7 @@ def test_a_failed_second_store_leaves_the_acknowledged_first(scp, handler, spool
     assert len(files(spool)) == 1
 
 
-def test_success_is_said_after_the_handler_and_not_before(scp, handler, small_image):
+def test_success_is_reported_after_the_handler_and_not_before(scp, handler, small_image):
     """While the row is not committed the modality waits."""
     handler.wait.clear()
     with ThreadPoolExecutor(1) as threads:
@@ -576,7 +578,7 @@ def test_one_association_too_many_is_rejected_as_over_the_local_limit(spool, han
         server.stop(5)
 
 
-def test_a_silent_connection_that_speaks_as_it_is_closed_ends_nobody_else(spool, handler):
+def test_a_silent_connection_that_sends_as_it_is_closed_ends_no_other(spool, handler):
     """Its byte and the connection for which it is closed are seen by one look at the sockets."""
     server = started(spool, handler, max_associations=1)
     selector, looking, look = server._server._selector, threading.Event(), threading.Event()
@@ -631,7 +633,7 @@ def test_a_connection_that_the_machine_cannot_watch_is_closed_and_the_next_is_se
 @pytest.mark.serial
 @pytest.mark.parametrize("broken_too", ["_begin", "_close_oldest", "server_close"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_listener_that_ends_by_a_fault_says_so(spool, handler, eventually, broken_too):
+def test_a_listener_that_ends_by_a_fault_reports_it(spool, handler, eventually, broken_too):
     """Who watches it can start a new one, even where it cannot tidy up; stopping it returns."""
     server = started(spool, handler)
 

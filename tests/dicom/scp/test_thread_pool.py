@@ -31,7 +31,7 @@ def test_a_thread_serves_again_what_comes_after_it_has_served():
     assert len(numbers) == 1
 
 
-def test_works_at_the_same_time_wait_for_nobody():
+def test_works_at_the_same_time_do_not_wait():
     """Each of many works that last begins at once, in a thread of its own."""
     everybody = threading.Barrier(9)
 

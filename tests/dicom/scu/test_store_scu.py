@@ -226,7 +226,7 @@ def test_a_peer_that_knows_only_implicit_gets_implicit(storescp, tmp_path):
     assert arrived == dcmread(image)
 
 
-def test_a_syntax_that_is_not_accepted_is_told_for_that_file_only(storescp, tmp_path):
+def test_a_syntax_that_is_not_accepted_is_reported_for_that_file_only(storescp, tmp_path):
     """A compressed image that the peer cannot take is an outcome; the others are stored."""
     plain = _image(tmp_path / "plain.dcm")
     compressed = _image(tmp_path / "compressed.dcm", syntax=JPEG2000Lossless)

@@ -94,7 +94,7 @@ def test_a_lossy_copy_shows_the_same_and_a_shifted_one_does_not(compared):
     assert compared({}, {}, shifted) == ("the displayed pixels",)
 
 
-def test_a_copy_that_cannot_be_decoded_or_read_is_said_to_be_that(compared, tmp_path):
+def test_a_copy_that_cannot_be_decoded_or_read_is_reported_as_such(compared, tmp_path):
     """What cannot be compared is not called the same."""
 
     def cut(image):

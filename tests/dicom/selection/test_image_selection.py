@@ -277,7 +277,7 @@ def test_the_dog_is_refused_where_children_are_read(shared_data):
     assert choose(study_of(dog), EVERYBODY, LIMITS).reason is Reason.NOT_PLAUSIBLE
 
 
-def test_where_the_tags_must_say_it_silence_is_a_reason(image):
+def test_where_the_tags_must_state_it_silence_is_a_reason(image):
     """With the rule `stated_only` only images are read that are marked as frontal chest images."""
     strict = Rules(minimum_age_years=18, read_children=False, stated_only=True)
     silent, stated = image(view=""), image(view="AP")
@@ -356,7 +356,7 @@ def test_an_unreadable_first_choice_gives_way_to_the_next(image):
         (lambda drawn: phantom.turned(drawn, 2), Reason.ROTATED),
     ],
 )
-def test_an_image_shown_wrongly_is_refused_whatever_its_tags_say(image, change, reason):
+def test_an_image_shown_wrongly_is_refused_whatever_its_tags_state(image, change, reason):
     """PA in the tags does not make a negative or a turned image readable."""
     assert choose(study_of(image(change=change)), ADULTS, LIMITS).reason is reason
 
@@ -410,7 +410,7 @@ PATIENT = {"PatientID": "P1", "PatientName": "DOE^JANE", "PatientBirthDate": "19
         ({"IssuerOfPatientID": "B"}, False),
     ],
 )
-def test_images_are_of_one_patient_unless_they_say_otherwise(other, one):
+def test_images_are_of_one_patient_unless_they_state_otherwise(other, one):
     """Patient ID and issuer decide; without an ID name and birth date do."""
     first = tags(**PATIENT, IssuerOfPatientID="A")
     second = tags(**{**PATIENT, **other})
@@ -486,7 +486,7 @@ def test_a_study_of_nothing_has_no_image():
     assert (selection.reason, selection.not_read) == (Reason.NO_IMAGE, ())
 
 
-def test_the_nearest_reason_speaks_for_the_study(image, tmp_path):
+def test_the_nearest_reason_is_that_of_the_study(image, tmp_path):
     """Of a lateral, a hip and a broken file the lateral's reason is the study's."""
     hip = image(BodyPartExamined="HIP", AnatomicRegionSequence=None, SeriesDescription="HIP")
     nothing = tmp_path / "nothing.dcm"
@@ -510,7 +510,7 @@ def test_damaged_headers_never_escape(shared_data, tmp_path):
         assert (selection.frame is None) == (selection.reason is not None)
 
 
-def test_a_computed_radiograph_is_a_radiograph_whatever_modality_says():
+def test_a_computed_radiograph_is_a_radiograph_whatever_modality_states():
     """The SOP Class decides where it is specific."""
     header = tags(SOPClassUID=ComputedRadiographyImageStorage, Modality="CT")
     assert triage(header).eligibility is Eligibility.POSSIBLE

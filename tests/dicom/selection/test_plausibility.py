@@ -97,7 +97,7 @@ def test_phantoms_pass_and_their_negatives_and_turns_do_not(frontal_phantoms):
     assert reasons(frontal_phantoms, np.rot90) == {Reason.ROTATED: 12}
 
 
-def test_the_sentence_says_which_way_an_image_is_turned(frontal_phantoms):
+def test_the_sentence_states_which_way_an_image_is_turned(frontal_phantoms):
     """An image turned clockwise is said to be turned clockwise."""
     assert "90 degrees clockwise" in judge(framed(np.rot90(frontal_phantoms[0], -1))).sentence
     assert "90 degrees counterclockwise" in judge(framed(np.rot90(frontal_phantoms[0]))).sentence

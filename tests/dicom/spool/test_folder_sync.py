@@ -69,7 +69,7 @@ def test_folders_do_not_wait_for_each_other(disk, tmp_path):
     assert sorted(disk.synced) == ["01", "02"]
 
 
-def test_everybody_hears_of_a_disk_that_refuses(disk, tmp_path):
+def test_every_sender_gets_the_refusal_of_the_disk(disk, tmp_path):
     """All whose names may be lost get an error, of the same kind."""
     disk.error = OSError(errno.EIO, "Input/output error")
     syncs = FolderSyncs()

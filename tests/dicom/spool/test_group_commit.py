@@ -33,7 +33,7 @@ def test_what_comes_while_one_works_is_done_at_once():
     assert batches == [1, 20]
 
 
-def test_an_error_reaches_all_of_its_batch_and_nobody_after():
+def test_an_error_reaches_all_of_its_batch_and_no_later_one():
     """Who asks after a failure is served."""
     together = GroupCommit(lambda items: [1 / item for item in items])
     with pytest.raises(ZeroDivisionError):
@@ -41,7 +41,7 @@ def test_an_error_reaches_all_of_its_batch_and_nobody_after():
     assert together.submit(4) == 0.25
 
 
-def test_who_waited_for_a_failure_hears_of_it():
+def test_a_waiting_request_gets_the_failure():
     """Of a batch that fails one thread has the error, the others know that theirs was not done."""
     begun, go_on = threading.Event(), threading.Event()
 

@@ -246,7 +246,7 @@ def test_a_result_of_ours_holds_reviewed_codes_only(good, header):
         check(document, header)
 
 
-def test_the_orders_own_words_for_a_code_are_no_fault(make_draft, image_header, equipment):
+def test_the_orders_own_meaning_of_a_code_are_no_fault(make_draft, image_header, equipment):
     """A code that was copied from the image keeps its meaning there, and the results leave."""
     procedure = code_item(codes.CHEST_RADIOGRAPH)
     procedure.CodeMeaning = "Plain chest X-ray"

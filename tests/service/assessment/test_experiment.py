@@ -91,7 +91,7 @@ def test_page_table_and_metrics_hold_every_cell(found, rows_of):
     assert found.together_of == SIX
 
 
-def test_an_interrupted_experiment_says_so(rows_of):
+def test_an_interrupted_experiment_reports_it(rows_of):
     """A cell without any reading breaks nothing."""
     rows = rows_of(1, n=20)
     part = experiment(rows, {COLD: {}, BASIC: {}}, complete=False, draws=20, seed=0)

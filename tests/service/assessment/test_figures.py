@@ -62,7 +62,7 @@ def test_published_sets_need_every_finding_in_the_truth(rows_of):
     assert five.together_of == tuple(name for name in SIX if name in FIVE)
 
 
-def test_small_numbers_are_said_to_be_small(rows_of):
+def test_small_numbers_are_reported_as_small(rows_of):
     """60 studies with 40 % positives have too few; 300 have enough."""
     assert set(figures(rows_of(1), draws=20, seed=0).too_few) == set(SIX)
     assert figures(rows_of(1, n=300), draws=20, seed=0).too_few == ()

@@ -55,7 +55,7 @@ def test_each_kind_of_mistake_is_named():
     assert mistakes_csv(rows).splitlines()[1].startswith("s001,pneumothorax,missed,,,left")
 
 
-def test_small_findings_are_told_from_large_ones():
+def test_small_findings_are_distinguished_from_large_ones():
     """Small: below the median of the positives; the small ones are missed here."""
     rows = [row(n, YES, NO if n < 20 else YES, size=0.01 * n) for n in range(40)]
     found = analysis(rows)
@@ -65,7 +65,7 @@ def test_small_findings_are_told_from_large_ones():
     assert found.contrasts[Trait.SIZE].value == pytest.approx(-1)
 
 
-def test_focal_findings_are_told_from_diffuse_ones():
+def test_focal_findings_are_distinguished_from_diffuse_ones():
     """The difference has an interval by patients."""
     rows = [
         row(n, YES, YES if n % 4 else NO, pattern="focal" if n % 2 else "diffuse")
@@ -96,7 +96,7 @@ def test_groups_count_every_mistake_and_the_page_shows_the_first(rows_of):
     assert len(section.tables[0].rows) == len(found.groups)
 
 
-def test_a_column_that_says_the_same_everywhere_is_left_out(rows_of):
+def test_a_column_that_states_the_same_everywhere_is_left_out(rows_of):
     """Three devices are a column, one prompt is none."""
     header = mistakes_section(analysis(rows_of(4)), {}).tables[0].header
     assert "Device" in header

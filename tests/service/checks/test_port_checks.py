@@ -18,7 +18,7 @@ def outcome(key, **settings):
     return checks[key].probe()
 
 
-def test_a_free_port_is_said_to_be_free(free_port):
+def test_a_free_port_is_reported_as_free(free_port):
     """Nothing listens there afterwards either."""
     port = free_port()
     found = outcome("web.port", web={"port": port})

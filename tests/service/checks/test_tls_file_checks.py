@@ -155,7 +155,7 @@ def test_one_expired_authority_among_others_is_a_warning(tmp_path, monkeypatch, 
     assert found["broker.tls_ca"].grade is Grade.WARNING
 
 
-def test_exchanged_files_are_said_to_be_exchanged(tmp_path, monkeypatch, pairs):
+def test_exchanged_files_are_reported_as_exchanged(tmp_path, monkeypatch, pairs):
     """The key where the certificate belongs and the other way round."""
     certificate, key = stow(tmp_path, monkeypatch, pairs["good"].key, pairs["good"].certificate)
     assert "holds a private key and no certificate" in certificate.detail

@@ -51,7 +51,7 @@ def test_any_peer_answers_by_address(orthanc):
     assert "answered" in run(f"ORTHANC@127.0.0.1:{orthanc.dicom_port}")
 
 
-def test_nobody_there_is_an_error_within_the_timeout(free_port):
+def test_no_listener_is_an_error_within_the_timeout(free_port):
     """The message says what to look at."""
     with pytest.raises(DestinationUnavailable, match="check that it runs"):
         run(f"NOBODY@127.0.0.1:{free_port()}", "--timeout", "1")
@@ -69,13 +69,13 @@ def test_an_address_of_ipv6_may_stand_in_brackets(free_port):
         run(f"A@[::1]:{free_port()}")
 
 
-def test_an_ae_title_that_is_too_long_is_said_to_be_that():
+def test_an_ae_title_that_is_too_long_is_reported_as_such():
     """Seventeen letters lead to a sentence, not to a traceback."""
     with pytest.raises(InvalidIdentifier, match="1 to 16 ASCII characters"):
         run("SEVENTEEN_LETTERS@127.0.0.1:104")
 
 
-def test_a_destination_without_c_echo_is_said_to_be_that(monkeypatch, tmp_path):
+def test_a_destination_without_c_echo_is_reported_as_such(monkeypatch, tmp_path):
     """A folder has no C-ECHO; the message names the command that asks it."""
     folder = {"kind": "folder", "name": "out", "path": str(tmp_path)}
     monkeypatch.setenv("WETREAD_DESTINATIONS", json.dumps([folder]))

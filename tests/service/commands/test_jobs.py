@@ -61,7 +61,7 @@ def run(*arguments, status=0):
 
 
 @pytest.mark.usefixtures("store")
-def test_an_empty_queue_says_so():
+def test_an_empty_queue_reports_it():
     """No table without rows; for programs an empty list."""
     assert run("list") == "no jobs\n"
     assert json.loads(run("list", "--json")) == []
@@ -121,7 +121,7 @@ def test_urgent_overtakes(store, wait):
 
 
 @pytest.mark.usefixtures("store")
-def test_a_job_that_is_not_there_is_said():
+def test_a_job_that_is_not_there_is_reported():
     """An unknown id is an error of ours."""
     with pytest.raises(NotFound, match="there is no job"):
         run("show", "abcd1234")
@@ -182,7 +182,7 @@ def drafted(store, job):
     return store.job(job.id)
 
 
-def test_a_withdrawn_draft_is_said_to_be_that_before_all_else(store, wait):
+def test_a_withdrawn_draft_is_reported_first(store, wait):
     """List and show name it in place of the state; its text is left to --json."""
     job = drafted(store, wait("1.2.3"))
     assert "There is edema." in run("show", job.id)
@@ -201,7 +201,7 @@ def test_a_withdrawn_draft_is_said_to_be_that_before_all_else(store, wait):
     assert detail["draft"]["findings_text"] == ["There is edema."]
 
 
-def test_a_draft_in_doubt_is_said_to_be_that(store, wait):
+def test_a_draft_in_doubt_is_reported_as_such(store, wait):
     """What differs and what to do stand first; the text is shown."""
     job = drafted(store, wait("1.2.3"))
     other = Instance(
@@ -225,7 +225,7 @@ def test_a_draft_in_doubt_is_said_to_be_that(store, wait):
 
 
 @pytest.mark.parametrize("width", [80, 200])
-def test_the_list_says_why_jobs_wait(store, wait, width):
+def test_the_list_states_why_jobs_wait(store, wait, width):
     """A waiting and a delivering job have their reasons, as the API has them; 80 columns are enough."""
     study = "1.2.826.0.1.3680043.8.498.12345678901234567890123456789012345678"
     job = wait(study)

@@ -32,7 +32,7 @@ def test_the_file_and_what_overrides_it_are_shown(tmp_path, monkeypatch):
     assert "hidden" not in output
 
 
-def test_without_a_file_it_says_so(tmp_path, monkeypatch):
+def test_without_a_file_it_reports_it(tmp_path, monkeypatch):
     """Nobody has to wonder which file was read."""
     monkeypatch.chdir(tmp_path)
     assert "no wetread.toml" in run()

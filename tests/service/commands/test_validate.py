@@ -45,7 +45,7 @@ def test_the_image_is_compared_when_given(examples, tmp_path):
     assert "Patient ID (0010,0020) is not that of the image" in result.output
 
 
-def test_files_that_are_no_dicom_are_said_to_be_unreadable(tmp_path):
+def test_files_that_are_no_dicom_are_reported_as_unreadable(tmp_path):
     """Anything may be given; the answer is a reason, not a traceback."""
     path = tmp_path / "file.txt"
     path.write_bytes(b"no DICOM at all" * 50)

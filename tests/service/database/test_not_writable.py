@@ -82,7 +82,7 @@ def refusing(request, tmp_path):
     return load_settings(data_dir=str(tmp_path), database={"url": url}), advice
 
 
-def test_readyz_page_and_check_say_that_it_cannot_be_written(refusing):
+def test_readyz_page_and_check_state_that_it_cannot_be_written(refusing):
     """Reading goes well, so only a transaction that writes can find it."""
     settings, advice = refusing
     store = Store(settings.database_url, busy_seconds=1)
@@ -130,7 +130,7 @@ def fill(folder):
             ballast.write(bytes(4096))
 
 
-def test_a_full_disk_is_said_to_be_full(small_disk):
+def test_a_full_disk_is_reported_as_full(small_disk):
     """The probe commits, so it finds what a read and an open transaction do not."""
     url = f"sqlite:///{small_disk / 'wetread.db'}"
     schema.upgrade(url)

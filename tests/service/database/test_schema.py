@@ -47,7 +47,7 @@ def test_up_and_down_leave_nothing_behind(url):
     schema.check(url)
 
 
-def test_the_migrations_make_what_the_models_say(url):
+def test_the_migrations_make_what_the_models_state(url):
     """Alembic finds no difference between the migrated database and the mapped classes."""
     schema.upgrade(url)
     engine = make_engine(url)
@@ -251,7 +251,7 @@ def test_an_upgrade_that_fails_changes_nothing(tmp_path):
     assert tables(f"sqlite:///{file}") == {"deliveries"}
 
 
-def test_a_database_of_a_newer_version_is_said_to_be_that(url):
+def test_a_database_of_a_newer_version_is_reported_as_such(url):
     """After going back to an older version neither check nor upgrade gives wrong advice."""
     schema.upgrade(url)
     engine = make_engine(url)
@@ -299,7 +299,7 @@ def test_a_url_without_a_driver_uses_the_installed_one(postgres_url, scheme):
     assert schema.current(postgres_url) == schema.head()
 
 
-def test_a_server_that_does_not_listen_is_named_without_the_words_of_the_driver():
+def test_a_server_that_does_not_listen_is_named_without_the_text_of_the_driver():
     """Host and port are named, and what to do; the driver's message is not repeated."""
     message = (
         r"now: no PostgreSQL answers at 127\.0\.0\.1, port 1: start it, or correct host and port"

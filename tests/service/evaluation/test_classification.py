@@ -183,7 +183,7 @@ def test_rates_at_the_threshold():
         ({"tp": 1, "fp": 1}, "npv", Reason.NO_CALLED_NEGATIVE),
     ],
 )
-def test_a_rate_without_cases_says_what_is_missing(counts, rate, reason):
+def test_a_rate_without_cases_states_what_is_missing(counts, rate, reason):
     """One class only, or one answer only."""
     found = getattr(rates(Confusion(**({"tp": 0, "fp": 0, "fn": 0, "tn": 0} | counts))), rate)
     assert found.value == found.interval == Undefined(reason)

@@ -38,7 +38,7 @@ def test_the_guides_limits_and_delays(p0, p1, limit, delay):
 
 
 @pytest.mark.parametrize(("p0", "p1", "limit", "delay"), TABLE)
-def test_the_limit_gives_the_wanted_run_length(p0, p1, limit, delay):
+def test_the_limit_gives_the_required_run_length(p0, p1, limit, delay):
     """It is the smallest that does: one lattice unit lower and ARL0 falls below 5,000."""
     del limit, delay
     design = design_chart(p0, p1, 5000)

@@ -59,7 +59,7 @@ def test_a_policy_takes_each_label_of_either_side_alike(policy, counted, positiv
             assert pair.predicted[0, 0] == (counts and other_positive)
 
 
-def test_coverage_says_how_much_of_the_sample_a_policy_leaves():
+def test_coverage_states_how_much_of_the_sample_a_policy_leaves():
     """Half of the studies are definite on both sides; without studies there is no share."""
     pair = pairs(table(1, 0, -1, 1), table(1, 1, 1, -2), DEFINITE_PAIRS)
     assert pair.coverage() == {"edema": 0.5}

@@ -23,7 +23,7 @@ def test_records_become_objects_with_six_digits():
     }
 
 
-def test_what_is_undefined_says_why():
+def test_what_is_undefined_states_why():
     """It is an object, so that no reader takes it for a number."""
     text = metrics_json([Undefined(Reason.NO_POSITIVES), wilson(0, 0).value, None])
     assert json.loads(text) == [

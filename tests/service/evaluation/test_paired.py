@@ -30,7 +30,7 @@ def test_random_tables_agree_with_statsmodels():
 
 
 @pytest.mark.parametrize("count", [0, 1, 9])
-def test_as_many_on_either_side_say_nothing(count):
+def test_as_many_on_either_side_state_nothing(count):
     """P = 1, also without any discordant pair."""
     result = mcnemar(count, count)
     assert (result.exact_p, result.mid_p) == (1.0, pytest.approx(1.0))

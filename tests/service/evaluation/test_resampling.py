@@ -106,7 +106,7 @@ def test_without_a_defined_draw_patient_or_row_there_is_no_interval():
     assert nothing.value == nothing.interval == Undefined(Reason.NO_CASES)
 
 
-def test_the_interval_covers_as_often_as_it_says():
+def test_the_interval_covers_as_often_as_it_states():
     """300 samples of 60 patients with 1 to 3 studies: 95 % within sampling error."""
     generator, covered = np.random.default_rng(6), 0
     for _ in range(300):

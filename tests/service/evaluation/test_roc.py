@@ -85,7 +85,7 @@ def by_definition(truth, *models):
     return over_positives / positive[0].size + over_negatives / negative[0].size
 
 
-def test_the_interval_covers_as_often_as_it_says():
+def test_the_interval_covers_as_often_as_it_states():
     """1,000 samples of 30 and 60 from a known curve (AUROC .8): 95 % within sampling error."""
     generator = np.random.default_rng(4)
     shift, covered = 0.8416212 * np.sqrt(2), 0
@@ -135,7 +135,7 @@ def test_scores_all_equal_rank_by_chance_with_no_variance():
     assert compare_aurocs([0, 1, 0, 1], [0.3] * 4, [0.2] * 4).z == Undefined(Reason.NO_VARIANCE)
 
 
-def test_models_with_the_same_ranking_cannot_be_told_apart():
+def test_models_with_the_same_ranking_cannot_be_distinguished():
     """The difference is 0; its variance too, so there is no z."""
     result = compare_aurocs(TRUTH, FIRST, np.square(FIRST))
     assert result.difference == 0.0

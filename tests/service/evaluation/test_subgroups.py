@@ -62,7 +62,7 @@ def test_an_impossible_age_is_refused(years):
         ({}, set()),
     ],
 )
-def test_small_cells_are_merged_until_nobody_is_alone(counts, merged):
+def test_small_cells_are_merged_until_no_patient_is_alone(counts, merged):
     """A cell below 5 is merged with others; an empty cell discloses nobody."""
     names = merged_small_cells(counts)
     assert {name for name, shown in names.items() if shown == MERGED} == merged

@@ -143,7 +143,7 @@ def test_without_a_reference_there_is_no_score():
     assert bleu(bleu_counts([], [])) == Undefined(Reason.NO_CASES)
 
 
-def test_equal_texts_reach_the_top_and_strangers_zero():
+def test_equal_texts_reach_the_top_and_unrelated_ones_zero():
     """100 and 1; 0 and 0, without smoothing."""
     text = "The lungs are clear and well expanded."
     same = lexical_scores([text], [text])

@@ -190,7 +190,7 @@ def test_what_is_no_whole_image_is_set_aside(spool, images, verify, settings):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-def test_a_lost_image_is_an_incident_and_its_job_says_so(store, arrive, spool, verify):
+def test_a_lost_image_is_an_incident_and_its_job_reports_it(store, arrive, spool, verify):
     """The row does not count any more, so that the image sent again is a new one, and is read."""
     instance = arrive("normal")
     job = store.schedule(
@@ -405,7 +405,7 @@ def test_levels_are_no_images_and_are_removed_without_their_image(arrive, spool,
     assert verify()[0] == []
 
 
-def test_a_lock_that_is_held_for_long_is_said(spool, verify, monkeypatch):
+def test_a_lock_that_is_held_for_long_is_reported(spool, verify, monkeypatch):
     """Nobody but its holder can let it go: it is left, with what to do."""
     monkeypatch.setattr("service.maintenance.spool_check._LOCK_SECONDS", 0.1)
     stripe = spool.root / "locks" / "00"
@@ -416,7 +416,7 @@ def test_a_lock_that_is_held_for_long_is_said(spool, verify, monkeypatch):
     assert (finding.kind, finding.path, tally.left) == (Kind.HELD_LOCK, stripe, 1)
 
 
-def test_results_of_nobody_are_set_aside(settings, verify):
+def test_results_without_an_owner_are_set_aside(settings, verify):
     """A database that was restored from an older copy does not know of them."""
     folder = settings.outbox_dir / uuid.uuid4().hex / "1"
     folder.mkdir(parents=True)
@@ -462,7 +462,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
     assert peak(20_000) < peak(2_000) + 6 * 2**20
 
 
-def test_the_command_says_it_in_a_table_and_for_programs(tmp_path, images):
+def test_the_command_states_it_in_a_table_and_for_programs(tmp_path, images):
     """Status 1 while something is left, 0 after the repair; no patient's name in what it prints."""
     overrides = {"data_dir": str(tmp_path / "data")}
     settings = load_settings(**overrides)

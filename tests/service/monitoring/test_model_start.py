@@ -12,7 +12,7 @@ def start(store):
     store.beat("reading@h:1", "reading", host="h", pid=1, started_at=store.now(), report=loading)
 
 
-def test_the_reason_is_kept_and_told_once(store, clock):
+def test_the_reason_is_kept_and_reported_once(store, clock):
     """A worker that is started again and again does not fill the list of incidents."""
     for _ in range(3):
         note_failure(store, "reading", "cxr-llava-v2", NO_CARD)

@@ -131,7 +131,7 @@ def test_a_user_without_permission_is_a_fault(own_redis):
         assert check_broker(settings_of(url.format("writer"))).fault is None
 
 
-def test_a_redis_that_is_away_is_said_to_be_away():
+def test_a_redis_that_is_away_is_reported_as_away():
     """Nothing listens there."""
     found = check_broker(settings_of("redis://127.0.0.1:1/0"))
     assert (found.fault, "127.0.0.1" in found.sentence) == (BrokerFault.AWAY, False)
@@ -285,7 +285,7 @@ def test_settings_that_would_not_be_secure_are_refused(options, message):
         load_settings(broker=options)
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path):
+def test_a_file_that_is_not_there_is_reported(tmp_path):
     """The check ends by a sentence and not by a traceback."""
     settings = settings_of("rediss://127.0.0.1:1/0", tls_ca=tmp_path / "nowhere.pem")
     assert check_broker(settings).fault is not None

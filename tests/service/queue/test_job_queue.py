@@ -198,7 +198,7 @@ def test_each_model_has_a_queue_of_its_own(settings):
         ("no-such-host.invalid:6379", "the host name in no-such-host.invalid:6379 is not known"),
     ],
 )
-def test_a_redis_that_cannot_be_reached_is_named_in_words(host, message):
+def test_a_redis_that_cannot_be_reached_is_named(host, message):
     """Address and what to do, without the library's phrase and without the password."""
     settings = load_settings(broker={"url": f"redis://:hunter2@{host}/0"})
     with pytest.raises(BrokerUnavailable) as caught:

@@ -123,7 +123,7 @@ def test_a_flood_of_names_writes_no_flood_of_incidents(reception, monkeypatch):
     assert len(receiver._store.incidents()) == 10
 
 
-def test_without_its_table_the_sender_hears_out_of_resources(reception, shared_data):
+def test_without_its_table_the_sender_gets_out_of_resources(reception, shared_data):
     """A database that fails is 0xA700: the modality keeps its image and tries again."""
     receiver = reception()
     schema.downgrade(receiver._settings.database_url, "base")
@@ -391,7 +391,7 @@ def test_it_listens_after_less_than_two_seconds_of_work(receiver):
     assert used.user + used.system < 2.0
 
 
-def test_a_stranger_is_refused_in_words_and_logged_once(receiver, dcmtk):
+def test_an_unknown_calling_ae_is_refused_with_a_message_and_logged_once(receiver, dcmtk):
     """The sender's own log says why; ours says who, from where and why, in one line."""
     receiver.start()
     done = dcmtk("echoscu", "-v", "-aet", "STRANGER", "-aec", "WETREAD", "127.0.0.1", receiver.port)
@@ -525,7 +525,7 @@ def test_a_receiver_whose_port_closed_by_a_fault_ends_so_that_another_starts(rec
     assert "port was closed by a fault" in told
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(receiver):
+def test_a_port_that_is_taken_is_reported_in_one_line(receiver):
     """Whoever starts it twice reads which setting is in the way."""
     with socket.create_server(("127.0.0.1", receiver.port)):
         done = subprocess.run(

@@ -22,7 +22,7 @@ def refused(cause=Cause.SOP_CLASS, *, calling_ae="ROUTER_1", uid=ULTRASOUND, add
     return NotAccepted(cause=cause, calling_ae=calling_ae, address=address, sop_class_uid=uid)
 
 
-def test_counts_add_up_and_say_what_to_do(store):
+def test_counts_add_up_and_state_what_to_do(store):
     """One row for each peer, cause and SOP Class, across writes and processes."""
     counting = Refusals(store)
     for _ in range(5):

@@ -49,7 +49,7 @@ def arrive(intake, number):
     return f"A{number}"
 
 
-def test_what_ends_meanwhile_is_made_together_and_nobody_waits(releases, published):
+def test_what_ends_meanwhile_is_made_together_without_a_wait(releases, published):
     """Four associations end while the first job is published; closing waits for all of them."""
     begun, go = threading.Event(), threading.Event()
 

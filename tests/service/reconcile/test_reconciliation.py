@@ -195,7 +195,7 @@ def test_what_is_here_is_not_asked_for_again(archive, site, image, stored):
     assert [each.lack for each in look(settings, complete=False).lacking] == [Lack.STUDY]
 
 
-def test_an_archive_that_is_away_is_told_once(archive, site, image, stored):
+def test_an_archive_that_is_away_is_reported_once(archive, site, image, stored):
     """The look fails with the reason; page and metrics have it; the missing studies stay counted."""
     settings = site()
     upload(archive, image(1))
@@ -214,7 +214,7 @@ def test_an_archive_that_is_away_is_told_once(archive, site, image, stored):
     assert kinds.count("archive_not_compared") == 1
 
 
-def test_an_instance_that_cannot_be_stored_says_why_and_is_fetched_once(archive, site, image):
+def test_an_instance_that_cannot_be_stored_states_why_and_is_fetched_once(archive, site, image):
     """An image larger than allowed is listed with the reason; the others of the archive are fetched."""
     settings = site()
     receiver = settings.receiver.model_copy(update={"max_object_bytes": 20_000})

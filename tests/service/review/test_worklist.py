@@ -80,7 +80,7 @@ def test_the_order_is_limit_site_ai_age(job_of):
     ]
 
 
-def test_each_says_why_it_stands_there(job_of):
+def test_each_states_why_it_stands_there(job_of):
     """The finding with its side and how sure the draft is, not a percentage."""
     ai, age = worklist([job_of("b", 1), job_of("a", 2, has_pneumothorax=True)], NOW, LIMIT)
     # Its score is against it.

@@ -25,7 +25,7 @@ REAL = {"model": "cxr-llava-v2", "model_dir": "/srv/models/v2"}
         {"scores": "auto", "where": "auto", **REAL},
     ],
 )
-def test_settings_that_take_effect_need_no_words(reading):
+def test_settings_that_take_effect_need_no_advice(reading):
     """The demo model's scores have been measured; asked-for scores give places."""
     assert advice(settings(**reading)) == ()
 

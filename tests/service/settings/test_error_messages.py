@@ -382,7 +382,7 @@ def test_one_table_where_several_may_be_is_explained(message):
         ("[[a]\n", "the name of a repeated table ends with two brackets"),
     ],
 )
-def test_what_is_not_toml_is_said_in_words(message, text, expected):
+def test_what_is_not_toml_is_reported(message, text, expected):
     """File, line, column, and what the form is, without a phrase of the library."""
     error = message(text)
     assert error.startswith("wetread.toml, ")
@@ -400,7 +400,7 @@ def test_what_is_not_toml_is_said_in_words(message, text, expected):
         ('["a]', "a text has no quotation mark at its end"),
     ],
 )
-def test_what_is_not_json_is_said_in_words(tmp_path, monkeypatch, value, message):
+def test_what_is_not_json_is_reported(tmp_path, monkeypatch, value, message):
     """The variable, why it must be JSON, an example, and what is missing where."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WETREAD_RECEIVER__CALLERS", value)

@@ -11,7 +11,7 @@ def test_the_page_holds_every_key():
     assert PAGE.read_text().endswith(as_markdown()), "run: wetread settings --markdown"
 
 
-def test_every_key_says_what_it_means():
+def test_every_key_states_what_it_means():
     """No setting goes undocumented."""
     assert [key.name for key in keys() if not key.meaning] == []
 

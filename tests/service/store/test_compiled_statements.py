@@ -55,7 +55,7 @@ def test_images_that_arrive_together_are_each_kept_as_they_came(database_url, co
     assert kept == [(each.instance,) for each in images]
 
 
-def test_every_finding_is_told_in_one_long_batch(database_url):
+def test_every_finding_is_reported_in_one_long_batch(database_url):
     """Known, doubled and conflicting images are told apart from new ones across statements."""
     store = Store(database_url)
     images = [image(number) for number in range(1, 2 * ROWS_AT_ONCE)]
@@ -67,7 +67,7 @@ def test_every_finding_is_told_in_one_long_batch(database_url):
     assert found == [*expected, Arrival.SAME, Arrival.CONFLICT]
 
 
-def test_the_job_told_is_the_job_kept(database_url):
+def test_the_reported_job_is_the_stored_job(database_url):
     """What is returned of many new jobs is what the database has, their history too."""
     store = Store(database_url)
     images = [image(number, urgent=number % 2 == 0) for number in range(1, ROWS_AT_ONCE + 4)]
@@ -91,7 +91,7 @@ def test_nothing_asked_changes_nothing(database_url):
     assert store.add_instances([]) == []
 
 
-def test_a_study_that_two_associations_brought_is_told_once(database_url):
+def test_a_study_that_two_associations_brought_is_reported_once(database_url):
     """Images of one study on several associations make one study complete."""
     store = Store(database_url)
     images = [image(number, study="1.2.3") for number in (1, 2, 3)]
@@ -99,7 +99,7 @@ def test_a_study_that_two_associations_brought_is_told_once(database_url):
     assert store.completed_by([each.association_id for each in images]) == [("1.2.3", "MODALITY")]
 
 
-def test_an_error_tells_no_value(database_url):
+def test_an_error_states_no_value(database_url):
     """What the database refused appears neither in the error nor in its cause."""
     store = Store(database_url)
     with store._writing() as session:

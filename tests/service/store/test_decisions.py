@@ -254,7 +254,7 @@ def test_a_decision_on_another_text_than_the_stored_one_is_refused(store, job, r
     decide(store, job, reviewing.request(base_version=1), reviewing.roentgen)
 
 
-def test_a_text_is_stored_if_nobody_stored_another_one(store, job, reviewing, clock):
+def test_a_text_is_stored_if_no_other_was_stored(store, job, reviewing, clock):
     """The version counts up; an outdated one gets the other text, which stays."""
     assert store.review(job.id) is None
     first = store.save_review(job.id, reviewing.content(), 0, reviewing.roentgen)

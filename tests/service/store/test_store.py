@@ -153,7 +153,7 @@ class TestArrival:
         assert sorted(answers) == [Arrival.CONFLICT] * 7 + [Arrival.NEW]
         assert len(store.study(STUDY).instances) == 1
 
-    def test_a_study_that_nobody_sent_is_not_found(self, store):
+    def test_a_study_that_was_not_sent_is_not_found(self, store):
         """Asking for an unknown study is NotFound."""
         with pytest.raises(NotFound):
             store.study("9.9")
@@ -355,7 +355,7 @@ class TestQueries:
             with pytest.raises(NotFound):
                 store.job(wrong)
 
-    def test_an_ambiguous_beginning_is_said_to_be_one(self, store, monkeypatch):
+    def test_an_ambiguous_beginning_is_reported_as_such(self, store, monkeypatch):
         """Two jobs that begin alike: the sentence asks for more."""
         ids = iter(["abcd" + "0" * 28, "abcd" + "1" * 28])
         monkeypatch.setattr("service.store.scheduling.new_job_id", lambda: next(ids))
@@ -390,7 +390,7 @@ class TestQueries:
         assert store.counts()[JobState.IN_PROGRESS] == 2
         assert store.oldest_waiting().id == first.id
 
-    def test_the_version_tells_of_every_change(self, store, clock):
+    def test_the_version_changes_with_every_change(self, store, clock):
         """Images, jobs, events and incidents each give another word; looking does not."""
         seen = [store.version()]
 

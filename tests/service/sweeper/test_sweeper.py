@@ -651,7 +651,7 @@ def refused(store, settings, job):
     return job
 
 
-def test_what_a_destination_refused_stays_until_somebody_gives_it_up(
+def test_what_a_destination_refused_stays_until_a_person_gives_it_up(
     sweeper, store, settings, clock, arrive
 ):
     """However old it is, it can be sent again; a canceled job is owed to nobody."""

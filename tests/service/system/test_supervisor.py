@@ -108,7 +108,7 @@ def test_a_machine_that_starts_no_process_now_is_asked_again():
     ], found.stderr
 
 
-def test_a_part_that_asks_to_be_replaced_says_so(supervise, deaths):
+def test_a_part_that_asks_to_be_replaced_reports_it(supervise, deaths):
     """Its own exit status is told in words, for the page's incidents."""
     supervisor = supervise(hung=f"raise SystemExit({REPLACE_ME})")
     _until(lambda: supervisor.check_parts() or deaths)

@@ -63,7 +63,7 @@ def misspelt(monkeypatch):
 
 
 @pytest.mark.usefixtures("misspelt")
-def test_check_and_log_say_it():
+def test_check_and_log_state_it():
     """A row of `wetread check`, and a line at the start of each process."""
     outcome = time_zone()
     assert outcome.grade is Grade.WARNING

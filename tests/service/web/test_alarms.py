@@ -113,7 +113,7 @@ def test_a_withdrawn_draft_is_withdrawn_in_the_queue_the_stream_and_the_api(site
         ((Event.RECALL_DONE, "orthanc: failed: as it was once noted"), "Withdrawal failed", None),
     ],
 )
-def test_a_recall_that_is_not_done_everywhere_says_where(site, seeder, note, word, state):
+def test_a_recall_that_is_not_done_everywhere_states_where(site, seeder, note, word, state):
     """Until its notice is there, and where that failed, the archive may show the draft."""
     job = seeder.completed(1)
     site.store.withdraw(job.id, "Ann", "Withdrawn: it errs")

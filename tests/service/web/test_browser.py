@@ -95,7 +95,7 @@ def test_a_page_finds_its_server_again(make_site, seeder_of, browser, eventually
     assert light(browser) != "away"
 
 
-def test_an_image_that_cannot_be_shown_says_why_in_its_place(site, seeder, browser, eventually):
+def test_an_image_that_cannot_be_shown_states_why_in_its_place(site, seeder, browser, eventually):
     """Instead of a broken picture."""
     job = seeder.drafted(1)
     for image in site.store.instances(job.study_instance_uid):
@@ -218,7 +218,7 @@ def test_many_tabs_share_one_stream(site, seeder, browser, eventually):
         eventually(lambda: "No longer needed." in browser.run(text), seconds=10, what="the change")
 
 
-def test_the_page_says_when_the_login_is_over(site, seeder, browser, eventually):
+def test_the_page_states_when_the_login_is_over(site, seeder, browser, eventually):
     """And no longer what it was following."""
     seeder.waiting(1)
     visit(browser, site.url)

@@ -111,7 +111,7 @@ def test_a_destination_can_be_tested(make_site):
     assert list(site.here.settings.destinations[0].path.iterdir()) == []
 
 
-def test_a_destination_that_does_not_work_says_why(make_site, tmp_path):
+def test_a_destination_that_does_not_work_states_why(make_site, tmp_path):
     """A folder that is a file cannot be written."""
     target = tmp_path / "file"
     target.write_bytes(b"")

@@ -52,7 +52,7 @@ def test_a_missing_folder_of_the_database_is_named():
     assert database_fault(settings) == "The folder of the database is missing: is data_dir mounted?"
 
 
-def test_readiness_tells_no_address_and_no_secret(make_site):
+def test_readiness_states_no_address_and_no_secret(make_site):
     """What an open address says holds neither URL nor password nor path."""
     site = make_site(broker={"url": "redis://:geheim@127.0.0.1:1/0"})
     text = site.get("/readyz").text
@@ -60,7 +60,7 @@ def test_readiness_tells_no_address_and_no_secret(make_site):
         assert secret not in text
 
 
-def test_a_receiver_that_refuses_images_is_said_until_it_takes_them(make_site):
+def test_a_receiver_that_refuses_images_is_reported_until_it_takes_them(make_site):
     """Its disk step ends later than it began, so that what it says itself is what counts."""
     site = make_site()
     store = site.here.store
@@ -91,7 +91,7 @@ def test_each_models_worker_is_asked_for(make_site, seeder_of):
     assert "worker of the model second is alive" in fault
 
 
-def test_why_a_model_does_not_load_is_said(make_site):
+def test_why_a_model_does_not_load_is_reported(make_site):
     """Page, readiness and metrics name the model and the reason, its capitals kept."""
     site = make_site(models=[{"name": "second", "model": "tiny"}])
     note_failure(site.store, "reading.second", "second", "cuda: this machine has 0 CUDA devices")
@@ -106,7 +106,7 @@ def test_why_a_model_does_not_load_is_said(make_site):
     assert 'wetread_model_load_failed{model="demo"} 0.0' in metrics
 
 
-def test_a_sweeper_that_the_disk_hinders_is_said(make_site):
+def test_a_sweeper_that_the_disk_hinders_is_reported(make_site):
     """It may see another disk than the page does."""
     site = make_site()
     store = site.here.store

@@ -68,7 +68,7 @@ def test_no_metric_holds_a_patient_or_a_uid(site, seeder):
         assert secret not in text
 
 
-def test_a_scrape_without_a_database_says_so(site):
+def test_a_scrape_without_a_database_reports_it(site):
     """The scrape of a known session succeeds and `wetread_database_up` is 0."""
     assert samples(site)["wetread_database_up", ()] == 1
     site.store.close()

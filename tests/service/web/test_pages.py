@@ -28,7 +28,7 @@ def test_an_empty_queue_explains_how_to_send_the_first_study(site):
     assert "storescu -aet MODALITY -aec WETREAD localhost 11112 image.dcm" in page
 
 
-def test_every_page_says_that_results_are_unverified_ai_drafts(site, seeder):
+def test_every_page_states_that_results_are_unverified_ai_drafts(site, seeder):
     """Queue, study and error pages carry the permanent line."""
     job = seeder.completed(1)
     for path in ("/", f"/studies/{job.study_instance_uid}", "/nowhere"):
@@ -37,7 +37,7 @@ def test_every_page_says_that_results_are_unverified_ai_drafts(site, seeder):
         )
 
 
-def test_every_page_says_that_a_demonstration_model_reads_patients(site, make_site, seeder_of):
+def test_every_page_states_that_a_demonstration_model_reads_patients(site, make_site, seeder_of):
     """Queue and error page name the models with the setting; without it there is no such line."""
     assert "demo_reads_patients" not in site.get("/").text
     trial = Model(name="trial", model="tiny", demo_reads_patients=True)
@@ -122,7 +122,7 @@ def test_a_study_page_shows_agreement_with_samples_beside_the_score(site, seeder
     assert "Agreement" not in site.get(f"/studies/{plain.study_instance_uid}").text
 
 
-def test_a_study_page_says_what_its_model_cannot_do(site, seeder):
+def test_a_study_page_states_what_its_model_cannot_do(site, seeder):
     """Without scores there is no empty column; licence and intended use stand with what is missing."""
     job = seeder.reading(1)
     draft = seeder.draft_of(job)
@@ -138,7 +138,7 @@ def test_a_study_page_says_what_its_model_cannot_do(site, seeder):
     assert "Intended use: Research only. License: MIT." in page
 
 
-def test_a_study_page_says_what_a_score_is_a_score_of(site, seeder):
+def test_a_study_page_states_what_a_score_is_a_score_of(site, seeder):
     """Beside "absent" a bare percentage would read as the chance of absence: both layouts name it."""
     job = seeder.drafted(1)
     page = site.get(f"/studies/{job.study_instance_uid}").text
@@ -147,7 +147,7 @@ def test_a_study_page_says_what_a_score_is_a_score_of(site, seeder):
 
 
 @pytest.mark.parametrize("patient_id", [b"PAGE-7\r\n", b"PAGE-7\0A", b"PAGE-\xfc7 "])
-def test_the_page_says_why_an_image_gets_no_result_for_its_patient_id(site, seeder, patient_id):
+def test_the_page_states_why_an_image_gets_no_result_for_its_patient_id(site, seeder, patient_id):
     """Study page and queue have the whole reason, with what to do and without the Patient ID."""
     job = seeder.reading(1)
     (image,) = site.store.instances(job.study_instance_uid)
@@ -186,7 +186,7 @@ def test_no_finding_is_not_shown_as_an_alarm(site, seeder):
     assert 'class="presence present normal"' in page
 
 
-def test_an_event_does_not_say_twice_where_it_led(site, seeder):
+def test_an_event_does_not_state_twice_where_it_led(site, seeder):
     """That "Not analyzed" leads to "Not analyzed" is said once; what leads elsewhere says so."""
     job = seeder.reading(1)
     site.store.not_analysed(job.id, job.fence, "NOT_FRONTAL", "The only image is a lateral view.")
@@ -207,7 +207,7 @@ def test_a_study_page_reads_the_patient_from_the_image_and_keeps_nothing(site, s
     assert "PHANTOM" not in caplog.text
 
 
-def test_a_study_page_without_its_image_says_so(site, seeder):
+def test_a_study_page_without_its_image_reports_it(site, seeder):
     """When retention has removed the image the page is still there, without a picture."""
     job = seeder.completed(1)
     for image in site.store.instances(job.study_instance_uid):
@@ -315,7 +315,7 @@ def test_retry_and_urgent_by_form_change_the_job(site, seeder):
     assert site.store.job(job.id).urgent
 
 
-def test_an_action_that_came_too_late_says_so(site, seeder):
+def test_an_action_that_came_too_late_reports_it(site, seeder):
     """Canceling a job that was completed meanwhile answers 409 with a sentence."""
     job = seeder.waiting(1)
     seeder.deliver(seeder.finish(seeder.claim(job)))
@@ -344,7 +344,7 @@ def test_hostile_values_are_text_on_every_page(site, seeder):
         assert "alert(1)" in text
 
 
-def test_hostile_addresses_are_refused_in_words(site):
+def test_hostile_addresses_are_refused_with_a_message(site):
     """UIDs and job ids that are none give 404 and come back escaped."""
     for path in (
         "/studies/%3Cscript%3Ealert(1)%3C%2Fscript%3E",
@@ -374,7 +374,7 @@ def test_a_hostile_patient_name_is_text(site, seeder):
     assert "&lt;i&gt;hostile" in page
 
 
-def test_a_database_that_went_away_gives_a_page_that_says_so(site, seeder):
+def test_a_database_that_went_away_gives_a_page_that_reports_it(site, seeder):
     """Pages and API answer 503 in words, /healthz stays 200 and the process lives on."""
     job = seeder.waiting(1)
     database = site.here.settings.data_dir / "wetread.db"

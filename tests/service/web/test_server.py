@@ -77,7 +77,7 @@ def test_sigterm_ends_the_process_with_open_streams(start_web, tmp_path, cookie_
     store.close()
 
 
-def test_a_page_without_a_database_still_says_what_is_wrong(start_web):
+def test_a_page_without_a_database_still_states_what_is_wrong(start_web):
     """Before `wetread db upgrade` the process lives, /readyz names the database, the login page too."""
     _, url, _ = start_web()
     assert httpx.get(url + "readyz").json() == {"status": "not ready"}

@@ -401,7 +401,7 @@ def test_leading_zeros_of_uids_are_kept(door):
     assert row.sop_instance_uid == "2.25.77.007.01.1"
 
 
-def test_what_the_file_says_of_itself_must_be_true(door):
+def test_what_the_file_states_of_itself_must_be_true(door):
     """Another SOP Class, transfer syntax or instance than accepted or announced: its own reason."""
 
     def changed(was: bytes, now: bytes) -> bytes:
@@ -433,7 +433,7 @@ def test_a_caller_has_its_rate_and_its_urgency_here_too(make_door_at, eventually
     assert door.store.jobs(study="2.25.77.1")[0].urgent
 
 
-def test_a_disk_that_was_full_is_left_as_late_as_by_the_other_door(make_door_at):
+def test_a_disk_that_was_full_is_left_as_late_as_by_the_other_endpoint(make_door_at):
     """Until a tenth more than the limit is free, or images would be let in and refused in turn."""
     receiver = {"min_free_bytes": 1_000_000, "callers": [{"ae_title": "MODALITY"}]}
     door = make_door_at(receiver=receiver)
@@ -453,7 +453,7 @@ def raw(door, head: bytes) -> socket.socket:
     return connection
 
 
-def test_a_full_disk_is_told_before_the_body_is_sent(make_door_at):
+def test_a_full_disk_is_reported_before_the_body_is_sent(make_door_at):
     """503 with Retry-After, and no 100 Continue before it."""
     receiver = {"min_free_bytes": 2**60, "callers": [{"ae_title": "MODALITY"}]}
     door = make_door_at(receiver=receiver)
@@ -480,7 +480,7 @@ def test_an_early_answer_reaches_who_sends_on_all_the_same(door):
         assert (response.status_code, response.headers["Connection"]) == (401, "close")
 
 
-def test_a_database_that_takes_nothing_is_told_and_nothing_is_kept(make_door_at):
+def test_a_database_that_takes_nothing_is_reported_and_nothing_is_kept(make_door_at):
     """Another program holds SQLite's only writer: 503, no file; afterwards all is well by itself."""
     door = make_door_at(database={"busy_seconds": 0.2})
     assert door.post(body(image(1))).status_code == 200
@@ -508,7 +508,7 @@ def test_a_sender_that_goes_away_leaves_only_what_came_whole(door, eventually):
     assert door.post(body(image(3))).status_code == 200
 
 
-def test_a_sender_that_is_too_slow_is_told_so(door, monkeypatch):
+def test_a_sender_that_is_too_slow_is_informed(door, monkeypatch):
     """408 when it kept us waiting for longer than its bytes were worth."""
     monkeypatch.setattr(upload, "_WAIT_SECONDS", 0.3)
     with raw(door, b"Content-Length: 50000") as connection:
@@ -516,7 +516,7 @@ def test_a_sender_that_is_too_slow_is_told_so(door, monkeypatch):
         assert connection.recv(65536).startswith(b"HTTP/1.1 408")
 
 
-def test_connections_that_say_nothing_end_and_keep_nobody_out(door, monkeypatch):
+def test_silent_connections_end_and_keep_no_one_out(door, monkeypatch):
     """Three hundred of them, some with half a head: the next sender is served, then all are closed."""
     monkeypatch.setattr(timeouts, "_REQUEST_SECONDS", 1.0)
     host, port = door.url.split("/")[2].split(":")
@@ -572,7 +572,7 @@ def test_one_connection_too_many_is_closed(door, monkeypatch, eventually):
     eventually(is_served, seconds=10, what="the next sender is served")
 
 
-def test_more_requests_than_are_taken_are_told_to_come_again(make_door_at):
+def test_more_requests_than_are_taken_are_asked_to_retry(make_door_at):
     """One at a time: the second is 503 at once; when the first has ended it is served."""
     door = make_door_at(stow={"port": 0, "max_requests": 1})
     with raw(door, b"Content-Length: 50000"):
@@ -617,7 +617,7 @@ def test_the_probes_need_no_token(door):
     assert httpx.get(f"{door.url}readyz").json() == {"status": "ready", "fault": ""}
 
 
-def test_a_secured_door_takes_a_renewed_certificate(make_door_at, tmp_path):
+def test_a_tls_port_takes_a_renewed_certificate(make_door_at, tmp_path):
     """HTTPS with the certificate of the files, and with their successor once they are replaced."""
     openssl = shutil.which("openssl") or pytest.skip("openssl is not installed")
 

@@ -271,7 +271,7 @@ def test_memory_does_not_grow_with_what_is_sent(receiver):
     assert receiver.token not in log
 
 
-def test_without_a_port_there_is_no_door(tmp_path):
+def test_without_a_port_there_is_no_endpoint(tmp_path):
     """A sentence that names the setting, and exit status 1."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("WETREAD")}
     done = subprocess.run(

@@ -13,7 +13,7 @@ def run(*arguments):
     return CliRunner().invoke(profile, arguments, catch_exceptions=False).output
 
 
-def test_the_list_says_of_each_whether_it_was_tried():
+def test_the_list_states_of_each_whether_it_was_tried():
     """A line a profile: name, trial with real weights, what it cannot do, licence."""
     lines = run().splitlines()
     assert [line.split()[0] for line in lines] == list(shipped_names())

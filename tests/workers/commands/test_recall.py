@@ -244,7 +244,7 @@ def test_a_withdrawn_draft_is_not_sent_again(site, store):
         store.retry(waiting.id, "Ann")
 
 
-def test_what_cannot_be_reached_is_said_and_the_rest_is_done(store, tmp_path, orthanc):
+def test_what_cannot_be_reached_is_reported_and_the_rest_is_done(store, tmp_path, orthanc):
     """An archive that is away fails its line only; a copy that is gone is left to a person."""
     site = Site(store, tmp_path, orthanc)
     sent = site.deliver(site.drafted(32))

@@ -202,7 +202,7 @@ def test_an_outbox_that_is_away_fails_no_job(bench_of, store, clock, tmp_path):
     assert bench.state(job)[0] is JobState.COMPLETED
 
 
-def test_a_cancel_during_the_delivery_is_told_with_what_arrived(bench_of, store, tmp_path):
+def test_a_cancel_during_the_delivery_is_reported_with_what_arrived(bench_of, store, tmp_path):
     """The job stays CANCELED, and its history says that the destination has the results all the same."""
     bench = bench_of(folder(tmp_path))
     job = bench.drafted()
@@ -433,7 +433,7 @@ def test_a_destination_gets_the_kinds_that_are_configured(bench_of, store, tmp_p
     assert {kinds[path.stem] for path in (tmp_path / "A").rglob("*.dcm")} == sent
 
 
-def test_nothing_for_a_destination_is_told_as_that(bench_of, store, tmp_path):
+def test_nothing_for_a_destination_is_reported_as_such(bench_of, store, tmp_path):
     """A job without any object of the configured kinds ends, and its history says why."""
     bench = bench_of(folder(tmp_path, objects=["report-pdf"]))
     job = bench.drafted()
@@ -444,7 +444,7 @@ def test_nothing_for_a_destination_is_told_as_that(bench_of, store, tmp_path):
     assert "A: it receives none of these results (setting `objects`)." in reasons
 
 
-def test_a_pacs_without_verify_is_never_said_to_be_read_back(bench_of, store, pacs_of):
+def test_a_pacs_without_verify_is_never_reported_as_read_back(bench_of, store, pacs_of):
     """Event, reason and record say acknowledged; nothing says that anything was read back."""
     bench = bench_of(pacs_of(listed=lambda _pacs: False).settings(verify=False))
     job = bench.drafted()

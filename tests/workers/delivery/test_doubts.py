@@ -161,7 +161,7 @@ def test_another_patient_on_the_same_image_puts_the_draft_in_doubt(site, store, 
         ({"PatientOrientation": ["R", "F"]}, "Patient Orientation"),
     ],
 )
-def test_what_says_whose_or_which_image_it_is_puts_the_draft_in_doubt(
+def test_what_states_whose_or_which_image_it_is_puts_the_draft_in_doubt(
     site, store, read, changes, differs
 ):
     """Each of them is named, without its value."""
@@ -432,7 +432,7 @@ def test_a_copy_that_came_before_the_draft_counts(site, store):
     assert (notice.destination, bool(notice.notice)) == (second.destination, True)
 
 
-def test_a_copy_whose_first_was_removed_cannot_be_told_from_another(site, store, read):
+def test_a_copy_whose_first_was_removed_cannot_be_distinguished_from_another(site, store, read):
     """After retention nothing can be compared and no notice made: the job alone is in doubt."""
     image, job = read
     for each in store.spooled(image.StudyInstanceUID):

@@ -236,7 +236,7 @@ def test_a_destination_out_of_reach_is_tried_at_the_time_that_its_result_names(
     assert store.deliveries(waiting.id)[0].attempts == 1
 
 
-def test_what_says_nothing_of_the_destination_changes_nothing(limits):
+def test_what_states_nothing_of_the_destination_changes_nothing(limits):
     """A database that was away is no silence of the PACS."""
     answered(limits, "A")
     for _ in range(5):

@@ -88,7 +88,7 @@ def test_a_second_call_reads_nothing_and_writes_the_same_metrics(done, phantoms,
     assert (out / "metrics.json").read_bytes() == before
 
 
-def test_everything_says_that_drafts_are_unverified(done):
+def test_everything_states_that_drafts_are_unverified(done):
     """The page, each row of drafts and the manifest."""
     assert "unverified" in (done / "report.html").read_text()
     assert "unverified" in json.loads((done / "manifest.json").read_text())["caution"]
@@ -104,7 +104,7 @@ def test_other_settings_or_studies_need_another_folder(done, phantoms, tmp_path,
     assert "another model or other reading settings" in output
 
 
-def test_no_text_is_kept_where_none_is_wanted(phantoms, tmp_path):
+def test_no_text_is_kept_where_none_is_configured(phantoms, tmp_path):
     """Labels only: no sentence of a draft, no picture."""
     out = tmp_path / "out"
     call(phantoms / "images", "--truth", phantoms / "labels.csv", "--out", out, "--no-text")

@@ -97,7 +97,7 @@ def test_all_faults_of_a_table_are_listed(tmp_path):
         ("a.xml", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "declares entities"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why(tmp_path, name, content, expected):
+def test_a_file_that_cannot_be_used_states_why(tmp_path, name, content, expected):
     """The file is named, and what is wrong."""
     path = tmp_path / name
     path.write_bytes(content)

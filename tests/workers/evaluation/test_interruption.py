@@ -164,7 +164,7 @@ def test_a_model_that_has_ended_ends_the_run_and_keeps_what_is_there(phantoms, t
     run.close()
 
 
-def test_progress_says_rate_and_remaining_time_once_in_30_seconds_without_a_terminal():
+def test_progress_states_rate_and_remaining_time_once_in_30_seconds_without_a_terminal():
     """A log of a night's run stays short."""
     stream, now = io.StringIO(), [0.0]
     progress = Progress(100, already=10, stream=stream, clock=lambda: now[0])

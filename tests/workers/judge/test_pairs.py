@@ -56,7 +56,7 @@ def test_an_unusable_file_is_refused_with_its_faults(tmp_path, content, message)
         read_pairs(path)
 
 
-def test_a_folder_without_pairs_says_what_to_do(tmp_path):
+def test_a_folder_without_pairs_states_what_to_do(tmp_path):
     """An evaluation without texts cannot be judged."""
     with pytest.raises(ConfigurationError, match="--export-pairs"):
         read_pairs(tmp_path)

@@ -53,7 +53,7 @@ def findings_of(text):
         ("The bones are intact.", PNEUMOTHORAX, SILENT),
     ],
 )
-def test_a_sentence_says_whether_it_is_there(text, observation, presence):
+def test_a_sentence_states_whether_it_is_there(text, observation, presence):
     """Negation, doubt and their scopes are understood as a radiologist means them."""
     assert findings_of(text)[observation].presence is presence
 
@@ -97,7 +97,7 @@ def test_every_observation_is_answered_once_in_order():
     assert {finding.presence for finding in label("")} == {SILENT}
 
 
-def test_no_finding_is_what_a_clear_report_says():
+def test_no_finding_is_what_a_clear_report_states():
     """A report that only denies has no finding; one that affirms has; silence says nothing."""
     clear = "The lungs are clear. Heart size is normal. No pleural effusion or pneumothorax."
     assert findings_of(clear)[Observation.NO_FINDING].presence is PRESENT

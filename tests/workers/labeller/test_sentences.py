@@ -39,7 +39,7 @@ def test_control_characters_are_taken_out():
     assert clean(dirty) == "Heart is [31m large . \n\nClear lungs."
 
 
-def test_headings_tell_findings_from_impression():
+def test_headings_separate_findings_from_impression():
     """What follows an impression heading is impression; everything else is findings."""
     text = "FINDINGS: Clear lungs. No effusion.\nIMPRESSION: 1. Normal chest."
     assert sections(text) == (("Clear lungs.", "No effusion."), ("Normal chest.",))

@@ -74,7 +74,7 @@ def test_an_ordinary_text_has_no_warning():
     assert warned(text) == ()
 
 
-def test_a_model_that_was_told_may_repeat_it():
+def test_a_model_that_was_configured_may_repeat_it():
     """The history is no invention of a model that was told the indication."""
     assert warned("A 55-year-old man with a history of cancer.", indication_given=True) == ()
 

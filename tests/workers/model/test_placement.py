@@ -76,7 +76,7 @@ def test_the_need_of_the_published_model(published):
     (8, r"as bfloat16 \(decoder int4\) it would fit with 1 at once"),
     (2, "it does not fit in any supported number format"),
 ])  # fmt: skip
-def test_too_little_memory_says_what_would_fit(published, monkeypatch, free, told):
+def test_too_little_memory_states_what_would_fit(published, monkeypatch, free, told):
     """Fewer answers at once are advised before fewer bits, more bits before fewer."""
     monkeypatch.setattr(memory, "free", lambda _: int(free * GB))
     with pytest.raises(DeviceError, match=told) as failed:

@@ -117,7 +117,7 @@ def test_a_canceled_job_is_sent_where_it_is_asked_for_only(bench, store, tmp_pat
     assert not files(tmp_path, "A")
 
 
-def test_what_cannot_be_sent_again_is_refused_in_words(bench, store):
+def test_what_cannot_be_sent_again_is_refused_with_a_message(bench, store):
     """An unknown destination, a job without results, one withdrawn, superseded, or removed."""
     job = sent(bench)
     with pytest.raises(NotFound, match="no destination is named C; configured are: A, B"):

@@ -50,13 +50,13 @@ def of(findings, observation):
         ("Possible edema.", ["Edema.", "Possible edema."], "EDEMA", 1),
     ],
 )  # fmt: skip
-def test_a_sample_that_says_the_same_is_counted(draft, samples, name, same):
+def test_a_sample_that_states_the_same_is_counted(draft, samples, name, same):
     """The same presence, and the same side where the draft says one."""
     findings = agreed(label(draft), list(map(label, samples)))
     assert of(findings, Observation[name]).agreement == Agreement(same=same, samples=len(samples))
 
 
-def test_only_what_a_sentence_says_is_compared():
+def test_only_what_a_sentence_states_is_compared():
     """What the draft does not mention has no agreement, nor has the absence of all findings."""
     findings = agreed(label("No edema."), [label("No edema.")])
     compared = [one.observation for one in findings if one.agreement is not None]
@@ -88,7 +88,7 @@ def test_only_what_a_sentence_says_is_compared():
         ("Clear lungs.", ["Edema."] * 2 + ["Clear lungs."] * 2, None),
     ],
 )  # fmt: skip
-def test_the_reader_is_told_where_most_samples_say_otherwise(draft, samples, told):
+def test_the_reader_is_reported_where_most_samples_state_otherwise(draft, samples, told):
     """Few say what the draft says, or most what it passes over; silence contradicts no absence."""
     labelled = list(map(label, samples))
     notes = list(doubts(agreed(label(draft), labelled), labelled, len(samples)))
@@ -96,14 +96,14 @@ def test_the_reader_is_told_where_most_samples_say_otherwise(draft, samples, tol
     assert told is None or told in notes[0]
 
 
-def test_samples_that_could_not_be_written_are_told():
+def test_samples_that_could_not_be_written_are_reported():
     """The reader knows of how many the share is; a failed sample counts neither way."""
     labelled = [label("No edema.")]
     notes = list(doubts(agreed(label("No edema."), labelled), labelled, 8))
     assert notes == ["Only 1 of 8 sampled readings could be made."]
 
 
-def test_the_settings_say_how_samples_are_written():
+def test_the_settings_state_how_samples_are_written():
     """As many as asked for, with the draft's bounds, a temperature and seeds of their own."""
     settings = Settings(reading=Reading(samples=3, sample_temperature=0.7, seed=5, concurrency=2))
     draft = decoding(settings, None)
@@ -207,7 +207,7 @@ def test_where_memory_is_short_the_report_comes_without_samples(engine, monkeypa
     assert (bool(answer.token_ids), answer.samples) == (True, ())
 
 
-def test_one_sample_that_fails_costs_nobody_else(engine, monkeypatch):
+def test_one_sample_that_fails_affects_no_other(engine, monkeypatch):
     """A sample whose logits are no numbers is missing; the report and the others are there."""
     step = engine._next_logits
 
@@ -250,7 +250,7 @@ def drafted(study, tmp_path_factory):
     return {samples: read(samples) for samples in (0, 8)}
 
 
-def test_samples_change_nothing_of_what_the_draft_says(drafted):
+def test_samples_change_nothing_of_what_the_draft_states(drafted):
     """Text, findings, scores and regions are those of a draft without samples."""
     off, on = drafted[0].draft, drafted[8].draft
     assert (on.findings_text, on.impression_text) == (off.findings_text, off.impression_text)

@@ -253,7 +253,7 @@ def test_a_worker_that_stops_hands_the_question_back(desk):
         ("model", QuestionFault.MODEL_CHANGED),
     ],
 )
-def test_what_changed_since_it_was_asked_is_said(desk, trouble, fault):
+def test_what_changed_since_it_was_asked_is_reported(desk, trouble, fault):
     """Withdrawn, removed by retention, another version of the model: no answer, with the reason."""
     question = desk.ask("Is there a pneumothorax?")
     if trouble == "recalled":

@@ -17,7 +17,7 @@ from workers.reading.image_selection import rules_for
         ),
     ],
 )
-def test_what_a_caller_says_overrides_what_the_model_reads(caller, rules):
+def test_what_a_caller_states_overrides_what_the_model_reads(caller, rules):
     """Nothing said, nothing changed; 0 and off are something said."""
     settings = load_settings(
         reading={"minimum_age_years": 16, "read_children": True},

@@ -145,7 +145,7 @@ def test_findings_get_their_own_regions_and_one_legend():
     assert notes == (NOTE,)
 
 
-def test_a_place_on_the_wrong_side_is_told_not_shown():
+def test_a_place_on_the_wrong_side_is_reported_not_shown():
     """No region, and a sentence for the reader."""
     findings, notes = with_regions((finding(side=Side.RIGHT),), {FLUID: spot(6, 6)}, grey())
     assert findings[0].region is None

@@ -83,7 +83,7 @@ def deliver(store, settings, job):
         sender.work(claim)
 
 
-def test_only_who_wants_to_be_told_is_told(refuse, store, tmp_path):
+def test_only_configured_destinations_get_the_notice(refuse, store, tmp_path):
     """The notice lies read back at one destination, the other has nothing; the job ended as it did."""
     settings = settings_of(tmp_path)
     job, published = refuse(settings)
@@ -102,14 +102,14 @@ def test_only_who_wants_to_be_told_is_told(refuse, store, tmp_path):
     assert store.job(job.id).state is JobState.NOT_ANALYSED
 
 
-def test_nobody_is_told_to_whom_the_job_does_not_go(refuse, store, tmp_path):
+def test_destinations_outside_the_job_get_no_notice(refuse, store, tmp_path):
     """A destination that wants notices gets none of a study that was to go elsewhere only."""
     job, published = refuse(settings_of(tmp_path), to=["untold", "clinic"])
     assert (job.state, published) == (JobState.NOT_ANALYSED, [])
     assert store.deliveries(job.id) == []
 
 
-def test_by_default_nobody_is_told(refuse, store, tmp_path):
+def test_by_default_no_notice_is_sent(refuse, store, tmp_path):
     """Without the setting there is no object, no delivery and no message."""
     settings = load_settings(
         data_dir=tmp_path / "data",
@@ -126,14 +126,14 @@ def test_the_page_is_made_by_option(refuse, store, tmp_path):
     assert [each.kind for each in store.objects(job.id)] == ["not-analysed", "not-analysed-page"]
 
 
-def test_our_own_results_are_not_told_of(refuse, store, tmp_path):
+def test_our_own_results_are_not_reported(refuse, store, tmp_path):
     """A PACS that forwards what it gets would be answered for ever."""
     job, published = refuse(settings_of(tmp_path), reader=Refusing("OWN_RESULT"))
     assert (job.reason_code, published) == ("OWN_RESULT", [])
     assert store.objects(job.id) == []
 
 
-def test_where_a_draft_stands_nothing_is_told(refuse, tmp_path):
+def test_no_notice_is_sent_where_a_draft_stands(refuse, tmp_path):
     """A notice that no result exists would be wrong."""
     settings = settings_of(tmp_path)
     job, _ = refuse(settings)
@@ -142,7 +142,7 @@ def test_where_a_draft_stands_nothing_is_told(refuse, tmp_path):
     assert notice_destinations(settings, result, earlier=job) == []
 
 
-def test_an_image_that_does_not_say_whose_it_is_leaves_the_job_ended(refuse, store, tmp_path):
+def test_an_image_that_does_not_state_whose_it_is_leaves_the_job_ended(refuse, store, tmp_path):
     """Without a readable header nobody can be told; the job still says why."""
     job, published = refuse(settings_of(tmp_path), spoil=True)
     assert (job.state, published) == (JobState.NOT_ANALYSED, [])

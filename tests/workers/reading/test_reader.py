@@ -130,7 +130,7 @@ def test_an_image_that_was_read_before_is_not_asked_of_the_model(reader, image, 
     assert result.code == "NO_CHANGE"
 
 
-def test_an_image_that_ends_the_decoder_fails_the_job_in_words(reader, settings, image):
+def test_an_image_that_ends_the_decoder_fails_the_job_with_a_message(reader, settings, image):
     """Nobody knows what it shows: a person must look, unless another image of the study is read."""
 
     def dying(_path, _limits):
@@ -224,7 +224,7 @@ def test_the_prompt_is_recorded(reader, image):
     assert any(word.startswith("Prompt: <s>[INST]") for word in texts)
 
 
-def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_path):
+def test_the_indication_reaches_a_model_that_takes_it(reader, monkeypatch, tmp_path):
     """It is told and noted, and neither the prompt in the draft nor the findings hold its words."""
     asked, original = [], reader._model.answer
     dataset = as_dataset(draw(3, rows=420, columns=400))
@@ -252,7 +252,9 @@ def test_the_indication_reaches_a_model_that_wants_it(reader, monkeypatch, tmp_p
     [("auto", {}, 0), ("auto", {"scores_measured": True}, 7), ("on", {}, 7),
      ("off", {"scores_measured": True}, 0)],
 )  # fmt: skip
-def test_scores_are_asked_where_wanted(reader, settings, image, monkeypatch, wanted, traits, count):
+def test_scores_are_asked_where_configured(
+    reader, settings, image, monkeypatch, wanted, traits, count
+):
     """The setting decides; `auto` asks a model whose scores have been measured."""
     model, traits = reader._model, {"meaningless": False, **traits}
     written, text = model.answer, "The heart size is normal. The lungs are clear."
@@ -315,7 +317,7 @@ def test_a_damaged_checkpoint_never_drafts(tiny_folder, image, tmp_path, value, 
         (GenerationError("logits that are not finite"), PermanentReadingError),
     ],
 )
-def test_each_fault_says_whether_to_try_again(reader, image, monkeypatch, fault, expected):
+def test_each_fault_states_whether_to_try_again(reader, image, monkeypatch, fault, expected):
     """What may pass is transient, what cannot is permanent; nothing else gets out."""
 
     def fail(_):
@@ -326,7 +328,7 @@ def test_each_fault_says_whether_to_try_again(reader, image, monkeypatch, fault,
         read(reader, study(image))
 
 
-def test_a_reading_that_is_no_longer_wanted_ends(reader, image):
+def test_a_canceled_reading_ends(reader, image):
     """Withdrawing ends the reading between two tokens."""
     asked = []
 

@@ -77,7 +77,7 @@ def test_each_score_stands_with_its_finding():
         ("Possible pneumothorax.", 0.9, None),
     ],
 )
-def test_disagreement_is_told(text, chance, expected):
+def test_disagreement_is_reported(text, chance, expected):
     """Present under half, absent or silent over half: a note; doubt agrees with both."""
     chances = [
         1.0 if "heart" in text and name is Observation.CARDIOMEGALY else 0.0 for name in ASKED

@@ -53,7 +53,7 @@ def test_the_demo_model_sees_what_is_shown_and_reads_no_patient(outcome):
     ]
 
 
-def test_a_demonstration_model_that_reads_patients_is_said(outcome):
+def test_a_demonstration_model_that_reads_patients_is_reported(outcome):
     """Random weights that read patients' images, as the site asked."""
     found, _ = outcome(model="tiny", demo_reads_patients=True)
     assert found.grade is Grade.WARNING
@@ -85,7 +85,7 @@ def test_a_damaged_demo_model_is_a_fault(tmp_path, outcome):
     assert found.grade is Grade.FAULT
 
 
-def test_a_model_that_cannot_be_loaded_says_why_and_one_that_hangs_is_ended(outcome):
+def test_a_model_that_cannot_be_loaded_states_why_and_one_that_hangs_is_ended(outcome):
     """A device that is not there; a limit of a moment."""
     found, _ = outcome(device="cuda:7")
     assert (found.grade, "CUDA devices" in found.detail) == (Grade.FAULT, True)

@@ -28,7 +28,7 @@ def test_a_claim_that_the_database_refuses_does_not_close_the_lane():
         assert again.wait(10)
 
 
-def test_an_error_that_nobody_foresaw_does_not_close_the_lane():
+def test_an_unexpected_error_does_not_close_the_lane():
     """A bug in one reading is logged, and the next look finds the job again."""
     asked, again = [], threading.Event()
 

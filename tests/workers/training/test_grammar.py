@@ -85,7 +85,7 @@ def test_answers_begin_with_yes_or_no_as_it_is():
     assert questions.is_normal((), rng).answer.startswith("Yes")
 
 
-def test_most_questions_have_the_reader_s_words():
+def test_most_questions_have_the_wording_of_the_reader():
     """The exact questions that scores are taken from are the commonest."""
     rng = np.random.default_rng(0)
     asked = [questions.is_there((), Observation.EDEMA, rng).question for _ in range(100)]

@@ -28,7 +28,7 @@ def digest(folder):
 
 
 @pytest.mark.slow
-def test_it_says_how_far_it_is(run):
+def test_it_states_how_far_it_is(run):
     """TrainingImages and every epoch of every stage are announced."""
     _, lines = run
     assert lines[0] == "drawn 8 of 8 images"

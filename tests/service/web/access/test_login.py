@@ -68,7 +68,7 @@ def test_a_page_s_script_logs_in_without_leaving_the_page(site):
 
 
 @pytest.mark.parametrize("form", [BAD, {**GOOD, "name": "bob"}, {"name": "ann"}, {}])
-def test_a_wrong_login_says_the_same_whatever_was_wrong(site, form):
+def test_a_wrong_login_states_the_same_whatever_was_wrong(site, form):
     """Neither whether the name exists nor the password is told; no cookie is set."""
     answer = log_in(site, form)
     assert answer.status_code == 401
@@ -152,7 +152,7 @@ def test_a_session_ends_when_idle_and_after_a_shift(make_site):
     assert site.get("/live/queue.json").status_code == 200
 
 
-def test_five_failures_from_one_address_are_enough_and_lock_nobody_out(site):
+def test_five_failures_from_one_address_are_enough_and_lock_no_one_out(site):
     """The sixth is 429 with the time to wait; the same name from another address gets in."""
     for _ in range(5):
         assert log_in(site, BAD).status_code == 401
@@ -239,7 +239,7 @@ def test_a_setup_link_expires(make_site):
     assert site.store.accounts() == []
 
 
-def test_who_is_logged_in_is_told_as_json(site):
+def test_who_is_logged_in_is_reported_as_json(site):
     """For scripts of pages."""
     answer = site.get("/api/me").json()
     assert (answer["login"], answer["display_name"]) == ("ann", "Ann Lee")

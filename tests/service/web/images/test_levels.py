@@ -72,7 +72,7 @@ def test_a_spool_that_cannot_be_written_is_served_from_memory(make_site, seeder_
     assert not levels_path(image.path).exists()
 
 
-def test_what_cannot_be_shown_says_why(site, image):
+def test_what_cannot_be_shown_states_why(site, image):
     """An image that cannot be decoded, one that is gone, and levels that do not exist."""
     image.path.write_bytes(image.path.read_bytes()[:-5000])
     for name in ("voi.json", "levels/2"):

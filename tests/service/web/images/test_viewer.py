@@ -469,7 +469,7 @@ def test_without_webgl_and_without_graphics_processor_canvas_is_used(
         assert bare.faults() == []
 
 
-def test_an_image_that_cannot_be_shown_says_why(make_site, browser, tmp_path):
+def test_an_image_that_cannot_be_shown_states_why(make_site, browser, tmp_path):
     """The sentence stands in the place of the picture, and the page is told."""
     site = make_site()
     browser.enter(site)

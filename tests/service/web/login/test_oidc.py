@@ -315,7 +315,7 @@ def test_a_logout_token_that_is_not_ours_ends_nothing(site, provider, changes):
     assert browser.get(f"{site.url}api/me").status_code == 200
 
 
-def test_a_provider_that_is_away_is_said(make_site, free_port):
+def test_a_provider_that_is_away_is_reported(make_site, free_port):
     """The page answers, in time."""
     site = make_site(
         logged_in=False,

@@ -183,7 +183,7 @@ def is_refused(site, job, words):
     )
 
 
-def test_the_panel_says_why_nothing_can_be_asked_of_a_study(asked_site, seeder_of):
+def test_the_panel_states_why_nothing_can_be_asked_of_a_study(asked_site, seeder_of):
     """A withdrawn draft, an image that is gone: the sentence stands in place of the field."""
     seeder = seeder_of(asked_site)
     job, other = seeder.completed(1), seeder.completed(2)
@@ -204,13 +204,13 @@ def test_the_panel_says_why_nothing_can_be_asked_of_a_study(asked_site, seeder_o
         ({"questions": {"enabled": False}}, "Questions are switched off here"),
     ],
 )
-def test_the_panel_says_why_this_site_takes_no_question(make_site, seeder_of, changes, words):
+def test_the_panel_states_why_this_site_takes_no_question(make_site, seeder_of, changes, words):
     """Another version of the model is in use, or the site has switched questions off."""
     site = make_site(site_name="S", **{"reading": {"model_version": "0.1"}, **changes})
     assert is_refused(site, seeder_of(site).drafted(1), words)
 
 
-def test_a_model_that_writes_reports_only_says_so(asked_site, seeder_of, ask):
+def test_a_model_that_writes_reports_only_reports_it(asked_site, seeder_of, ask):
     """LLaVA-Rad has no question answering: the reason stands in place of the field."""
     seeder = seeder_of(asked_site)
     job = seeder.reading(2)

@@ -159,7 +159,7 @@ async def test_the_second_person_is_refused_with_the_decision_that_stands(browse
     assert "has accepted this draft" in refused.json()["error"]
 
 
-async def test_a_wrong_patient_draft_cannot_be_accepted_and_says_why(app, browser, job):
+async def test_a_wrong_patient_draft_cannot_be_accepted_and_states_why(app, browser, job):
     """The obstacle stands in the review and in the refusal."""
     app.store.withdraw(job.id, "admin", "Bad weights.")
     one = browser(ROENTGEN)
@@ -202,7 +202,7 @@ async def test_a_body_that_is_no_decision_is_400_with_a_sentence(browser, job, c
     assert (await one.ask("GET", path)).json() == {"decisions": []}
 
 
-async def test_nobody_decides_without_a_login(browser, job):
+async def test_no_decision_without_a_login(browser, job):
     """Text, decision, undo, open and notices need a person."""
     nobody = browser(None)
     for method, path, headers in (
@@ -218,7 +218,7 @@ async def test_nobody_decides_without_a_login(browser, job):
         assert answer.status_code == 401, path
 
 
-async def test_who_has_it_open_is_told(browser, job):
+async def test_who_has_it_open_is_reported(browser, job):
     """Until the page closes it."""
     one, two = browser(ROENTGEN), browser(CURIE)
     path = f"/api/jobs/{job.id}/open"

@@ -146,7 +146,7 @@ def test_the_start_page_is_the_worklist_of_those_who_only_read(site, radiologist
     assert '<a href="./" aria-current="page">Queue</a>' in html
 
 
-def test_a_draft_in_doubt_cannot_be_accepted_and_says_why(site, seeder, radiologist):
+def test_a_draft_in_doubt_cannot_be_accepted_and_states_why(site, seeder, radiologist):
     """The page names the obstacle and shows no way round it."""
     job = seeder.drafted(1)
     with site.store._writing() as session:
@@ -260,7 +260,7 @@ def test_that_a_study_was_seen_is_in_the_audit_trail(site, seeder, radiologist):
     assert [each.event.study_uid for each in seen] == [job.study_instance_uid]
 
 
-def test_a_site_without_a_name_is_told_before_somebody_reads(make_site, seeder_of):
+def test_a_site_without_a_name_is_reported_before_a_person_reads(make_site, seeder_of):
     """A verified report states the organization: no decision could be recorded."""
     site = make_site()
     job = seeder_of(site).drafted(1)

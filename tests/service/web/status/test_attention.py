@@ -46,13 +46,13 @@ def test_an_archive_that_was_compared_lately_and_is_whole_is_not_mentioned(notic
         ({"fault": "is it running?"}, "pacs was not compared completely: is it running?"),
     ],
 )
-def test_what_is_missing_and_why_it_is_not_known_is_said(row, opening, notices):
+def test_what_is_missing_and_why_it_is_not_known_is_reported(row, opening, notices):
     """How many studies are missing, or what keeps the archive from being compared."""
     (notice,) = notices(**row)
     assert notice.startswith(opening)
 
 
-def test_an_archive_that_nobody_compares_is_named(notices):
+def test_an_archive_that_is_not_compared_is_named(notices):
     """Never compared, or not for several periods: the process that compares does not run."""
     assert notices() == ["pacs has not been compared so far: does `wetread reconcile --watch` run?"]
     before = notices.store.now() - timedelta(minutes=5)

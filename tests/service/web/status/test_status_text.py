@@ -31,7 +31,7 @@ def situation(*processes: ProcessBeat, broker_fault: str = "") -> SystemStatus:
     return SystemStatus(now=datetime.now(UTC), broker_fault=broker_fault, processes=processes)
 
 
-def test_a_waiting_job_says_that_no_reading_worker_ever_reported_itself(seeder):
+def test_a_waiting_job_states_that_no_reading_worker_ever_reported_itself(seeder):
     """Without any reading worker the reason says so."""
     reason = why(seeder.waiting(1), (), situation(beat("delivery"))).plain()
     assert reason == (
@@ -39,7 +39,7 @@ def test_a_waiting_job_says_that_no_reading_worker_ever_reported_itself(seeder):
     )
 
 
-def test_a_waiting_job_says_when_the_last_reading_worker_was_seen(seeder):
+def test_a_waiting_job_states_when_the_last_reading_worker_was_seen(seeder):
     """A worker that has been silent for a minute counts as dead, and its last sign is named."""
     silent = beat("reading", 60)
     reason = why(seeder.waiting(1), (), situation(silent)).plain()
@@ -47,7 +47,7 @@ def test_a_waiting_job_says_when_the_last_reading_worker_was_seen(seeder):
     assert silent.seen_at.isoformat(timespec="seconds") in reason
 
 
-def test_a_waiting_job_says_why_the_model_did_not_load(seeder):
+def test_a_waiting_job_states_why_the_model_did_not_load(seeder):
     """The reason that the worker gave stands there, while it tries again too; not once it works."""
     failed = replace(beat("reading"), status=ProcessStatus.NOT_LOADED, reason=NO_CARD)
     loading = replace(beat("reading"), status=ProcessStatus.LOADING)
@@ -65,7 +65,7 @@ def test_a_waiting_job_says_why_the_model_did_not_load(seeder):
     assert why(job, (), situation(failed, working)).plain().startswith("Waiting in the queue")
 
 
-def test_a_waiting_job_says_that_the_broker_is_away(seeder):
+def test_a_waiting_job_states_that_the_broker_is_away(seeder):
     """With a worker alive and Redis away, Redis is the reason."""
     now = situation(beat("reading"), broker_fault="Redis does not answer.")
     reason = why(seeder.waiting(1), (), now).plain()
@@ -78,7 +78,7 @@ def test_a_waiting_job_waits_for_its_turn_when_all_is_well(seeder):
     assert reason.startswith("Waiting in the queue.")
 
 
-def test_a_waiting_job_says_how_many_are_before_it(seeder):
+def test_a_waiting_job_states_how_many_are_before_it(seeder):
     """The oldest is the next; an urgent one overtakes; one that tries again later is in nobody's way."""
     first, second, third = (seeder.waiting(number) for number in (1, 2, 3))
     held = seeder.reading(4)
@@ -155,7 +155,7 @@ def test_every_ended_job_has_a_reason(seeder):
     ]
 
 
-def test_a_job_of_another_model_says_whose_worker_is_missing(seeder):
+def test_a_job_of_another_model_states_whose_worker_is_missing(seeder):
     """A worker of the first model is no help to it; a model that is configured no more is named."""
     job = seeder.waiting(1)
     first = {"other": "reading", job.model_name: f"reading.{job.model_name}"}
@@ -185,7 +185,7 @@ def unreached(seeder, *processes: ProcessBeat, later: float = 0.0) -> SystemStat
 
 
 @pytest.mark.parametrize("tried", [0, 1])
-def test_a_result_for_a_destination_out_of_reach_says_since_when_and_the_next_try(seeder, tried):
+def test_a_result_for_a_destination_out_of_reach_states_since_when_and_the_next_try(seeder, tried):
     """The result that was tried, and one that waits behind it without a try of its own."""
     jobs = [seeder.drafted(1), seeder.drafted(2)]
     seeder.deliver(jobs[0], error=UNREACHED, trouble=Trouble.SILENT)
@@ -208,7 +208,7 @@ def test_a_next_try_whose_time_has_come_waits_for_a_worker(seeder):
     assert "; next try as soon as a delivery worker is free. " in reason
 
 
-def test_a_notice_of_doubt_says_why_it_waits_as_a_draft_does(seeder):
+def test_a_notice_of_doubt_states_why_it_waits_as_a_draft_does(seeder):
     """The destination is out of reach for the notice, too."""
     job = seeder.drafted(1)
     seeder.deliver(job, error=UNREACHED, trouble=Trouble.SILENT)
@@ -221,7 +221,7 @@ def test_a_notice_of_doubt_says_why_it_waits_as_a_draft_does(seeder):
     assert "; next try at 20" in reason
 
 
-def test_a_try_that_is_under_way_is_said_of_a_destination_out_of_reach(seeder):
+def test_a_try_that_is_under_way_is_reported_for_a_destination_out_of_reach(seeder):
     """A second result is being tried while the destination is out of reach."""
     tried, trying = seeder.drafted(1), seeder.drafted(2)
     seeder.deliver(tried, error=UNREACHED, trouble=Trouble.SILENT)
@@ -241,7 +241,7 @@ def test_a_destination_that_answers_again_is_no_longer_out_of_reach(seeder):
     assert "cannot be reached" not in reason
 
 
-def test_a_result_behind_a_destination_that_refuses_says_so(seeder):
+def test_a_result_behind_a_destination_that_refuses_reports_it(seeder):
     """It was never tried itself: the words name the error of the results that were."""
     tried, waiting = seeder.drafted(1), seeder.drafted(2)
     seeder.deliver(tried, error="orthanc has no room", trouble=Trouble.REFUSED)
@@ -260,7 +260,7 @@ def test_a_result_behind_a_destination_that_refuses_says_so(seeder):
         (None, "No result is of a kind for orthanc."),
     ],
 )
-def test_a_delivered_job_says_how_its_results_were_confirmed(seeder, read_back, expected):
+def test_a_delivered_job_states_how_its_results_were_confirmed(seeder, read_back, expected):
     """Only what was read back is called that, with the deliveries at hand and without."""
     job = seeder.drafted(1)
     delivery, _ = seeder.store.claim_delivery(job.id, "w", 60, {})

@@ -99,7 +99,7 @@ def test_fine_tokens_and_short_memory_need_no_details(model, image, monkeypatch)
     assert details(model.network, pixels, read, [rows, rows]) == [None, None]
 
 
-def test_the_peak_moves_to_the_pixels_near_it_that_spoke():
+def test_the_peak_moves_to_the_pixels_near_it_with_the_strongest_support():
     """A thin bright line through the warm cell takes the peak; what lies further away does not."""
     cells = np.full((8, 8), 0.05, np.float32)
     cells[5, 3] = 1

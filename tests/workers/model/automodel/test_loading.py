@@ -189,7 +189,7 @@ def test_a_checkpoint_without_a_chat_template_takes_the_profiles(copy, profile):
         ("no image", "the processor refuses image or prompt"),
     ],
 )
-def test_a_chat_template_that_fails_is_said(checkpoint, profile, template, message):
+def test_a_chat_template_that_fails_is_reported(checkpoint, profile, template, message):
     """A template that refuses, is no template, or forgets the image ends in a message."""
     with pytest.raises(GenerationError, match=message):
         load(checkpoint("gemma3"), profile.model_copy(update={"chat_template": template}))
@@ -218,7 +218,7 @@ def test_weights_that_do_not_fit_are_refused(copy, profile, change):
         load(folder, profile)
 
 
-def test_too_little_memory_is_said_before_loading(checkpoint, profile, monkeypatch):
+def test_too_little_memory_is_reported_before_loading(checkpoint, profile, monkeypatch):
     """How much is needed and free, and with how many rows or which format it would fit."""
     monkeypatch.setattr(memory.memory, "free", lambda _: 2**27 + 2_000_000)
     with pytest.raises(

@@ -201,14 +201,14 @@ def test_other_files_than_the_pinned_are_not_read(demo_folder, tmp_path):
     assert snapshot.list_digest(demo_folder) == ""
 
 
-def test_a_fault_of_the_profile_is_said_by_the_reader(checkpoint, own_profile, tmp_path):
+def test_a_fault_of_the_profile_is_reported_by_the_reader(checkpoint, own_profile, tmp_path):
     """The file and the key reach the person who starts the service."""
     settings = own(checkpoint("gemma3"), own_profile("licenze = 1\n"), tmp_path)
     with pytest.raises(PermanentReadingError, match=r"profile\.toml: line \d+: card\.licenze"):
         Reader.from_settings(settings)
 
 
-def test_what_the_settings_say_of_decoding_wins_over_the_profile(demo_folder, tmp_path):
+def test_what_the_settings_state_of_decoding_wins_over_the_profile(demo_folder, tmp_path):
     """A key that the site gives holds; others come from the profile."""
     profile = load_profile(demo_folder / "profile.toml")
     reader = Reader.from_settings(own(demo_folder, demo_folder / "profile.toml", tmp_path))
@@ -238,7 +238,7 @@ def without(text, *abilities):
     return text
 
 
-def test_a_model_without_scores_is_asked_for_none_and_says_so(demo_folder, tmp_path):
+def test_a_model_without_scores_is_asked_for_none_and_reports_it(demo_folder, tmp_path):
     """Even where the site wants scores: no question, no score, a note, and the same in the SR."""
     text = (demo_folder / "profile.toml").read_text(encoding="utf-8")
     profile = tmp_path / "profile.toml"

@@ -144,7 +144,7 @@ def test_random_weights_read_no_patient(tmp_path):
     assert drafted(reader, patients_image(tmp_path)).code == "NO_MODEL_FOR_PATIENTS"
 
 
-def test_a_patients_image_that_the_site_insists_on_says_so(insisting, tmp_path):
+def test_a_patients_image_that_the_site_insists_on_reports_it(insisting, tmp_path):
     """First sentence, series descriptions, pictures: it knows only phantoms, and the site insists."""
     result = drafted(insisting, patients_image(tmp_path))
     assert "trained on synthetic images only" in result.draft.model.caveat
@@ -179,7 +179,7 @@ def sentences(output):
     return [str(element.value) for element in output.dataset.iterall() if element.VR == "UT"]
 
 
-def test_what_it_says_of_a_patient_is_never_coded(reader, insisting, tmp_path):
+def test_what_it_states_of_a_patient_is_never_coded(reader, insisting, tmp_path):
     """No presence, no score; the findings document says why, and the draft still has its text."""
     image = as_dataset(draw(5, rows=300, columns=300, findings=SEEN))
     on_phantom = drafted(reader, write(image, tmp_path / "phantom.dcm"))

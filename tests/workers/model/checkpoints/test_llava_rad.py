@@ -114,7 +114,7 @@ def test_the_digest_covers_every_file(changed):
     assert before != after
 
 
-def test_without_its_base_it_says_what_is_missing(folders):
+def test_without_its_base_it_states_what_is_missing(folders):
     """The adapter alone is no model."""
     with pytest.raises(CheckpointError, match="base model"):
         registry.load("llava-rad", folders[0])

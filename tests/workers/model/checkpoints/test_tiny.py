@@ -103,7 +103,7 @@ def test_its_text_is_short_legible_and_the_same_each_time(model, image):
     (Task.DIFFERENTIAL, "differential diagnoses"),
     (Task.QUESTION, "<image>\nIs there an effusion? [/INST]"),
 ])  # fmt: skip
-def test_each_task_asks_its_own_words(model, image, task, question):
+def test_each_task_asks_its_own_question(model, image, task, question):
     """The prompt that was sent is returned with the answer."""
     decoding = Decoding(max_new_tokens=1)
     answer = model.answer(image, task, question="Is there an effusion?", decoding=decoding)

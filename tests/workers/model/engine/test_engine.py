@@ -141,7 +141,7 @@ def test_a_withdrawn_order_leaves_and_the_others_go_on(tiny_folder, engine):
     assert len(counted) == 7
 
 
-def test_a_wrong_question_hurts_nobody_else(engine):
+def test_a_wrong_question_affects_no_other(engine):
     """An order with a question that cannot be asked fails by itself."""
     with ThreadPoolExecutor(2) as callers:
         wrong = callers.submit(engine.answer, images(1)[0], Task.REPORT, questions=("<image>",))
@@ -179,7 +179,7 @@ def test_little_memory_makes_smaller_batches(tiny_folder, model, monkeypatch):
     assert [answer.token_ids for answer in answers] == expected
 
 
-def test_memory_that_is_too_small_for_one_is_told(model, monkeypatch):
+def test_memory_that_is_too_small_for_one_is_reported(model, monkeypatch):
     """When not even one order fits, its caller gets the error, and the engine lives on."""
     image_tokens = model.network.image_tokens
     faults = [torch.OutOfMemoryError("full")]

@@ -53,7 +53,7 @@ def test_every_difference_is_named(folder):
     assert "not listed: pytorch_model.bin" in told
 
 
-def test_a_list_that_was_made_anew_is_not_what_was_pinned(folder, tmp_path):
+def test_a_list_that_was_recreated_is_not_what_was_pinned(folder, tmp_path):
     """Who may change a file may change the list beside it, but not the digest in the settings."""
     digest = snapshot.list_digest(folder)
     reading = Reading(model="cxr-llava-v2", model_dir=folder, model_sha256=digest)

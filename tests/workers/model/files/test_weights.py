@@ -118,13 +118,13 @@ def test_a_shard_cut_short_is_named(tmp_path):
         filled(tmp_path)
 
 
-def test_an_empty_folder_says_what_is_needed(tmp_path):
+def test_an_empty_folder_states_what_is_needed(tmp_path):
     """Without weights the error lists the names that would do."""
     with pytest.raises(CheckpointError, match=r"model\.safetensors\.index\.json"):
         filled(tmp_path)
 
 
-def test_the_digest_tells_weights_apart(tmp_path, tiny_folder):
+def test_the_digest_distinguishes_weights(tmp_path, tiny_folder):
     """The digest stays for a copy and changes with one value."""
     copy = tmp_path / "copy"
     shutil.copytree(tiny_folder, copy)

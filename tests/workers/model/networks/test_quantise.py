@@ -44,7 +44,7 @@ def test_the_estimate_of_the_weights_is_what_is_kept(tiny_folder, bits):
     assert kept <= estimate < 1.1 * kept
 
 
-def test_without_the_library_it_says_what_to_install(tiny_folder, monkeypatch):
+def test_without_the_library_it_states_what_to_install(tiny_folder, monkeypatch):
     """The error names the extra."""
     monkeypatch.setitem(sys.modules, "bitsandbytes.nn", None)
     with pytest.raises(DeviceError, match=r"wetread\[quantised\]"):

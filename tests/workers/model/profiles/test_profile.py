@@ -46,7 +46,7 @@ def write(tmp_path):
 
 
 @pytest.mark.parametrize("name", shipped_names())
-def test_a_shipped_profile_is_valid_and_says_what_was_tried(name):
+def test_a_shipped_profile_is_valid_and_states_what_was_tried(name):
     """Each shipped profile loads, states its licence, and claims no trial with real weights."""
     profile = load_profile(find_profile(name))
     assert profile.card.licence
@@ -127,7 +127,7 @@ def test_a_task_without_a_prompt_is_refused(write):
         turns(profile, Task.QUESTION, question="Is it clear?")
 
 
-def test_the_record_of_a_model_says_what_it_cannot_do(write):
+def test_the_record_of_a_model_states_what_it_cannot_do(write):
     """Licence, intended use and missing abilities go from the profile to the record."""
     record = checkpoint(load_profile(write(SMALL)))
     assert (record.licence, record.intended_use) == ("MIT", "Tests.")
@@ -136,7 +136,7 @@ def test_the_record_of_a_model_says_what_it_cannot_do(write):
     assert not record.scores_measured
 
 
-def test_each_general_question_has_one_in_the_models_words():
+def test_each_general_question_has_one_in_the_wording_of_the_model():
     """All seven questions are there, each by the general one."""
     questions = load_profile(find_profile("generic")).scores.questions.by_general()
     assert set(questions) == {*IS_THERE.values(), IS_NORMAL}

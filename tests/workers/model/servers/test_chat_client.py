@@ -234,7 +234,7 @@ def test_another_models_answer_is_refused(scripted_server):
     assert ask(revised.url).text == "No."
 
 
-def test_a_port_that_nobody_listens_on_is_unavailable(scripted_server):
+def test_a_port_without_a_listener_is_unavailable(scripted_server):
     """The error says that there is no connection."""
     server = scripted_server(lambda _n, _body: b"")
     server.stop()

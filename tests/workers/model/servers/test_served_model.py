@@ -251,7 +251,7 @@ def test_closing_ends_what_runs(scripted_server, model_of, frame):
     model.close = lambda: None
 
 
-def test_an_outage_is_told_from_a_failure(scripted_server, model_of, frame):
+def test_an_outage_is_distinguished_from_a_failure(scripted_server, model_of, frame):
     """No connection, 429, 502 to 504 say nothing about the image; 500 and half an answer may."""
     status = [503]
     server = scripted_server(lambda _n, _body: server.json({}, status[0]))

@@ -149,7 +149,7 @@ def test_a_refusal_names_the_setting(scripted_server, status, words):
         ask(server.url)
 
 
-def test_no_connection_says_why_and_what_to_check(scripted_server):
+def test_no_connection_states_why_and_what_to_check(scripted_server):
     """A closed port, and a name that cannot be resolved."""
     server = scripted_server(lambda _n, _body: b"")
     server.stop()
