@@ -176,7 +176,7 @@ def calibration(tally: Tally) -> list[tuple[float, float, int]]:
 
 
 def table(tally: Tally, seconds: float) -> str:
-    """Return the results in words."""
+    """Return the results as text."""
     lines = [f"{'':18}{'P':>7}{'R':>7}{'F1':>7}{'sides':>7}{'asked F1':>10}{'images':>7}"]
     rows = results(tally)
     for name, row in rows.items():

@@ -5,7 +5,7 @@
 In OUT the phantoms are written (benchmarks/phantom_studies.py) and evaluated by the shipped model; its
 F1 must be those of benchmarks/demo_model.py on the same seeds. Then two worse models are compared with
 it: one whose weights have noise added, on the first --worse phantoms, and one whose sentences about
-pneumothorax are turned around. A run that was stopped goes on.
+pneumothorax are turned around. A run that was stopped continues.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def subset(folder: Path, count: int) -> Path:
 
 
 def told(metrics: dict) -> str:
-    """Return what a comparison found, in words."""
+    """Return what a comparison found, as text."""
     found = metrics["comparisons"][0]
     micro = found["together"]["micro F1"]
     interval = micro["difference"]["interval"]

@@ -2,7 +2,7 @@
 
     python benchmarks/outputs.py [--studies 20] [--json]
 
-Images are phantoms of the size that detectors give. Every object is built, passed through the gate and
+Images are phantoms of the size that detectors give. Every object is built, passed through validation and
 encoded, as the reading worker does it; nothing is written to disk.
 """
 

@@ -1,7 +1,7 @@
-"""Compute the template of py, or measure the gate: python benchmarks/selection.py.
+"""Compute the template of py, or measure validation: python benchmarks/selection.py.
 
 selection.py template          print TEMPLATE_HALF, computed from phantoms alone (seeds 100..339)
-selection.py measure [FOLDER]  the gate on phantoms and on the real images in FOLDER (../shared/data)
+selection.py measure [FOLDER]  validation on phantoms and on the real images in FOLDER (../shared/data)
 """
 
 import sys

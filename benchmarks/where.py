@@ -30,9 +30,8 @@ from dicom.pixels.frame import PixelLimits, load_frame
 from workers.labeller.findings import label
 from workers.model.checkpoints import cxr_llava, shipped
 from workers.model.checkpoints.llava import Llava
-from workers.model.heat import HeatMap
 from workers.model.prompts import IS_THERE, Task
-from workers.model.vlm import Decoding
+from workers.model.vlm import Decoding, HeatMap
 from workers.reading.locating import central_square, locate
 from workers.training.images import phantom_of, plan, write_image
 

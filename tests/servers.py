@@ -165,7 +165,7 @@ class Server:
 class SilentProxy:
     """A TCP proxy on loopback whose connections can go silent: kept open, nothing is forwarded.
 
-    So does a firewall that forgets connections; the kernel of the peer goes on acknowledging bytes.
+    So does a firewall that forgets connections; the kernel of the peer continues acknowledging bytes.
 
     Attributes:
         port: Where it listens.

@@ -30,7 +30,7 @@ _MORE: Final = 2**16
 
 
 class Felt(IntEnum):
-    """Whether somebody felt a fault."""
+    """Whether a person felt a fault."""
 
     NOT = 0
     FELT = 1

@@ -20,10 +20,10 @@ _MORE_THAN_IT_TAKES: Final = 44
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """What a peer would say at one of the doors.
+    """What a peer would say at one of the endpoints.
 
     Attributes:
-        port: The door's.
+        port: The port of the endpoint.
         stream: All that it would say; it never comes to the last byte.
         greeting: Length of the part at its beginning that is answered before an image is sent.
     """
@@ -42,7 +42,7 @@ def modality(site: Site) -> Peer:
 
 
 def web_client(site: Site) -> Peer:
-    """Return one at the STOW-RS door, with a token."""
+    """Return one at the STOW-RS endpoint, with a token."""
     lines = [
         "POST /dicom-web/studies HTTP/1.1",
         f"Host: 127.0.0.1:{site.stow_port}",

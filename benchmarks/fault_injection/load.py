@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from dicom.phantom import Phantom, as_dataset, draw, draw_lateral, write
-from fault_injection.senders import Door, dcmsend, storescu, stow
+from fault_injection.senders import SendFunction, dcmsend, storescu, stow
 from fault_injection.site import CALLING, Site
 from fault_injection.stored import patient_of
 
 _SIZE: Final = 256
 _PEOPLE: Final = 8
 # Of each so many sent.
-_DOORS: Final[dict[Door, int]] = {storescu: 4, dcmsend: 3, stow: 3}
+_SENDERS: Final[dict[SendFunction, int]] = {storescu: 4, dcmsend: 3, stow: 3}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class SentImage:
 
     Attributes:
         picture: Images of one number and view show the same.
-        acknowledged: How often its sender heard Success.
+        acknowledged: How often its sender got Success.
         was_seen: Whether it lay in the spool as it was sent, after that.
     """
 
@@ -150,8 +150,8 @@ class Sender(threading.Thread):
         missing = list(images)
         while missing:
             self.tries += 1
-            door = self._dice.choices(list(_DOORS), list(_DOORS.values()))[0]
-            acknowledged = door(self._site, self._calling, [image.path for image in missing])
+            send = self._dice.choices(list(_SENDERS), list(_SENDERS.values()))[0]
+            acknowledged = send(self._site, self._calling, [image.path for image in missing])
             for image in missing:
                 image.acknowledged += image.path in acknowledged
             missing = [image for image in missing if image.path not in acknowledged]

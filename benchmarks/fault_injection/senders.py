@@ -22,7 +22,7 @@ _STOW_SECONDS: Final = 15.0
 _STORED: Final = "00081199"
 _STORED_UID: Final = "00081155"
 
-Door = Callable[[Site, str, Sequence[Path]], set[Path]]
+SendFunction = Callable[[Site, str, Sequence[Path]], set[Path]]
 
 
 def storescu(site: Site, calling: str, paths: Sequence[Path]) -> set[Path]:

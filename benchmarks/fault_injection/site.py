@@ -82,7 +82,7 @@ class Site:
         self.port, self.stow_port = free_port(), free_port()
         self.stow_url = f"http://127.0.0.1:{self.stow_port}/dicom-web/studies"
         self.tokens: dict[str, str] = {}
-        self._at_doors: Counter[str] = Counter()
+        self._sending: Counter[str] = Counter()
         self.postgres = Postgres(folder / "postgres") if plan.database == "postgresql" else None
         part, self.redis_url = redis_part(folder / "redis")
         self.redis = Program(part, folder / "redis.log", self._redis_answers)
@@ -158,7 +158,7 @@ class Site:
         wait_for(self._reads, what="the reading worker")
         for calling in CALLING:
             self.tokens[calling] = self._token(calling)
-        wait_for(self._takes_stow, what="the STOW-RS door")
+        wait_for(self._takes_stow, what="the STOW-RS endpoint")
 
     def _token(self, calling: str) -> str:
         value, credential = mint()
@@ -213,13 +213,13 @@ class Site:
         return True
 
     @contextlib.contextmanager
-    def sending(self, door: str) -> Iterator[None]:
-        """Have `has_work` know that somebody sends to this part."""
-        self._at_doors[door] += 1
+    def sending(self, endpoint: str) -> Iterator[None]:
+        """Have `has_work` know that a person sends to this part."""
+        self._sending[endpoint] += 1
         try:
             yield
         finally:
-            self._at_doors[door] -= 1
+            self._sending[endpoint] -= 1
 
     def has_work(self, part: str) -> bool:
         """Return whether a part has something in hand that its death would harm; False if unknown."""
@@ -228,7 +228,7 @@ class Site:
                 return self.store.counts()[JobState.IN_PROGRESS] > 0
             if part == "worker-delivery":
                 return any(state is _SENDING for _, state in self.store.delivery_counts())
-        return self._at_doors["receive" if part == RECEIVERS else part] > 0
+        return self._sending["receive" if part == RECEIVERS else part] > 0
 
     def processes(self, part: str) -> list[psutil.Process]:
         """Return the processes of a part ("receive", "up"), none while it is away."""
@@ -300,7 +300,7 @@ class Site:
             self._closing.wait(_RESTART_SECONDS)
 
     def _takes_stow(self) -> bool:
-        """Return whether the STOW-RS door refuses who has no token."""
+        """Return whether the STOW-RS endpoint refuses who has no token."""
         with contextlib.suppress(httpx.HTTPError):
             return httpx.post(self.stow_url, timeout=2).status_code == httpx.codes.UNAUTHORIZED
         return False

@@ -182,7 +182,7 @@ def _faults_of(study: SentStudy, drafts: list[Draft]) -> Iterator[str]:
 
 
 def _mixed_up(sent: Sequence[SentStudy], drafts: Sequence[Draft]) -> Iterator[str]:
-    """Hold the words of drafts against each other: images that show the same are told of alike.
+    """Hold the words of drafts against each other: images that show the same are reported alike.
 
     The model is the same throughout, so what differs was read from another image.
     """

@@ -32,7 +32,7 @@ from service.settings.config import Settings, load_settings
     default=900.0,
     show_default=True,
     type=click.FloatRange(min=1),
-    help="How long one model may take to load and to read a synthetic image.",
+    help="Time limit for loading one model and reading a synthetic image.",
 )
 def check(*, no_model: bool, model_seconds: float) -> None:
     """Check configuration, folders, database, broker, ports, TLS files, destinations and models.

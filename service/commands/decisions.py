@@ -33,7 +33,7 @@ _until = click.option("--until", type=_WHEN, help="Decisions made before then.")
 
 @click.group()
 def decisions() -> None:
-    """Figures and export of what radiologists decided on drafts."""
+    """Figures and export of the decisions of radiologists on drafts."""
 
 
 @decisions.command()
@@ -65,7 +65,7 @@ def figures(by: str, since: datetime | None, until: datetime | None, *, as_json:
 @_since
 @_until
 @click.option(
-    "--with-text", is_flag=True, help="Both texts too; a person may have named a patient."
+    "--with-text", is_flag=True, help="Include both texts, which may contain names of patients."
 )
 def export(since: datetime | None, until: datetime | None, *, with_text: bool) -> None:
     """Write one line of CSV for each decision to standard output, undone and amended ones included."""

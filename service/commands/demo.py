@@ -56,9 +56,9 @@ class _Interrupted(BaseException):
 def demo(files: tuple[Path, ...], *, leave: bool, patients: bool) -> None:
     """Start the whole service here, send it studies, and show what comes back.
 
-    Of this site's settings only data_dir is used: the demo has its own folder in it.
-    Without FILES, synthetic images are drawn and sent. With Orthanc on the PATH a private one is the
-    PACS, otherwise a folder is. Ctrl-C stops everything.
+    Of the settings of this site only data_dir is used; the demo has its own folder there.
+    Without FILES, synthetic images are drawn and sent. If Orthanc is on the PATH, a private one is
+    the PACS, otherwise a folder. Ctrl-C stops everything.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)

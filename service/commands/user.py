@@ -30,7 +30,7 @@ _ROLE = click.option(
     multiple=True,
     required=True,
     type=click.Choice([role.value for role in Role]),
-    help="admin: operates the service; radiologist: decides on drafts; viewer: looks. Repeatable.",
+    help="admin: operates the service; radiologist: decides on drafts; viewer: reads only. Repeatable.",
 )
 
 
@@ -46,7 +46,7 @@ def user() -> None:
 @user.command()
 @click.argument("login")
 @_ROLE
-@click.option("--name", "display_name", default="", help="The name as pages show it.")
+@click.option("--name", "display_name", default="", help="Name shown on pages.")
 @click.option(
     "--dicom-name",
     default="",

@@ -21,7 +21,7 @@ from service.web.access.current import actor_of, has_role
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit_view, event_of
 from service.web.identity import copies, identity
-from service.web.images.failures import not_shown
+from service.web.images.failed_renders import not_shown
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
 from service.web.job_actions import AUDITED, ROLES, Details, act
 from service.web.live import LiveView

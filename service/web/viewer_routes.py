@@ -18,7 +18,7 @@ from service.review.draft_sentences import identified_findings
 from service.web.access.roles import EVERYONE, guarded
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit_view
-from service.web.images.failures import not_shown
+from service.web.images.failed_renders import not_shown
 from service.web.images.heat_png import heat_png
 
 _LEVELS: Final = ("0", "1", "2")

@@ -143,11 +143,11 @@ def test_the_health_check_of_the_receiver_may_send():
 
 def test_the_token_endpoint_is_where_compose_states():
     """STOW-RS comes up by its profile only, on the port that its settings and its probe name."""
-    door = _ours()["receive-web"]
-    port = door["environment"]["WETREAD_STOW__PORT"]
-    assert door["profiles"] == ["stow"]
-    assert door["ports"] == [f"127.0.0.1:{port}:{port}"]
-    assert f":{port}/healthz" in door["healthcheck"]["test"][-1]
+    endpoint = _ours()["receive-web"]
+    port = endpoint["environment"]["WETREAD_STOW__PORT"]
+    assert endpoint["profiles"] == ["stow"]
+    assert endpoint["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f":{port}/healthz" in endpoint["healthcheck"]["test"][-1]
     assert [name for name, each in _ours().items() if "profiles" in each] == [
         "receive-web",
         "reconcile",
@@ -207,7 +207,7 @@ def test_what_the_front_runs_starts_without_torch():
 
 
 def test_every_image_can_join_letters():
-    """Both images that draw names have FriBiDi, without which Arabic names are said in words."""
+    """Both images that draw names have FriBiDi, without it Arabic names become a sentence."""
     for target in {each["build"]["target"] for each in _ours().values()}:
         assert any("apt-get install" in line and "libfribidi0" in line for line in _lineage(target))
 

@@ -154,7 +154,7 @@ def statuses():
 
 
 def attributes(first, second):
-    """Return the attributes of one kind, told apart by two samples that differ in everything."""
+    """Return the attributes of one kind, distinguished by two samples that differ in everything."""
     rows = []
     for element in first:
         origin = source(element, second)

@@ -261,7 +261,7 @@ def test_an_issuer_or_other_identifier_is_copied_whole_or_not_at_all(image_heade
     ],
 )
 def test_a_name_is_never_changed_without_a_note(name, charset, written, noted):
-    """A name does not identify; where it is not the same, the draft says so."""
+    """A name does not identify; where it is not the same, the draft states it."""
     content = image(b"12345", charset).replace(
         element(0x00100010, "PN", b"Film^Eva"),
         element(0x00100010, "PN", name + b" " * (len(name) % 2)),

@@ -1,4 +1,4 @@
-"""A running site is copied, and goes on from the copy under another path."""
+"""A running site is copied, and continues from the copy under another path."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Results go to four kinds of destination at once; one that is away or silent holds nobody back."""
+"""Results go to four kinds of destination at once; one that is away or silent delays no other."""
 
 import shutil
 import socket

@@ -32,7 +32,7 @@ def _study_of(orthanc, instance):
 
 @pytest.fixture
 def site(site_class, orthanc, tmp_path, free_port):
-    """A Wetread with a STOW-RS door that the session's Orthanc knows, and delivers to."""
+    """A Wetread with a STOW-RS endpoint that the session's Orthanc knows, and delivers to."""
     port, dicom_port = free_port(), free_port()
     value, credential = mint()
     overrides = {
@@ -61,7 +61,7 @@ def site(site_class, orthanc, tmp_path, free_port):
             except (urllib.error.URLError, ConnectionError):
                 return False
 
-        running.until(ready, seconds=60, what="the STOW-RS door")
+        running.until(ready, seconds=60, what="the STOW-RS endpoint")
         yield running
     finally:
         running.stop()

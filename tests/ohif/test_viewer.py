@@ -404,7 +404,7 @@ def test_boxes_are_drawn_at_once_with_the_configuration_for_it(chromium, drawing
 
 
 def test_the_crash_that_these_tests_look_for_is_seen(chromium, viewer_url, orthanc):
-    """A measurement group without a region, which the gate refuses, does crash the viewer."""
+    """A measurement group without a region, which validation refuses, does crash the viewer."""
     phantom = draw(9, rows=320, columns=288)
     image = as_dataset(phantom)
     shown = np.zeros((320, 288), np.float32)

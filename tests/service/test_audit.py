@@ -83,7 +83,7 @@ def test_the_message_is_that_of_the_standard(trail):
 
 @pytest.mark.parametrize("action", list(AuditAction))
 def test_each_action_has_a_message(trail, action):
-    """A login that was refused says so."""
+    """A login that was refused states it."""
     event = replace(EVENT, action=action, outcome=AuditOutcome.REFUSED)
     message = ET.fromstring(dicom_xml(replace(trail[0], event=event), "here"))  # noqa: S314 - our own
     found = message.find("EventIdentification")

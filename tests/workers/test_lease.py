@@ -103,7 +103,7 @@ def test_a_database_away_for_less_than_the_lease_loses_nothing(lease, holder, se
 
 
 def test_a_database_away_for_the_whole_lease_loses_it(lease, holder, seconds):
-    """Afterwards somebody else may hold the claim: the work must not write."""
+    """Afterwards a person else may hold the claim: the work must not write."""
     holder.fault = StoreUnavailable("away")
     for _ in range(3):
         seconds.now += lease.interval
@@ -114,7 +114,7 @@ def test_a_database_away_for_the_whole_lease_loses_it(lease, holder, seconds):
 
 
 def test_no_thread_is_left(holder):
-    """When the block ends, whatever way, nothing goes on extending."""
+    """When the block ends, whatever way, nothing continues extending."""
     before = threading.active_count()
     with pytest.raises(ValueError, match="work"), Lease(holder.extend, 5).kept():
         raise ValueError("work")

@@ -185,7 +185,7 @@ def test_a_message_that_comes_twice_reads_once(bench):
 
 
 def test_a_message_of_an_unknown_job_does_nothing(bench):
-    """An old message after the database was made anew is harmless."""
+    """An old message after the database was created again is harmless."""
     bench.task("0" * 32)
     assert bench.reader.asked == []
 
@@ -408,7 +408,7 @@ def test_a_worker_that_was_thought_dead_writes_nothing(bench, store, clock):
 
 
 def test_a_cancel_reaches_the_reader(store, tmp_path, drafts):
-    """Within a third of the lease the reader hears that nobody wants the draft any more."""
+    """Within a third of the lease the reader gets that nobody wants the draft any more."""
     bench = Bench(store, tmp_path, drafts, reading={"lease_seconds": 0.6})
 
     def wait(cancelled):
@@ -445,7 +445,7 @@ def test_a_cancel_reaches_the_reader_soon(store, tmp_path, drafts, eventually):
 def test_a_reading_that_hangs_goes_back_and_its_worker_is_replaced(
     store, tmp_path, drafts, eventually
 ):
-    """Counted as an attempt, with an incident; what goes on beside it is not touched."""
+    """Counted as an attempt, with an incident; what continues beside it is not touched."""
     bench = Bench(store, tmp_path, drafts, reading={"hang_seconds": 1, "decode_seconds": 0.9})
     drafting, release = bench.drafting("reader"), threading.Event()
 

@@ -21,7 +21,7 @@ COMMANDS = {
         "workers.commands.final_reports:final_reports",
         "Import final reports, and list what they were matched with.",
     ),
-    "judge": ("workers.commands.judge:judge", "Let a language model count the errors of drafts."),
+    "judge": ("workers.commands.judge:judge", "Count the errors of drafts with a language model."),
     "experiment": (
         "workers.commands.experiment:experiment",
         "Compare prompts and temperatures on your own studies.",

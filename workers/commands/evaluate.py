@@ -59,10 +59,14 @@ _WHEN: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"
     type=click.Choice(["unknown", "negative"]),
     default="unknown",
     show_default=True,
-    help="What a blank cell of the truth means.",
+    help="Meaning of a blank cell of the truth.",
 )
-@click.option("--model", help="Which of [[models]]; that of [reading] when left out.")
-@click.option("--from-service", is_flag=True, help="Instead of STUDIES: what the service received.")
+@click.option("--model", help="Name of a model of [[models]]; by default that of [reading].")
+@click.option(
+    "--from-service",
+    is_flag=True,
+    help="Instead of STUDIES: the studies that the service received.",
+)
 @click.option("--since", type=_WHEN, help="With --from-service: studies since then, local time.")
 @click.option("--export-pairs", is_flag=True, help="Write reference and draft as text files.")
 def evaluate(
@@ -75,11 +79,11 @@ def evaluate(
     """Measure the model of the settings on your own studies.
 
     STUDIES is a folder of DICOM files or of PNG and JPEG pictures, or a CSV table with a column `file`.
-    The folder DIR (--out) gets report.html, metrics.json and the drafts; a run that was interrupted goes
-    on when the same command is given again.
+    The folder DIR (--out) gets report.html, metrics.json and the drafts; to continue
+    an interrupted run, give the same command again.
 
-    Exit status: 0 when every study was read or refused for a stated reason, 1 when readings failed, 2
-    when the input has faults (all are listed, nothing is read), 130 when interrupted. All drafts are
+    Exit status: 0 if every study was read or refused for a stated reason, 1 if readings failed, 2 if
+    the input has faults (all are listed; nothing is read), 130 if interrupted. All drafts are
     unverified AI drafts.
     """
     if from_service == (studies is not None) or from_service != (since is not None):

@@ -21,8 +21,7 @@ from workers.evaluation.experiment import CellRows, Plan, cells_of, readings_of
 from workers.evaluation.experiment_prompts import prompts_of
 from workers.evaluation.outcome import exit_status, told_faults
 from workers.evaluation.reading import Stop
-from workers.evaluation.reason_words import REASON_WORDS
-from workers.evaluation.results import report_facts
+from workers.evaluation.results import REASON_TEXTS, report_facts
 from workers.evaluation.run import (
     Order,
     checked_truth,
@@ -44,7 +43,7 @@ _MOST_REPEATS: Final = 50
 @click.option("--truth", multiple=True, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--temperature", default="0", show_default=True, help="Separated by commas.")
-@click.option("--top-p", help="Separated by commas; that of the settings when left out.")
+@click.option("--top-p", help="Separated by commas; by default that of the settings.")
 @click.option(
     "--prompt",
     default="",
@@ -54,7 +53,7 @@ _MOST_REPEATS: Final = 50
     "--prompts", type=click.Path(path_type=Path), help="TOML file with prompts of your own."
 )
 @click.option("--repeats", default=10, show_default=True, type=click.IntRange(1, _MOST_REPEATS))
-@click.option("--model", help="Which of [[models]]; that of [reading] when left out.")
+@click.option("--model", help="Name of a model of [[models]]; by default that of [reading].")
 @click.option("--blank", type=click.Choice(["unknown", "negative"]), default="unknown")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
 def experiment(studies: Path, **options: Any) -> None:  # noqa: ANN401 - click's
@@ -64,7 +63,7 @@ def experiment(studies: Path, **options: Any) -> None:  # noqa: ANN401 - click's
     metrics.json; to continue an interrupted run, give the same command again. Nothing is
     sent, and no draft is made.
 
-    Exit status as of `wetread evaluate`.
+    Exit status: as of `wetread evaluate`.
     """
     site = load_settings()
     settings = site.for_model(options["model"] or site.model_name)
@@ -162,7 +161,7 @@ def _write(run: RunDirectory, plan: Plan, received: Received, found: Matched, or
     report = experiment_page(
         figures,
         plan.cells,
-        flow=flow_as_text(flow(rows), REASON_WORDS),
+        flow=flow_as_text(flow(rows), REASON_TEXTS),
         facts=(*report_facts(run.manifest), ("Repeats", str(plan.repeats))),
         warnings=(caveat,) if caveat else (),
     )

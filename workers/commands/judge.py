@@ -33,7 +33,7 @@ _PATH: Final = click.Path(exists=True, path_type=Path)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the results; beside a CSV file when left out.",
+    help="Folder of the results; by default beside the CSV file.",
 )
 @click.option(
     "--export-pairs",
@@ -41,12 +41,14 @@ _PATH: Final = click.Path(exists=True, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Only write the pairs to this folder, for metrics that are computed elsewhere.",
 )
-@click.option("--probe", is_flag=True, help="Only ask the judge about two pairs with known errors.")
+@click.option("--probe", is_flag=True, help="Only test the judge on two pairs with known errors.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be sent; send nothing.")
 @click.option(
-    "--allow-untested-judge", is_flag=True, help="Use a judge that fails the probe; results say so."
+    "--allow-untested-judge",
+    is_flag=True,
+    help="Use a judge that fails the probe; the results state this.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 def judge(
     source: Path | None,
     raters: Path | None,
@@ -58,12 +60,12 @@ def judge(
     allow_untested_judge: bool,
     seed: int,
 ) -> None:
-    """Let a language model count the errors of drafts against reference texts (CheXprompt).
+    """Count the errors of drafts against reference texts with a language model (CheXprompt).
 
     SOURCE is the folder of `wetread evaluate` with its pairs, or a CSV file with the columns id,
     reference, candidate and optionally patient. The model is that of the table [judge]. Replies are
-    recorded in judge.jsonl: the same command continues a run that was interrupted. Exit status 1 when
-    there is no figure, or the judge fails --probe.
+    recorded in judge.jsonl: the same command continues an interrupted run. Exit status 1 if there
+    is no figure, or if the judge fails --probe.
 
     --validate compares the judge with human raters: a CSV file with reference, candidate, rater1,
     rater2 … or ReXVal's file of counts, whose texts are those of SOURCE.

@@ -18,7 +18,7 @@ from workers.reading.trial import trial
 
 
 @click.command("load-model")
-@click.option("--model", help="Which of [[models]]; that of [reading] when left out.")
+@click.option("--model", help="Name of a model of [[models]]; by default that of [reading].")
 @click.option(
     "--card",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
@@ -27,9 +27,9 @@ from workers.reading.trial import trial
 def load_model(*, model: str | None, card: Path | None) -> None:
     """Load a model, read a synthetic image with it, and print one line for each step.
 
-    A line that ends in "..." is a step that begins; one that begins with "warning:" names what an
-    administrator should know. Of a model with a profile, lines that begin with "shown:" are the image as
-    sent, prompt, answer, sections, findings, time and memory.
+    A line that ends in "..." is a step that begins; one that begins with "warning:" is for the
+    administrator. With a profile, lines that begin with "shown:" contain the image as sent, prompt,
+    answer, sections, findings, time and memory.
     """
     site = load_settings()
     settings = site.for_model(model or site.reading.model)

@@ -48,10 +48,10 @@ _DRAFTED, _NOT_ANALYSED, _ERROR = "DRAFTED", "NOT_ANALYSED", "ERROR"
 def read(paths: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
     """Read DICOM files or folders and write what the service would send, a folder for each study.
 
-    That is the draft's SR and SC, its JSON where the settings ask for it, and for a study that was
-    not read a notice that says so.
+    These are the SR and SC of the draft, its JSON if the settings enable it, and a notice for a study
+    that was not read.
 
-    Exit status: 0 when every study was drafted, 3 when something was not analyzed, 1 on an error.
+    Exit status: 0 if every study was drafted, 3 if a study was not analyzed, 1 on an error.
     The results are unverified AI drafts, never a diagnosis.
     """
     settings = load_settings()

@@ -28,9 +28,12 @@ _WHEN = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
     "--since", type=_WHEN, help="Drafts made since then, local time; needed without --study."
 )
 @click.option("--study", help="Only the drafts of this Study Instance UID.")
-@click.option("--reason", default="", help="Why; on notices and in the jobs' history.")
+@click.option("--reason", default="", help="Reason, for notices and the history of the jobs.")
 @click.option(
-    "--apply", "really", is_flag=True, help="Do it; without this only show what would be."
+    "--apply",
+    "really",
+    is_flag=True,
+    help="Withdraw the drafts; without this option only show them.",
 )
 def recall(
     model: str | None,
@@ -41,11 +44,11 @@ def recall(
     *,
     really: bool,
 ) -> None:
-    """Withdraw every draft of a model, or of a study: first shows what would be done, --apply does it.
+    """Withdraw every draft of a model, or of a study: without --apply only show them.
 
-    Removed from an Orthanc of ours (may_remove), marked by a notice elsewhere, not sent where it has
-    not arrived. Exit status 1 when no draft matches (the models that exist are listed), or when
-    something is left; run it again then.
+    A draft is removed from an Orthanc with may_remove, marked by a notice at other destinations, and
+    not sent where it has not arrived. Exit status 1 if no draft matches (the existing models are
+    listed), or if a step is left: run it again then.
     """
     if study is None and (model is None or since is None):
         raise click.UsageError("name --model and --since, or --study")

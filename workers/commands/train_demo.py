@@ -33,7 +33,7 @@ _QUICK_IMAGES = 300
 )
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option(
-    "--quick", is_flag=True, help="A minute instead of an hour; the model is then useless."
+    "--quick", is_flag=True, help="Train for a minute instead of an hour, for tests only."
 )
 def train_demo(
     out: Path, work: Path | None, images: int | None, threads: int, *, quick: bool

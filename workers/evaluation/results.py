@@ -1,8 +1,10 @@
 """Writes what was found to the folder: rows, metrics, subgroups, report, pairs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from dicom.errors import InvalidDataset
+from dicom.reasons import Reason
 from service.assessment.checklist import checklist_json
 from service.assessment.comparison_page import comparison_section
 from service.assessment.figures import roc_curves
@@ -13,12 +15,12 @@ from service.assessment.mistakes_page import mistakes_section
 from service.assessment.page import page
 from service.assessment.study_rows import rows_csv, scored
 from service.assessment.texts import Part
+from service.errors import PermanentReadingError, TextNotLanguage, TransientReadingError
 from service.evaluation.metrics_json import metrics_json
 from service.evaluation.report import render
 from workers.evaluation.assembled import Assembled
 from workers.evaluation.cards import cards_of
 from workers.evaluation.others import OtherEvaluation
-from workers.evaluation.reason_words import REASON_WORDS
 from workers.evaluation.run import Order
 from workers.evaluation.run_directory import (
     CHECKLIST,
@@ -31,6 +33,20 @@ from workers.evaluation.run_directory import (
     RunDirectory,
 )
 from workers.evaluation.safe_names import safe_name
+from workers.retry_policy import code
+
+_OF_ERRORS: Final[dict[type[Exception], str]] = {
+    InvalidDataset: "The file is no image that can be read.",
+    PermanentReadingError: "The image or the model's answer cannot become a draft.",
+    TextNotLanguage: "The model's text is not language.",
+    TransientReadingError: "The reading failed for a passing reason; the same command tries again.",
+}
+REASON_TEXTS: Final = {
+    **{reason.value: reason.sentence for reason in Reason},
+    **{code(kind()): sentence for kind, sentence in _OF_ERRORS.items()},
+    "NOT_READ": "Not read yet.",
+    "no truth": "No truth.",
+}
 
 
 def write_results(
@@ -61,7 +77,7 @@ def write_results(
         metrics,
         facts=report_facts(run.manifest),
         curves=roc_curves(used),
-        reasons=REASON_WORDS,
+        reasons=REASON_TEXTS,
         warnings=(*_caveats(found.drafts), *_other_labelers(run.manifest, others)),
         sections=(
             *(comparison_section(each) for each in metrics.comparisons),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dicom.content.report import MOST_HEAT_CELLS, HeatGrid
-from workers.model.heat import HeatMap
+from workers.model.vlm import HeatMap
 from workers.reading.locating import central_square
 
 

@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from dicom.content.report import Region, Side
-from workers.model.heat import HeatMap
+from workers.model.vlm import HeatMap
 
 _FINE: Final = 128  # cells along an edge of the resized map that gives the outline
 _GRAIN: Final = 0.06  # of a patch's edge: standard deviation that smooths single pixels

@@ -1,6 +1,7 @@
 """Asks the loaded model about one image and turns its answer into the content of a draft."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,7 +23,22 @@ from workers.reading.image_selection import SelectedImage
 from workers.reading.indication import indication
 from workers.reading.model_loading import decoding, sampling
 from workers.reading.scores import QUESTIONS
-from workers.reading.stopwatch import Stopwatch
+
+
+class Stopwatch:
+    """Measures milliseconds between marks."""
+
+    def __init__(self) -> None:
+        self.spent_ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def mark(self, name: str, *, waited_ms: float | None = None) -> None:
+        """Record the time since the last mark under `name`, but `waited_ms` of it under "wait"."""
+        now = time.perf_counter()
+        if waited_ms is not None:
+            self.spent_ms["wait"] = round(waited_ms, 1)
+        self.spent_ms[name] = round((now - self._last) * 1000 - (waited_ms or 0.0), 1)
+        self._last = now
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,10 @@ from workers.reading.abilities import lacks, limits, refuses_patients
 from workers.reading.error_mapping import reading_errors
 from workers.reading.image_selection import ImageSelector, SelectedImage, check_not_cancelled
 from workers.reading.levels_writer import LevelsWriter
-from workers.reading.model_answer import ModelAnswers
+from workers.reading.model_answer import ModelAnswers, Stopwatch
 from workers.reading.model_identity import model_identity, sent_outside, with_image_caveat
 from workers.reading.model_loading import answer_once, no_progress, reading_model
 from workers.reading.outcomes import Drafted, DraftedImage, NotAnalysed, Unchanged, without_image
-from workers.reading.stopwatch import Stopwatch
 
 _NO_CHANGE: Final = (
     "The later images do not change the selected image: the earlier draft remains valid."

@@ -6,7 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Final
 
-from dicom.errors import DecoderSlow, DicomError
+from starlette.exceptions import HTTPException
+
+from dicom.errors import DecoderSlow, DicomError, OutOfResources
 
 FORGET_SECONDS: Final = 600.0
 _MOST: Final = 256
@@ -44,3 +46,10 @@ class FailedRenderCache:
             self._refused.move_to_end(image)
             while len(self._refused) > _MOST:
                 self._refused.popitem(last=False)
+
+
+def not_shown(error: DicomError) -> HTTPException:
+    """Return 503 if the image may be shown in a moment, else 422."""
+    if isinstance(error, OutOfResources) and not isinstance(error, DecoderSlow):
+        return HTTPException(503, str(error), headers={"Retry-After": "2"})
+    return HTTPException(422, f"This image cannot be shown: {error}.")

@@ -97,7 +97,7 @@ def test_absent_attributes_are_empty_and_none_is_invented():
 
 
 def test_an_image_without_study_is_refused():
-    """The Study Instance UID is needed, and the error says so."""
+    """The Study Instance UID is needed, and the error states it."""
     with pytest.raises(MissingAttribute, match="Study Instance UID"):
         copied_modules(Dataset())
     header = Dataset()
@@ -107,7 +107,7 @@ def test_an_image_without_study_is_refused():
 
 
 def test_a_patient_id_that_cannot_be_written_is_refused_without_naming_it(image_header):
-    """A shortened Patient ID would be somebody else's: an error, which does not repeat it."""
+    """A shortened Patient ID would be another person's: an error, which does not repeat it."""
     for value in ("P" * 65, ["A", "B"]):
         with pytest.raises(InvalidDataset, match="another patient") as caught:
             copied_modules(image_header(PatientID=value))

@@ -302,7 +302,7 @@ def test_more_callers_than_children_wait(decoders, image):
 
 
 def test_who_finds_no_decoder_free_is_informed(program, image):
-    """While another image is being decoded: a job that waits can then say that it goes on."""
+    """While another image is being decoded: a job that waits can then say that it continues."""
     with (
         Decoders(at_once=1, seconds=4, max_pixels=2**20, program=program) as running,
         ThreadPoolExecutor(1) as callers,

@@ -581,7 +581,7 @@ def _failed(uid: str, reason: int) -> bytes:
     ],
 )
 def test_a_failed_sop_decides_by_its_reason(objects, status, reason, error):
-    """FailedSOPSequence is read whatever the HTTP status is, and its reason is told."""
+    """FailedSOPSequence is read whatever the HTTP status is, and its reason is reported."""
     body = _failed(objects[0].sop_instance_uid, reason)
     with (
         _http(lambda *_: (status, "application/dicom+json", body)) as url,
@@ -610,7 +610,7 @@ def test_an_archive_that_takes_nothing_twice_has_it(objects, reason):
 
 
 def test_what_an_archive_calls_an_object_is_not_repeated(objects):
-    """Its answer may hold any text, of any length: none of it is told."""
+    """Its answer may hold any text, of any length: none of it is reported."""
     with (
         _http(lambda *_: (200, "application/json", _failed("Doe^John\0" * 9999, 0xA900))) as url,
         pytest.raises(DestinationRejected, match="did not store an object") as caught,
@@ -662,7 +662,7 @@ def test_an_archive_that_gives_nothing_back_is_searched(objects, listed, error):
 
 
 def test_a_token_is_sent_instead_of_a_password():
-    """The bearer token is in the request, and a server that refuses it is told without it."""
+    """The bearer token is in the request, and a server that refuses it is reported without it."""
     seen = []
 
     class Handler(BaseHTTPRequestHandler):

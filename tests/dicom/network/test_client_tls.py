@@ -234,7 +234,7 @@ def test_our_certificate_is_shown_to_a_peer_that_asks(start_archive, identities,
 
 @pytest.mark.orthanc
 def test_plain_dicom_at_a_tls_setting_is_named(orthanc, identities):
-    """A peer that speaks plain DICOM is said to do that."""
+    """A peer that speaks plain DICOM is reported."""
     peer = Peer(
         name="pacs",
         host="127.0.0.1",

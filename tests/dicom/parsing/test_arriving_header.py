@@ -181,7 +181,7 @@ def test_an_encoding_that_is_not_the_declared_one_is_met_as_in_the_file(compare,
     "start", [b"\x02\x00\x10\x00UI\x04\x001.2\x00", b"\xfe\xff\x0d\xe0\0\0\0\0", b"\x08\0", b""]
 )
 def test_a_data_set_that_goes_on_like_the_file_meta_group_is_read_as_its_file(compare, start):
-    """Where one ends and the other begins is told by their bytes."""
+    """Where one ends and the other begins is reported by their bytes."""
     compare(start, ExplicitVRLittleEndian)
     compare(start + phantom(ExplicitVRLittleEndian, open_ended=False), ExplicitVRLittleEndian)
 

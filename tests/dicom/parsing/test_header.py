@@ -114,7 +114,7 @@ def test_each_real_image_gives_the_elements_that_pydicom_reads(shared_data):
     ],
 )
 def test_the_encoding_is_known_with_and_without_a_file_meta_group(shared_data, name, syntax):
-    """A bare data set is read by what its first element looks like, and the header says so."""
+    """A bare data set is read by what its first element looks like, and the header states it."""
     header = read_header(shared_data / name)
     assert header.file_meta.TransferSyntaxUID == syntax
     assert header.SOPInstanceUID

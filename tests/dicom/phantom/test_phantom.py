@@ -248,7 +248,7 @@ def test_random_findings_are_a_mixture_with_normal_images():
 
 
 def test_a_lateral_image_has_no_two_lungs():
-    """A lateral image is another picture, says so, and has nothing to find."""
+    """A lateral image is another picture, states it, and has nothing to find."""
     side = draw_lateral(5, rows=200, columns=200)
     assert (side.view, side.truths) == ("LL", ())
     assert side.pixels.shape == (200, 200)

@@ -272,14 +272,14 @@ def test_padding_is_black_and_left_out_of_the_percentiles(tmp_path):
     ],
 )
 def test_a_window_that_shows_nothing_is_noticed(tmp_path, tags, expected):
-    """The percentiles of the pixels take its place, and the reader is told."""
+    """The percentiles of the pixels take its place, and the reader is informed."""
     frame = shown(tmp_path, SIXTEEN // 4 + 1000, **tags)
     assert expected in " ".join(frame.warnings)
     assert np.percentile(frame.pixels, 95) - np.percentile(frame.pixels, 5) > 0.8
 
 
 def test_the_window_that_fits_is_taken_of_several(tmp_path):
-    """The first window misses, the second is used, and the reader is told which."""
+    """The first window misses, the second is used, and the reader is informed which."""
     tags = {"WindowCenter": ["50000", "2048"], "WindowWidth": ["100", "4096"]}
     frame = shown(tmp_path, SIXTEEN, **tags)
     single = shown(tmp_path, SIXTEEN, WindowCenter="2048", WindowWidth="4096")

@@ -208,7 +208,7 @@ def test_a_first_value_above_32767_stays_unsigned_where_no_pixel_may_be_negative
 def test_a_view_that_no_radiograph_has_gives_way_to_the_next_one(
     tmp_path, image, window, expected, photometric
 ):
-    """Two views: the second one is shown, and the reader is told of both."""
+    """Two views: the second one is shown, and the reader is informed of both."""
     negative = photometric == "MONOCHROME1"
     pixels = np.where(negative, 4095 - image, image).astype(np.uint16)
     center = 4095 - float(window[0]) if negative else float(window[0])

@@ -74,7 +74,7 @@ def test_a_rescale_beyond_any_number_ends_as_unreadable(image):
     ],
 )
 def test_a_rescale_that_cannot_be_meant_is_noted(image, slope, intercept, note):
-    """The image is read without it, and the draft says so."""
+    """The image is read without it, and the draft states it."""
     frame = load_frame(image(RescaleSlope=slope, RescaleIntercept=intercept), LIMITS)
     assert [each for each in frame.warnings if each.startswith(note)]
     assert np.isfinite(frame.pixels).all()

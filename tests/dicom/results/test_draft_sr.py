@@ -60,7 +60,7 @@ def test_first_sentence_states_that_it_is_an_unverified_ai_draft(report, content
 def test_the_models_caveat_is_in_the_first_sentence(
     report, make_draft, image_header, content_items
 ):
-    """A model whose text is meaningless says so in the first text."""
+    """A model whose text is meaningless states it in the first text."""
     model = make_draft(image_header()).model
     caveat = "weights are random: the text is meaningless"
     changed = type(model)(
@@ -95,12 +95,12 @@ def test_only_positive_sentences_are_inferred_from_the_image(report, content_ite
 
 
 def test_a_positive_finding_without_a_sentence_gets_one(report, content_items):
-    """What is coded as present but not said in the text is said."""
+    """What is coded as present but not said in the text is reported."""
     assert "Fracture (right): present." in texts(report(), content_items)
 
 
 def test_findings_that_the_draft_leaves_out_are_named(report, content_items):
-    """Silence is said to be silence, so that it is not taken for absence."""
+    """Silence is reported as silence, so that it is not taken for absence."""
     assert (
         "Not mentioned by this draft, neither present nor absent: "
         "atelectasis, edema, pleural effusion. Not mentioned does not mean absent."
@@ -164,7 +164,7 @@ def test_notes_and_images_not_read_are_reported_before_the_findings(report, cont
     [("PA", "posteroanterior (PA)"), ("AP", "anteroposterior (AP)"), ("", "does not state")],
 )
 def test_procedure_names_the_view_of_the_image(report, image_header, content_items, view, expected):
-    """The procedure description names PA or AP when the image does, and says so when not."""
+    """The procedure description names PA or AP when the image does, and states it when not."""
     sentences = texts(report(image_header(ViewPosition=view)), content_items)
     assert expected in sentences[1]
 

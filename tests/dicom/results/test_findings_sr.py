@@ -96,7 +96,7 @@ def test_the_rest_becomes_evaluations_in_words_and_coded(findings, content_items
 
 
 def test_findings_that_are_not_mentioned_are_not_written(findings, content_items):
-    """Silence has no code: the finding does not appear, and where all are silent that is said."""
+    """Silence has no code: the finding does not appear, and where all are silent that is reported."""
     silent = Finding(observation=Observation.EDEMA, presence=Presence.NOT_MENTIONED)
     absent = Finding(observation=Observation.PNEUMOTHORAX, presence=Presence.ABSENT)
     (one,) = named(content_items(findings(findings=(silent, absent))), "C0034375")

@@ -194,7 +194,7 @@ def test_the_same_draft_gives_the_same_bytes(image_header, results):
 def test_another_model_revision_or_installation_has_its_own_uids(
     changed, image_header, make_draft, results, equipment
 ):
-    """Nothing that is told apart shares a SOP Instance UID or a series."""
+    """Nothing that is distinguished shares a SOP Instance UID or a series."""
     header = image_header()
     draft = make_draft(header)
     pixels = np.zeros((300, 240), np.float32)

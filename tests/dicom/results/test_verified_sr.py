@@ -155,7 +155,7 @@ def test_one_module_of_ours_imports_it():
 
 
 def test_an_amended_report_names_the_one_that_it_replaces(signed):
-    """The purpose is (121360, DCM, "Replaced report"), and the series and the text say so."""
+    """The purpose is (121360, DCM, "Replaced report"), and the series and the text state it."""
     _, document = signed(purpose=REPLACED_REPORT, revision=2)
     series = document.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     purpose = series.ReferencedSOPSequence[0].PurposeOfReferenceCodeSequence[0]

@@ -1,4 +1,4 @@
-"""The door, where the machine has nothing left to give."""
+"""The listener when the machine lacks memory, threads or sockets."""
 
 import errno
 import selectors

@@ -126,7 +126,7 @@ def test_images_come_over_tls_and_beside_it(start, keeper, dcmtk, identities, sh
 
 
 def test_with_an_authority_set_a_peer_must_be_known(start, keeper, dcmtk, identities, shared_data):
-    """The modality's certificate opens the door; a stranger's and none do not."""
+    """The modality's certificate is accepted; one of an unknown authority and none are not."""
     server, _ = start(mutual=True)
     image = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
 
@@ -299,7 +299,7 @@ def _half_a_handshake(port, _identities):
     ],
 )
 def test_a_tls_failure_states_which(start, identities, caplog, attempt, cause, expected):
-    """One log line with the cause in words, and one report."""
+    """One log line with the cause as text, and one report."""
     reports = []
     server, _ = start(mutual=True, report=reports.append)
     attempt(server.tls_port, identities)

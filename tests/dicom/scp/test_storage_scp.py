@@ -278,7 +278,7 @@ def test_the_same_image_twice_is_one_file_and_two_successes(scp, handler, spool,
 
 
 def test_the_same_uid_with_other_bytes_lies_beside_the_first(scp, handler, spool, small_image):
-    """Neither image replaces the other; the handler is told of both."""
+    """Neither image replaces the other; the handler is informed of both."""
     content = dataset_bytes(small_image)
     send_file(scp, small_image)
     assert send_file(scp, small_image, content[:-2] + b"\x01\x01").Status == 0
@@ -296,7 +296,7 @@ def test_a_refused_peer_gets_the_reason_of_the_standard(scp, handler, refusal):
 
 
 def test_a_refused_echoscu_states_why(scp, handler, dcmtk):
-    """DCMTK shows its user the reason in words."""
+    """DCMTK shows its user the reason as text."""
     handler.refuse = Refusal.CALLING_AE_NOT_RECOGNIZED
     done = dcmtk("echoscu", "-v", "-aec", "WETREAD", "127.0.0.1", scp.port)
     assert done.returncode != 0
@@ -320,7 +320,7 @@ def test_a_handler_that_breaks_lets_no_request_in(scp, handler, monkeypatch):
 def test_an_image_that_is_not_recorded_is_not_kept(
     scp, handler, spool, small_image, fault, status, comment
 ):
-    """When the handler fails the sender hears the status, and nothing lies in the spool."""
+    """When the handler fails the sender gets the status, and nothing lies in the spool."""
     handler.fault = fault
     response = send_file(scp, small_image)
     assert response.Status == status
@@ -501,7 +501,7 @@ def test_a_full_disk_is_answered_and_passes(small_disk, handler, small_image):
 
 @pytest.mark.parametrize("how", ["abort", "cut"])
 def test_a_broken_association_leaves_nothing_and_is_reported(scp, handler, spool, how, eventually):
-    """An abort and a cut cable in the middle of an image are told apart; both leave no file."""
+    """An abort and a cut cable in the middle of an image are distinguished; both leave no file."""
     link = associate(scp, (CR, EXPLICIT))
     _send_half(link)
     eventually(lambda: files(spool), seconds=5, what="the temporary file")
@@ -550,7 +550,7 @@ def test_32_associations_at_once_are_all_served(scp, handler, spool, small_image
 
 
 def test_256_associations_at_once_are_accepted_by_default(spool, handler):
-    """All at the same time, none refused; the next one is told that it is one too many."""
+    """All at the same time, none refused; the next one is informed that it is one too many."""
     server = started(spool, handler)
     connections = []
     try:
@@ -566,7 +566,7 @@ def test_256_associations_at_once_are_accepted_by_default(spool, handler):
 
 
 def test_one_association_too_many_is_rejected_as_over_the_local_limit(spool, handler):
-    """The limit is a rejection that says so, and may pass."""
+    """The limit is a rejection that states it, and may pass."""
     server = started(spool, handler, max_associations=2)
     links = [associate(server, (CR, EXPLICIT)) for _ in range(2)]
     try:
@@ -661,7 +661,7 @@ def test_a_listener_that_ends_by_a_fault_reports_it(spool, handler, eventually, 
 
 
 def test_an_orderly_stop_lets_the_image_in_transfer_finish(spool, handler, small_image):
-    """After stop() nobody new comes in; who was there hears Success for a durable image."""
+    """After stop() nobody new comes in; who was there gets Success for a durable image."""
     server = started(spool, handler)
     handler.wait.clear()
     with ThreadPoolExecutor(2) as threads:

@@ -125,7 +125,7 @@ def _to(port: int, *, called: str = "ANY", timeout: float = 10.0) -> dict:
 
 
 def test_echo_is_answered_by_orthanc(orthanc):
-    """A C-ECHO to a running Orthanc returns; nothing is raised, and nothing is said."""
+    """A C-ECHO to a running Orthanc returns; nothing is raised, and nothing is reported."""
     assert echo(**_to(orthanc.dicom_port, called=orthanc.ae_title)) is None
 
 
@@ -143,7 +143,7 @@ def test_nothing_listening_is_unavailable(free_port):
 
 
 def test_a_host_that_does_not_exist_is_unavailable():
-    """A name that does not resolve is said to be so."""
+    """A name that does not resolve is reported."""
     with pytest.raises(DestinationUnavailable, match=r"nowhere\.invalid"):
         echo("nowhere.invalid", 104, calling="WETREAD", called="ANY", timeout=2)
 
@@ -240,7 +240,7 @@ def test_a_syntax_that_is_not_accepted_is_reported_for_that_file_only(storescp, 
 
 
 def test_a_file_that_is_no_dicom_is_an_outcome(storescp, tmp_path):
-    """Text among the files is told by its path; the rest is sent."""
+    """Text among the files is reported by its path; the rest is sent."""
     text = tmp_path / "notes.txt"
     text.write_text("not an image")
     image = _image(tmp_path / "image.dcm")
@@ -259,7 +259,7 @@ def test_a_file_that_is_no_dicom_is_an_outcome(storescp, tmp_path):
     ],
 )
 def test_a_file_with_an_impossible_header_is_an_outcome(storescp, tmp_path, keyword, value):
-    """File meta information that names no UID is told before anything is negotiated."""
+    """File meta information that names no UID is reported before anything is negotiated."""
     image = dcmread(_image(tmp_path / "image.dcm"))
     setattr(image.file_meta, keyword, value)
     image.save_as(tmp_path / "odd.dcm", implicit_vr=False, little_endian=True)

@@ -60,7 +60,7 @@ def test_another_name_may_be_another_person(compared, first, second):
 
 
 def test_identifiers_differ_by_any_character(compared):
-    """A Patient ID that was filled in is another one; one that was taken away is nobody else's."""
+    """A Patient ID that was filled in is another one; one that was removed is no different one."""
     assert compared({"PatientID": "1"}, {"PatientID": "01"}) == ("Patient ID",)
     assert compared({"PatientID": ""}, {"PatientID": "1"}) == ("Patient ID",)
     assert compared({"PatientID": "1"}, {"PatientID": ""}) == ()

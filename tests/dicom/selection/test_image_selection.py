@@ -362,7 +362,7 @@ def test_an_image_shown_wrongly_is_refused_whatever_its_tags_state(image, change
 
 
 def test_a_mirrored_phantom_is_read(image):
-    """Sides cannot be told from the picture."""
+    """Sides cannot be determined from the picture."""
     assert choose(study_of(image(change=phantom.mirrored)), ADULTS, LIMITS).reason is None
 
 
@@ -419,7 +419,7 @@ def test_images_are_of_one_patient_unless_they_state_otherwise(other, one):
 
 @pytest.mark.parametrize("view", ["PA", "LL"])
 def test_nothing_is_read_of_a_study_with_two_patients(image, view):
-    """Also when only the lateral bears the other name: somebody must put that right first."""
+    """Also when only the lateral bears the other name: a person must put that right first."""
     selection = choose(study_of(image(), image(view=view, PatientID="ANOTHER")), ADULTS, LIMITS)
     assert selection.instance is None
     assert selection.reason is Reason.TWO_PATIENTS

@@ -69,7 +69,7 @@ def test_at_most_two_of_a_hundred_real_images_are_refused(labelled_images):
 
 
 def test_a_mirrored_real_image_is_judged_as_the_image(labelled_images):
-    """Left and right are not told apart."""
+    """Left and right are not distinguished."""
     assert reasons(labelled_images, np.fliplr) == reasons(labelled_images)
 
 
@@ -98,7 +98,7 @@ def test_phantoms_pass_and_their_negatives_and_turns_do_not(frontal_phantoms):
 
 
 def test_the_sentence_states_which_way_an_image_is_turned(frontal_phantoms):
-    """An image turned clockwise is said to be turned clockwise."""
+    """An image turned clockwise is reported as turned clockwise."""
     assert "90 degrees clockwise" in judge(framed(np.rot90(frontal_phantoms[0], -1))).sentence
     assert "90 degrees counterclockwise" in judge(framed(np.rot90(frontal_phantoms[0]))).sentence
     assert "180 degrees" in judge(framed(np.rot90(frontal_phantoms[0], 2))).sentence

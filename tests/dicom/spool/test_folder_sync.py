@@ -32,7 +32,7 @@ def disk(monkeypatch):
 
 
 def waiting(syncs, folder):
-    """Return how many wait until the sync of `folder` that goes on is over."""
+    """Return how many wait until the running sync of `folder` ends."""
     return len(syncs._each[folder]._waiting)
 
 

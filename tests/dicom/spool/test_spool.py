@@ -315,7 +315,7 @@ def test_letting_go_of_a_kept_image_leaves_its_file(spool):
 
 
 def test_many_threads_may_keep_and_remove_images_of_one_study(spool):
-    """A folder that one thread removes while another fills it costs nobody an image."""
+    """A folder that one thread removes while another fills it loses no image."""
 
     def keep_and_remove(number: int) -> bool:
         identity = replace(IDENTITY, sop_instance_uid=f"1.2.3.{number % 16}")

@@ -89,7 +89,7 @@ def verified(document):
 
 
 def verified_part(document):
-    """Mark a PARTIAL draft as verified by somebody."""
+    """Mark a PARTIAL draft as verified by a person."""
     observer = Dataset()
     observer.VerifyingObserverName = "Reader^Rita"
     document.VerifyingObserverSequence = [observer]

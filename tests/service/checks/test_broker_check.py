@@ -47,7 +47,7 @@ def test_a_redis_that_is_away_is_a_fault():
 
 
 def test_a_missing_tls_file_is_named(tmp_path):
-    """The setting and the file, instead of a Redis that is said to be away."""
+    """The setting and the file, instead of a Redis that is reported as away."""
     missing = tmp_path / "nowhere.pem"
     broker_table = {"url": "rediss://127.0.0.1:1", "tls_ca": str(missing)}
     outcome = broker(load_settings(broker=broker_table))

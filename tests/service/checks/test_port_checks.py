@@ -13,7 +13,7 @@ from service.settings.config import as_environment, child_environment, load_sett
 
 
 def outcome(key, **settings):
-    """Return what is said of the port that `key` names."""
+    """Return what is reported about the port that `key` names."""
     checks = {check.what: check for check in port_checks(load_settings(**settings))}
     return checks[key].probe()
 

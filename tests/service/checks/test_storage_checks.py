@@ -12,7 +12,7 @@ ROOMY = {"receiver": {"min_free_bytes": 0}, "sweep": {"warn_free_bytes": 0, "ear
 
 
 def outcomes(folder, **settings):
-    """Return what is said of each folder of a site in `folder`."""
+    """Return what is reported about each folder of a site in `folder`."""
     checks = storage_checks(load_settings(data_dir=folder, **{**ROOMY, **settings}))
     return {result.what: result.outcome for result in results(checks)}
 

@@ -77,7 +77,7 @@ def tables(pair: Pair, authority: Path) -> dict[str, object]:
 
 
 def outcomes(tmp_path, monkeypatch, **settings):
-    """Return what is said of each file, by its key."""
+    """Return what is reported about each file, by its key."""
     monkeypatch.chdir(tmp_path)
     checks = tls_file_checks(load_settings(**settings))
     return {check.what: check.probe() for check in checks}

@@ -96,7 +96,7 @@ def run(*arguments, status=0):
 
 
 def test_jobs_are_sent_again_by_name(store, delivered):
-    """Each gets its line; a refused one is told with its reason and the status is 1."""
+    """Each gets its line; a refused one is reported with its reason and the status is 1."""
     first, second = delivered("1.2.3"), delivered("1.2.4")
     told = run("resend", first.id[:8], "ffffffff", second.id, "--reason", "restored", status=1)
     assert f"{first.id[:8]} Delivering" in told

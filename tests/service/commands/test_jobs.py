@@ -113,7 +113,7 @@ def test_cancel_and_retry_are_events_with_a_name(store, wait):
 
 
 def test_urgent_overtakes(store, wait):
-    """The job says so afterwards, in the list, too."""
+    """The job states it afterwards, in the list, too."""
     job = wait("1.2.3")
     assert "urgent" in run("urgent", job.id)
     assert store.job(job.id).urgent

@@ -29,7 +29,7 @@ def run(tmp_path, monkeypatch):
 
 
 def test_the_value_is_shown_once_and_only_its_hash_is_kept(run, tmp_path):
-    """What is printed opens the door; no file of the service holds it."""
+    """The printed token is accepted; no file of the service contains it."""
     value = run("add", "router", "--scope", "stow", "--ae-title", "PACS").strip()
     store = Store.open(load_settings())
     found = store.token_of(presented(value))

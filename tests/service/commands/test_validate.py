@@ -1,4 +1,4 @@
-"""`wetread validate`: the gate on the command line, for our objects and for others'."""
+"""`wetread validate`: validation on the command line, for our objects and for others'."""
 
 import json
 
@@ -16,7 +16,7 @@ def examples(shared_data):
 
 
 def test_valid_objects_pass_with_status_0(examples):
-    """A good draft report passes, and the line says so."""
+    """A good draft report passes, and the line states it."""
     result = CliRunner().invoke(validate, [str(examples / "02_draft_report_rev1.dcm")])
     assert result.exit_code == 0
     assert result.output.endswith("passes\n")

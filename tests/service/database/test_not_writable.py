@@ -1,4 +1,4 @@
-"""A database that answers and cannot be written: log, `/readyz`, `wetread check` and page say so."""
+"""A database that answers and cannot be written: log, `/readyz`, `wetread check` and page state it."""
 
 import asyncio
 import os

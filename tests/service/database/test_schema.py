@@ -286,7 +286,7 @@ def test_a_missing_database_or_user_is_not_taken_for_an_old_schema(postgres_url,
 
 @pytest.mark.parametrize("folder", ["/proc/x", "/etc/hostname/run"])
 def test_a_folder_that_cannot_be_made_is_named(folder):
-    """A wrong data_dir is said to be that, by check and by upgrade."""
+    """A wrong data_dir is reported as such, by check and by upgrade."""
     for act in (schema.check, schema.upgrade):
         with pytest.raises(ConfigurationError, match=f"data_dir .*{folder} cannot be created"):
             act(f"sqlite:///{folder}/wetread.db")

@@ -129,7 +129,7 @@ def of_classes(heads, names):
 
 
 def test_a_class_empty_on_both_sides_has_no_f1():
-    """It lowers the macro with zero_division 0 and leaves the other; both are told apart."""
+    """It lowers the macro with zero_division 0 and leaves the other; both are distinguished."""
     summary = f1_summary(confusions(binary_pairs([[1, 0], [0, 0]], [[1, 0], [0, 0]])))
     assert summary.per_finding == {"f0": 1.0, "f1": Undefined(Reason.EMPTY_CLASS)}
     assert (summary.macro_zero, summary.macro_defined, summary.empty) == (0.5, 1.0, 1)

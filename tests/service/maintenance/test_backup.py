@@ -235,7 +235,7 @@ def test_without_pg_restore_no_file_is_copied(used, site, tmp_path, monkeypatch)
 
 
 def test_a_verified_report_is_found_at_the_new_path(used, site, tmp_path, reviewing):
-    """Its delivery that waited goes on from the restored file."""
+    """Its delivery that waited continues from the restored file."""
     path = used.outbox_dir / "1" / "verified-1.dcm"
     path.parent.mkdir()
     path.write_bytes(b"report")

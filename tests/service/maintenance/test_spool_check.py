@@ -135,7 +135,7 @@ def test_where_both_agree_nothing_is_found(arrive, verify, spool):
 def test_an_image_between_file_and_row_is_adopted_and_read_once(
     store, spool, images, verify, clock
 ):
-    """The receiver died there: its sender heard nothing, sends again, and that is the same image."""
+    """The receiver died there: its sender got nothing, sends again, and that is the same image."""
     instance = keep(spool, images["effusion"])
     assert kinds(verify()[0]) == [Kind.UNKNOWN_IMAGE]
     (finding,), tally = verify(repair=True)
@@ -152,7 +152,7 @@ def test_an_image_between_file_and_row_is_adopted_and_read_once(
 
 
 def test_what_came_a_moment_ago_is_passed_over(spool, images, verify):
-    """Its row is on its way: nothing is said of it, and nothing is done to it."""
+    """Its row is on its way: nothing is reported about it, and nothing is done to it."""
     instance = keep(spool, images["normal"])
     found, tally = verify(Scope(young_seconds=600), repair=True)
     assert (found, tally.young) == ([], 1)
@@ -238,7 +238,7 @@ def test_an_image_that_is_too_short_is_found_without_reading_it(arrive, verify):
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_an_image_that_lies_elsewhere_is_found_again(store, arrive, spool, verify):
-    """Moved by somebody, or restored under another folder: row and file meet, nothing is lost."""
+    """Moved by a person, or restored under another folder: row and file meet, nothing is lost."""
     instance = arrive("normal")
     elsewhere = spool.root / ("00" if instance.path.parent.name != "00" else "01")
     elsewhere.mkdir(exist_ok=True)
@@ -379,7 +379,7 @@ def test_of_two_damaged_copies_none_is_the_image(store, arrive, verify):
 
 
 def test_leftovers_go_and_what_is_being_written_stays(spool, verify):
-    """A temporary file that somebody still writes is held by its lock."""
+    """A temporary file that a person still writes is held by its lock."""
     dead = spool.root / "tmp" / "dead.part"
     dead.write_bytes(b"half an image")
     alive = spool.root / "tmp" / "alive.part"

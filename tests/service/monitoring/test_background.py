@@ -1,4 +1,4 @@
-"""A background task goes on after an error that nobody foresaw, and says that it fails."""
+"""A background task continues after an error that nobody foresaw, and says that it fails."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""With a library's version that was not tried, the plain path serves, and log and check say so."""
+"""With a library's version that was not tried, the plain path serves, and log and check state it."""
 
 import json
 import os
@@ -116,7 +116,7 @@ def listens(port: int) -> bool:
 
 
 def test_an_image_is_received_by_the_plain_path(site, phantom_images, eventually):
-    """Of pynetdicom 99.1 nobody knows the internal parts: they are not used, and the log says so."""
+    """Of pynetdicom 99.1 nobody knows the internal parts: they are not used, and the log states it."""
     image = next(iter(phantom_images.values()))
     with site.running("receive", other="pynetdicom") as (_, log):
         eventually(lambda: listens(site.dicom), seconds=60, what="the receiver listens")

@@ -122,7 +122,7 @@ def test_a_redis_that_cannot_save_is_not_ready(redis_server_class, tmp_path):
 
 
 def test_a_user_without_permission_is_a_fault(own_redis):
-    """An ACL that lets nobody write is told; one for our queues is enough."""
+    """An ACL that lets nobody write is reported; one for our queues is enough."""
     with redis.Redis.from_url(own_redis.url) as client:
         client.execute_command("ACL", "SETUSER", "reader", "on", ">p", "~*", "+@read", "+ping")
         client.execute_command("ACL", "SETUSER", "writer", "on", ">p", f"~{READING}*", "+@all")

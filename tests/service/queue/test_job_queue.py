@@ -162,7 +162,7 @@ def test_a_redis_that_hangs_costs_a_second_or_two():
 
 
 def test_a_redis_that_comes_back_is_used_again(own_redis):
-    """After kill -9 and a restart the same sender works without being made anew."""
+    """After kill -9 and a restart the same sender works without being created again."""
     queue = Queue(settings_for(own_redis.url))
     queue.publish(job(1))
     own_redis.kill()

@@ -28,7 +28,7 @@ def test_a_change_of_the_file_is_in_force_at_the_next_look(file):
 
 
 def test_a_broken_file_changes_nothing(file):
-    """Half a file, while somebody edits it, sends no modality away."""
+    """Half a file, while a person edits it, sends no modality away."""
     callers = CallingAEs(load_settings(file), file, lambda: load_settings(file))
     file.write_text("[[receiver.callers")
     callers.reload_if_changed()

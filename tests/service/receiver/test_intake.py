@@ -249,7 +249,7 @@ def test_a_document_with_an_image_changes_nothing_for_the_image(intake, store, c
 
 
 def test_a_document_does_not_end_the_wait_of_an_image(intake, store, clock):
-    """After a broken association the image's quiet time goes on counting."""
+    """After a broken association the image's quiet time continues counting."""
     arrive(intake)
     intake.association_ended("A1", "broken")
     send_document(intake, association="A2")

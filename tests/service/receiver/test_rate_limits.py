@@ -70,7 +70,7 @@ def test_a_restart_gives_no_new_bucket(limits, tmp_path, now):
 
 
 def test_a_clock_that_is_set_back_stops_no_process(limits, now):
-    """An hour back: the bucket goes on to fill from there; a little back does not fill it twice."""
+    """An hour back: the bucket continues to fill from there; a little back does not fill it twice."""
     assert sum(limits.try_take("A", 60) for _ in range(60)) == 60
     for _ in range(50):
         now[0] -= 5

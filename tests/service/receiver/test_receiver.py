@@ -197,7 +197,7 @@ def test_an_image_whose_file_was_damaged_is_read_when_it_comes_again(
 def test_a_damaged_image_that_came_again_in_vain_is_read_when_it_comes_once_more(
     reception, phantom_images, tmp_path
 ):
-    """Its sound bytes are in their place since the first time, but no row told of it."""
+    """Its sound bytes are in their place since the first time, but no row reported it."""
     receiver, spool = reception(), Spool(tmp_path / "spool")
     store = receiver._store
     image = Ingest(spool, receiver.record).store(
@@ -434,7 +434,7 @@ def test_what_is_not_accepted_is_logged_and_counted_by_the_process(receiver, eve
 
 
 def test_after_kill_every_acknowledged_image_is_there(receiver, dcmtk, shared_data):
-    """Kill -9 between two sends loses neither row nor file, and the second start goes on."""
+    """Kill -9 between two sends loses neither row nor file, and the second start continues."""
     images = sorted((shared_data / "cxr-dicom").glob("barre_cxr_*.dcm"))
     call = ("-aet", "CR1", "-aec", "WETREAD", "127.0.0.1", receiver.port)
     receiver.start()
@@ -464,7 +464,7 @@ def test_a_stop_lets_the_running_association_finish_and_takes_no_new_one(
     association = associate()
     statuses = [association.send_c_store(images[0]).Status]
     receiver.process.send_signal(signal.SIGTERM)
-    eventually(lambda: not associate().is_established, seconds=20, what="a closed door")
+    eventually(lambda: not associate().is_established, seconds=20, what="a closed port")
     statuses += [association.send_c_store(image).Status for image in images[1:]]
     association.release()
     _, log = receiver.process.communicate(timeout=40)

@@ -69,7 +69,7 @@ def test_the_contexts_of_one_calling_ae_are_one_line(store):
 
 
 def test_a_peer_that_tries_many_names_fills_nothing(store):
-    """Beyond the bound new names are counted together; what has a row goes on counting."""
+    """Beyond the bound new names are counted together; what has a row continues counting."""
     counting = Refusals(store)
     counting.add(refused())
     counting.write()

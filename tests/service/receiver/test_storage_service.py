@@ -1,4 +1,4 @@
-"""What a sender hears when its Instance cannot be recorded."""
+"""What a sender gets when its Instance cannot be recorded."""
 
 from pathlib import Path
 

@@ -392,7 +392,7 @@ def test_what_was_refused_is_reported_no_longer_than_the_window(archive, site, i
 
 
 def test_a_study_of_captures_only_lacks_no_job(archive, site, image):
-    """Captures of another product begin no job: the comparison ends and says so."""
+    """Captures of another product begin no job: the comparison ends and states it."""
     settings = site(after_seconds=0)
     image_type = ["DERIVED", "SECONDARY", "", "AI"]
     capture = image(1, SOPClassUID=SECONDARY_CAPTURE, ImageType=image_type, Manufacturer="Other AI")

@@ -142,7 +142,7 @@ def test_restarts_are_handed_to_a_child(monkeypatch):
 
 
 def test_a_file_that_cannot_be_read_is_a_configuration_error():
-    """Whoever looks at its file again, as receivers do, goes on with what it knows."""
+    """Whoever looks at its file again, as receivers do, continues with what it knows."""
     unreadable = Path("/proc/self/mem")  # for root as well
     with pytest.raises(ConfigurationError, match="cannot be read: Input/output error"):
         load_settings(unreadable)

@@ -51,6 +51,6 @@ def test_a_fault_is_named_with_its_key(change, message):
 
 
 def test_regions_of_a_model_that_shows_none_are_a_warning():
-    """`where = "on"` has no effect, and `wetread check` says so."""
+    """`where = "on"` has no effect, and `wetread check` states it."""
     settings = Settings.model_validate({"reading": OWN | {"where": "on"}})
     assert any("shows no regions" in sentence for sentence in without_effect(settings))

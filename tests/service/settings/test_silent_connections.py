@@ -36,7 +36,7 @@ def postgres_behind(postgres_server, silent_proxy):
 
 
 def seconds_until_refused(ask):
-    """Return how long it takes until the database is said to be away."""
+    """Return how long it takes until the database is reported as away."""
     begun = time.monotonic()
     with pytest.raises(StoreUnavailable):
         ask()
@@ -188,7 +188,7 @@ def test_a_sender_whose_connections_went_silent_sends_by_new_ones(redis_behind):
 
 @pytest.mark.serial
 def test_a_silent_redis_costs_its_caller_few_seconds(redis_behind):
-    """No new connection is answered either: publishing, looking and asking all say so in time."""
+    """No new connection is answered either: publishing, looking and asking all state it in time."""
     proxy, settings = redis_behind
     queue = Queue(settings)
     queue.publish(job(1))

@@ -12,7 +12,7 @@ from service.accounts import Role
 from service.audit import AuditAction, AuditEvent, first_fault
 from service.database.engine import make_engine
 from service.errors import StoreError
-from service.records import Wanted
+from service.records import JobRequest
 from service.store.audit import AuditFilter
 from service.tokens import Scope, mint
 
@@ -81,7 +81,7 @@ class Actions:
     def reread(self):
         """Return the repeated reading of a study."""
         job = self._job()
-        wanted = Wanted(
+        wanted = JobRequest(
             study_instance_uid=job.study_instance_uid, model="other", version="1", force=True
         )
         return lambda: self._store.schedule_all([wanted], actor="kim", reason="Asked.", audit=EVENT)

@@ -42,7 +42,7 @@ def test_drafts_about_which_nothing_is_to_be_decided_are_left_out(store, reviewi
 
 
 def test_older_drafts_are_counted_not_listed(store, reviewing):
-    """The list has a beginning and an end; what it leaves out is said."""
+    """The list has a beginning and an end; what it leaves out is reported."""
     jobs = [reviewing.drafted(store, study=f"1.2.{n}", number=n) for n in range(1, 4)]
     later = store.now() + timedelta(days=1)
     assert listed(store, since=later) == []

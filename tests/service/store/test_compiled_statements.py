@@ -56,7 +56,7 @@ def test_images_that_arrive_together_are_each_kept_as_they_came(database_url, co
 
 
 def test_every_finding_is_reported_in_one_long_batch(database_url):
-    """Known, doubled and conflicting images are told apart from new ones across statements."""
+    """Known, doubled and conflicting images are distinguished from new ones across statements."""
     store = Store(database_url)
     images = [image(number) for number in range(1, 2 * ROWS_AT_ONCE)]
     store.add_instances([images[1], images[-1]])

@@ -634,7 +634,7 @@ class TestLife:
         assert store.retry(first.id, "admin").state is JobState.DRAFTED
 
     def test_a_claim_that_meets_a_cancel_finds_nothing(self, postgres_url):
-        """The worker's thread goes on: a cancel that is being committed is no fault of the claim."""
+        """The worker's thread continues: a cancel that is being committed is no fault of the claim."""
         schema.upgrade(postgres_url)
         store = Store(postgres_url)
         arrive(store)

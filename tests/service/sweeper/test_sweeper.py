@@ -412,7 +412,7 @@ def test_a_spool_without_images_is_no_removal(sweeper, store, settings, clock, a
 
 
 def test_a_spool_that_cannot_be_used_ends_no_sweeper(sweeper, store, settings, clock, arrive, post):
-    """It says so, once, does what needs no disk, and removes what is old when the spool is back."""
+    """It states it, once, does what needs no disk, and removes what is old when the spool is back."""
     job, path = old(store, settings, arrive)
     reports = []
     loop = SweepLoop(sweeper, reports.append)
@@ -436,7 +436,7 @@ def test_a_spool_that_cannot_be_used_ends_no_sweeper(sweeper, store, settings, c
 
 @pytest.mark.parametrize("state", [JobState.DRAFTED, JobState.FAILED, JobState.CANCELED])
 def test_what_void_claims_left_goes(sweeper, store, settings, clock, arrive, state):
-    """After ten leases; what the job's results lie in stays, and so does what the gate refused."""
+    """After ten leases; what the job's results lie in stays, and so does what validation refused."""
     arrive()
     job = schedule(store)
     folder = settings.outbox_dir / job.id
@@ -706,7 +706,7 @@ def test_an_image_outside_the_spool_is_not_removed(
     precious = tmp_path / "precious"
     precious.write_text("x")
     with store._writing() as session:
-        from sqlalchemy import text  # noqa: PLC0415 - a fault put in through a private door
+        from sqlalchemy import text  # noqa: PLC0415 - a fault put in through a private attribute
 
         session.execute(text("UPDATE instances SET path = :path"), {"path": str(precious)})
     drafted(store, settings, schedule(store), ())
@@ -716,7 +716,7 @@ def test_an_image_outside_the_spool_is_not_removed(
 
 
 def test_a_model_without_a_worker_is_an_incident_once(sweeper, store, clock, arrive):
-    """Another model's worker is no help; when its own has come and gone it is told again."""
+    """Another model's worker is no help; when its own has come and gone it is reported again."""
     arrive()
     job = schedule(store)
 
@@ -738,7 +738,7 @@ def test_a_model_without_a_worker_is_an_incident_once(sweeper, store, clock, arr
 
 
 def test_a_silent_process_is_an_incident(sweeper, store, clock):
-    """A process that stopped reporting itself without signing off is forgotten, and that is said."""
+    """A process that stopped reporting itself without signing off is forgotten, and that is reported."""
     store.beat("reading@h:1", "reading", host="h", pid=1, started_at=clock())
     clock.move(61)
     sweeper.tick()

@@ -1,4 +1,4 @@
-"""A disk that fills up: told of, relieved of what is delivered, refused on, and roomy again."""
+"""A disk that fills up: reported, relieved of what is delivered, refused on, and roomy again."""
 
 from dataclasses import replace
 

@@ -109,7 +109,7 @@ def test_a_machine_that_starts_no_process_now_is_asked_again():
 
 
 def test_a_part_that_asks_to_be_replaced_reports_it(supervise, deaths):
-    """Its own exit status is told in words, for the page's incidents."""
+    """Its own exit status is reported as text, for the page's incidents."""
     supervisor = supervise(hung=f"raise SystemExit({REPLACE_ME})")
     _until(lambda: supervisor.check_parts() or deaths)
     assert deaths[0].ended_by == "exit status 75 (it requested its replacement)"

@@ -1,4 +1,4 @@
-"""A time zone that does not exist is said, and not taken for UTC."""
+"""A time zone that does not exist is reported, and not taken for UTC."""
 
 import subprocess
 import sys

@@ -55,7 +55,7 @@ def test_several_models_can_be_chosen(make_site, seeder_of):
 
 
 def test_the_api_sends_and_reads_one_job_again(site, seeder):
-    """Both answer with the job that is on its way; a refusal is 404 or 409 in words."""
+    """Both answer with the job that is on its way; a refusal is 404 or 409 with a message."""
     job = seeder.completed(1)
     sent = site.post(f"/api/jobs/{job.id}/resend", json={"destination": "orthanc"})
     assert (sent.status_code, sent.json()["state"]) == (200, "DRAFTED")
@@ -69,7 +69,7 @@ def test_the_api_sends_and_reads_one_job_again(site, seeder):
 
 
 def test_the_api_sends_many_again(site, seeder):
-    """Jobs by name or by conditions; what is refused is told with its reason."""
+    """Jobs by name or by conditions; what is refused is reported with its reason."""
     jobs = [seeder.completed(number) for number in range(1, 4)]
     waiting = seeder.waiting(9)
     answer = site.post("/api/jobs/resend", json={"jobs": [jobs[0].id, waiting.id]}).json()

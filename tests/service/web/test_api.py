@@ -59,7 +59,7 @@ def test_jobs_are_chosen_by_state_and_study(site, seeder):
 
 
 def test_wrong_questions_are_400_with_a_sentence(site):
-    """A state that is none and a limit that is none are refused in words."""
+    """A state that is none and a limit that is none are refused with a message."""
     for query in ("state=NONSENSE", "limit=0", "limit=1001", "limit=x", "limit=²"):
         answer = site.get(f"/api/jobs?{query}")
         assert (answer.status_code, bool(answer.json()["error"])) == (400, True), query
@@ -94,7 +94,7 @@ def test_actions_change_the_job_and_answer_with_it(site, seeder):
 
 
 def test_an_action_that_the_state_does_not_allow_is_409(site, seeder):
-    """Retrying a waiting job and acting on none are refused in words."""
+    """Retrying a waiting job and acting on none are refused with a message."""
     job = seeder.waiting(1)
     refused = site.post(f"/api/jobs/{job.id}/retry", json={})
     assert (refused.status_code, bool(refused.json()["error"])) == (409, True)

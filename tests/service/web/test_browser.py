@@ -83,7 +83,7 @@ def test_a_person_cancels_a_job_with_a_reason(site, seeder, browser, eventually)
 
 
 def test_a_page_finds_its_server_again(make_site, seeder_of, browser, eventually):
-    """When streams are ended the page says so, reconnects by itself and shows what it missed."""
+    """When streams are ended the page states it, reconnects by itself and shows what it missed."""
     site = make_site()
     job = seeder_of(site).waiting(1)
     visit(browser, f"{site.url}?state=SCHEDULED")

@@ -139,7 +139,7 @@ def test_a_redis_that_takes_no_messages_is_not_ready(make_site, own_redis):
 
 
 def test_a_background_task_that_fails_in_any_process_shows(site, seeder):
-    """The process and its task are named as long as its heartbeat says so."""
+    """The process and its task are named as long as its heartbeat states it."""
     assert site.get("/readyz").json()["parts"]["background_tasks"]["ok"]
     seeder.beat("sweep", report=StatusReport("", ProcessStatus.FAILING, "publish"))
     answer = site.get("/readyz")

@@ -152,7 +152,7 @@ def test_a_view_that_fails_starves_no_other_and_shows_on_readyz(site, seeder, ev
 
 
 def test_a_look_that_fails_does_not_end_live_updates(site, seeder, eventually):
-    """An error that nobody foresaw ends one look; the next one reaches the page."""
+    """An unexpected error ends one look; the next one reaches the page."""
     hub, version = site.here.hub, site.here.hub._version
     job = seeder.waiting(1)
 

@@ -84,7 +84,7 @@ def test_the_queue_shows_one_state_when_asked(site, seeder):
 
 
 def test_the_queue_names_dead_and_restarted_processes(site, seeder):
-    """A process that was started again says so; nothing is read while no reading worker is alive."""
+    """A process that was started again states it; nothing is read while no reading worker is alive."""
     seeder.beat("delivery", restarts=2)
     page = site.get("/").text
     assert "restarted 2 times" in page
@@ -168,7 +168,7 @@ def test_the_page_states_why_an_image_gets_no_result_for_its_patient_id(site, se
 
 
 def test_the_link_of_each_small_image_has_a_name(site, seeder):
-    """Who goes by keyboard and ear is told where the link around a picture leads."""
+    """Who goes by keyboard and ear is informed where the link around a picture leads."""
     job = seeder.drafted(1)
     page = site.get(f"/studies/{job.study_instance_uid}").text
     assert 'alt="Open this image"' in page
@@ -176,7 +176,7 @@ def test_the_link_of_each_small_image_has_a_name(site, seeder):
 
 
 def test_no_finding_is_not_shown_as_an_alarm(site, seeder):
-    """That an image is said to be normal is written without the colour of a positive finding."""
+    """That an image is reported as normal is written without the colour of a positive finding."""
     job = seeder.reading(1)
     draft = seeder.draft_of(job)
     normal = Finding(observation=Observation.NO_FINDING, presence=Presence.PRESENT)
@@ -187,7 +187,7 @@ def test_no_finding_is_not_shown_as_an_alarm(site, seeder):
 
 
 def test_an_event_does_not_state_twice_where_it_led(site, seeder):
-    """That "Not analyzed" leads to "Not analyzed" is said once; what leads elsewhere says so."""
+    """That "Not analyzed" leads to "Not analyzed" is said once; what leads elsewhere states it."""
     job = seeder.reading(1)
     site.store.not_analysed(job.id, job.fence, "NOT_FRONTAL", "The only image is a lateral view.")
     page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
@@ -375,7 +375,7 @@ def test_a_hostile_patient_name_is_text(site, seeder):
 
 
 def test_a_database_that_went_away_gives_a_page_that_reports_it(site, seeder):
-    """Pages and API answer 503 in words, /healthz stays 200 and the process lives on."""
+    """Pages and API answer 503 with a message, /healthz stays 200 and the process lives on."""
     job = seeder.waiting(1)
     database = site.here.settings.data_dir / "wetread.db"
     site.store.close()

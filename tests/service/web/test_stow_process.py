@@ -215,7 +215,7 @@ def test_a_stop_lets_a_running_request_finish(receiver, eventually):
 
 
 def test_a_stop_cuts_short_a_request_that_does_not_end(receiver, eventually):
-    """What was whole is kept, the sender hears 503, the log has a line and no traceback."""
+    """What was whole is kept, the sender gets 503, the log has a line and no traceback."""
     url = receiver.start(WETREAD_RECEIVER__STOP_SECONDS="1")
     released = threading.Event()
 

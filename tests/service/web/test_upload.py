@@ -74,7 +74,7 @@ def test_an_upload_that_is_cancelled_waits_for_the_thread_that_writes(tmp_path):
 
 
 def test_a_part_for_which_no_thread_is_left_may_be_sent_again(tmp_path, monkeypatch):
-    """It is answered 0xA700, and its file is not left behind in a process that goes on."""
+    """It is answered 0xA700, and its file is not left behind in a process that continues."""
     path, kept = tmp_path / "image.part", []
     parts = OnePart(Part(incoming=Incoming(path, ANNOUNCED, max_bytes=1000), fault=None))
     upload = Upload(parts, keep=kept.append, interrupted=lambda: None, max_bytes=1000)
@@ -92,7 +92,7 @@ def test_a_part_for_which_no_thread_is_left_may_be_sent_again(tmp_path, monkeypa
 
 
 def test_a_bug_does_not_end_as_stored(tmp_path, caplog):
-    """What nobody foresaw is answered 0x0110, told without its words, and leaves no file."""
+    """An unexpected error is answered 0x0110, told without its words, and leaves no file."""
     name = "DOE^JANE"
 
     def keep(_: Incoming) -> None:

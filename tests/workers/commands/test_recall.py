@@ -237,7 +237,7 @@ def test_doing_it_again_changes_nothing_more(site):
 
 
 def test_a_withdrawn_draft_is_not_sent_again(site, store):
-    """A person who tries it again is told why not."""
+    """A person who tries it again is informed why not."""
     waiting = site.drafted(31)
     site.recall(site.order())
     with pytest.raises(IllegalTransition, match="withdrawn"):

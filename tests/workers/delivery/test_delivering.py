@@ -327,7 +327,7 @@ def test_a_refusal_of_what_is_not_there_stays_a_refusal(bench_of, store, pacs_of
 
 
 def test_an_archive_that_gives_new_uids_is_not_flooded(bench_of, store, clock, pacs_of):
-    """It acknowledges and never lists: sent a few times, mostly looked for, then FAILED and told."""
+    """It acknowledges and never lists: sent a few times, mostly looked for, then FAILED and reported."""
     pacs = pacs_of(listed=lambda _pacs: False)
     bench = bench_of(pacs.settings(), give_up_hours=72)
     job = bench.drafted()

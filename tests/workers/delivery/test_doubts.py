@@ -124,7 +124,7 @@ def repainted():
 
 
 def test_another_patient_on_the_same_image_puts_the_draft_in_doubt(site, store, read):
-    """The job, its history, the incidents and each destination say so; the delivery stays."""
+    """The job, its history, the incidents and each destination state it; the delivery stays."""
     image, job = read
     assert site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm") is Arrival.CONFLICT
     assert site.doubts.compare_due() == 1

@@ -1,4 +1,4 @@
-"""A destination that is silent holds its own slots and nobody else's."""
+"""A destination that is silent holds its own slots only."""
 
 import socket
 import threading

@@ -300,7 +300,7 @@ def test_later_images_leave_the_report_and_notify_its_author(site):
     "step", ["before the report", "after the file", "after the record", "sent"]
 )
 def test_a_worker_that_is_lost_at_any_step_sends_one_report(site, monkeypatch, step):
-    """The next worker goes on from what is durable: one report, the same bytes, with its author."""
+    """The next worker continues from what is durable: one report, the same bytes, with its author."""
     decision = site.decide()
     _break_at(step, site, monkeypatch)
     assert site.deliver()

@@ -177,7 +177,7 @@ def test_reports_as_truth_give_labels_texts_and_pairs(phantoms, tmp_path):
 
 
 def test_real_images_run_and_are_too_few_for_a_claim(shared_data, tmp_path, monkeypatch):
-    """Pictures with text-mined labels; that the demo model's text means nothing is said."""
+    """Pictures with text-mined labels; that the demo model's text means nothing is reported."""
     monkeypatch.setenv("WETREAD_READING__DEMO_READS_PATIENTS", "true")
     source = shared_data / "labelled" / "labels.csv"
     lines = source.read_text(encoding="utf-8").splitlines()

@@ -226,7 +226,7 @@ def test_a_list_of_studies_names_its_faults(phantoms, tmp_path):
 
 
 def test_two_pictures_of_one_id_are_a_fault(tmp_path):
-    """Their drafts could not be told apart."""
+    """Their drafts could not be distinguished."""
     for name in ("a.png", "b.png"):
         Image.fromarray(np.zeros((90, 80), np.uint8)).save(tmp_path / name)
     path = text_file(tmp_path, "studies.csv", "file,id\na.png,x\nb.png,x\n")

@@ -1,4 +1,4 @@
-"""A run that is stopped or killed goes on where it was, and ends with the same figures."""
+"""A run that is stopped or killed continues where it was, and ends with the same figures."""
 
 import io
 import json
@@ -87,7 +87,7 @@ def test_killed_ten_times_it_ends_with_the_same_metrics(site, phantoms_of, tmp_p
 
 @pytest.mark.slow
 def test_an_interrupt_writes_what_is_there(site, phantoms_of, tmp_path):
-    """SIGINT: exit 130, figures of the part that was read, marked as a part; then it goes on."""
+    """SIGINT: exit 130, figures of the part that was read, marked as a part; then it continues."""
     phantoms = phantoms_of(tmp_path / "many", 24)
     out = tmp_path / "out"
     process = started(site, phantoms, out)
@@ -138,7 +138,7 @@ def test_a_model_with_noise_in_its_weights_is_found(site, phantoms_of, tmp_path,
 
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path):
-    """The second is told, and changes nothing."""
+    """The second is informed, and changes nothing."""
     first = RunDirectory.opened(tmp_path / "out", "digest")
     with pytest.raises(InputFaults, match="another evaluation writes to it"):
         RunDirectory.opened(tmp_path / "out", "digest")
@@ -152,7 +152,7 @@ def ended(*_):
 
 
 def test_a_model_that_has_ended_ends_the_run_and_keeps_what_is_there(phantoms, tmp_path):
-    """No study is noted as failed: the same command goes on with all that remain."""
+    """No study is noted as failed: the same command continues with all that remain."""
     cases = studies_at(phantoms / "images", []).cases
     run, stop = RunDirectory.opened(tmp_path / "out", "digest"), Stop()
     reading = CaseReading(ended, run, at_once=3, max_pixels=2**20, stop=stop, progress=Progress(12))

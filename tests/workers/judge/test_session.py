@@ -178,7 +178,7 @@ def test_a_draft_that_is_empty_or_too_long_is_not_sent(
 def test_a_judge_that_fails_the_probe_is_not_used(
     scripted_server, judge_script, session_of, pairs_of
 ):
-    """It counts errors in equal texts; with the option it runs, and the results say so."""
+    """It counts errors in equal texts; with the option it runs, and the results state it."""
     server = scripted_server(lambda _n, _body: server.chat(judge_script.reply((0, 1, 0, 0, 0, 0))))
     session, lines = session_of(server.url)
     with pytest.raises(JudgeFailed, match=r"failed the probe.*--allow-untested-judge"):

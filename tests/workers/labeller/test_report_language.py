@@ -1,4 +1,4 @@
-"""A text that is no language is told from a report, however odd the report's hand."""
+"""A text that is no language is distinguished from a report, however odd the report's hand."""
 
 from pathlib import Path
 

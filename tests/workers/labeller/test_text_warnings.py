@@ -23,7 +23,7 @@ def warned(text, **rest):
     ],
 )
 def test_a_contradiction_is_named(text, name):
-    """The same finding present and absent in one place is told with its name."""
+    """The same finding present and absent in one place is reported with its name."""
     assert [one.value for one in contradictions(sentences(text))] == [name]
     assert any(name in note and "contradicts" in note for note in warned(text))
 
@@ -67,7 +67,7 @@ def test_what_a_model_cannot_know_is_marked(text, expected):
 
 
 def test_an_ordinary_text_has_no_warning():
-    """Nothing is said of a text that keeps to the image."""
+    """Nothing is reported about a text that keeps to the image."""
     text = (
         "The heart is enlarged. Small left effusion in the lower zone. No pneumothorax. Two leads."
     )

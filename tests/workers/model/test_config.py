@@ -55,7 +55,7 @@ def test_what_is_not_implemented_is_refused_by_name(folder, key, value, named):
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.model"])
 def test_a_missing_file_is_named_once(folder, name):
-    """With its folder, in words."""
+    """With its folder, with a message."""
     (folder / name).unlink()
     with pytest.raises(CheckpointError) as caught:
         cxr_llava.load(folder)

@@ -206,7 +206,7 @@ def test_another_model_reads_the_study_beside_the_first(bench, store, models):
 
 
 def test_a_study_whose_images_were_removed_is_not_read_again(bench, store):
-    """The words say so; one that waits to be read already is refused, too."""
+    """The words state it; one that waits to be read already is refused, too."""
     job = sent(bench)
     reread(store, bench.settings, job.id, actor="Ann")
     with pytest.raises(IllegalTransition, match="waits already to be read by demo"):
@@ -264,6 +264,6 @@ def test_a_filter_names_the_jobs(bench, store, clock, tmp_path):
     ],
 )
 def test_a_condition_that_is_not_understood_is_no_condition_for_all(conditions):
-    """It is refused in words; nothing is chosen by half a filter."""
+    """It is refused with a message; nothing is chosen by half a filter."""
     with pytest.raises(SelectionError):
         parse_selection(conditions)

@@ -48,7 +48,7 @@ def test_one_that_is_alone_waits_and_is_not_overtaken():
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_who_gives_up_leaves_the_way_free(alone):
-    """One that is canceled while it waits raises, and holds up nobody."""
+    """One that is canceled while it waits raises, and delays no other."""
     turns = ExclusiveAttempt()
     with turns.taken(alone=not alone, given_up=never):
         entering = turns.taken(alone=alone, given_up=lambda: True)

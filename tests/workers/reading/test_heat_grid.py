@@ -11,7 +11,7 @@ from dicom.phantom import PhantomFinding, as_dataset, draw, write
 from dicom.selection.local_files import describe
 from dicom.study import Study
 from service.settings.config import load_settings
-from workers.model.heat import HeatMap
+from workers.model.vlm import HeatMap
 from workers.reading.heat_grid import heat_grid
 from workers.reading.reader import Reader
 

@@ -63,7 +63,7 @@ def study(tmp_path):
 
 
 def test_a_job_that_waits_for_a_decoder_is_not_taken_for_hung(busy, study):
-    """Its lease hears again and again that it goes on, and in its turn its image is chosen."""
+    """Its lease is extended while it waits, and then its image is chosen."""
     decoders, held = busy
     lease, asked = Lease(lambda: None, 60), []
 

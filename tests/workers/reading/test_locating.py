@@ -7,9 +7,9 @@ from PIL import Image
 from dicom.content.regions import closed_polygon
 from dicom.content.report import Finding, Observation, Presence, Side, SourceImage
 from dicom.phantom import PhantomFinding, draw
-from workers.model.heat import HeatMap
 from workers.model.preprocess import centre_square
 from workers.model.prompts import IS_THERE
+from workers.model.vlm import HeatMap
 from workers.reading.finding_regions import NOTE, with_regions
 from workers.reading.locating import central_square, in_body, locate
 
@@ -172,7 +172,7 @@ def test_what_cannot_be_located_stays_without_a_region():
 
 
 def test_a_bilateral_finding_with_one_outline_has_a_note():
-    """The text says both sides and the outline shows one: the draft says so."""
+    """The text says both sides and the outline shows one: the draft states it."""
     findings, notes = with_regions((finding(side=Side.BILATERAL),), {FLUID: spot(6, 6)}, grey())
     assert findings[0].region is not None
     assert notes == (

@@ -1,4 +1,4 @@
-"""A study that was not read: who is told, what, and that it arrives."""
+"""A study that was not read: who is reported, what, and that it arrives."""
 
 import threading
 

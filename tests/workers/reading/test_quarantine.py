@@ -1,4 +1,4 @@
-"""What the gate refuses is kept with its reasons and goes nowhere."""
+"""What validation refuses is kept with its reasons and goes nowhere."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ from workers.reading.quarantine import OBJECT, REASONS, quarantine
 
 @pytest.fixture
 def refused(tmp_path, clock):
-    """An image, and the gate's error about a document that lacks its language and says DRAFT."""
+    """An image, and validation's error about a document that lacks its language and says DRAFT."""
     image = as_dataset(draw(41, rows=128, columns=112))
     path = write(image, tmp_path / "image.dcm")
     study = UnreadStudy(
@@ -40,13 +40,13 @@ def refused(tmp_path, clock):
 
 
 class Failing:
-    """A reader whose result the gate refuses."""
+    """A reader whose result validation refuses."""
 
     def __init__(self, error):
         self.error = error
 
     def read(self, *_, **__):
-        """Raise as `workers.reading.reader` does: the gate's error is the cause."""
+        """Raise as `workers.reading.reader` does: validation's error is the cause."""
         raise PermanentReadingError(str(self.error)) from self.error
 
 
@@ -79,7 +79,7 @@ def test_the_job_fails_with_the_reasons_and_the_object_is_kept(refused, store, t
 
 
 def test_other_errors_leave_nothing(tmp_path):
-    """Only what the gate refused is kept."""
+    """Only what validation refused is kept."""
     assert not quarantine(tmp_path / "q", InvalidOutput("a region is no number"))
     assert not (tmp_path / "q").exists()
 

@@ -84,7 +84,7 @@ def test_a_frontal_image_becomes_a_draft_with_its_objects(reader, image):
 
 
 def test_the_caveat_is_in_the_identity_and_in_every_document(reader, image):
-    """Random weights say so: in the model's identity and in the words of both SR documents."""
+    """Random weights state it: in the model's identity and in the words of both SR documents."""
     assert reader.identity.caveat == CAVEAT
     assert "greedy, 40 new tokens, float32 on cpu" in reader.identity.decoding
     for output in read(reader, study(image)).outputs[:2]:
@@ -161,7 +161,7 @@ def child_image(folder):
 
 
 def test_a_child_is_read_only_where_the_site_allows(reader, settings, monkeypatch, tmp_path):
-    """Without leave NOT_ANALYSED; with it the pediatric prompt is used and the draft says so."""
+    """Without leave NOT_ANALYSED; with it the pediatric prompt is used and the draft states it."""
     image, asked = child_image(tmp_path), []
     assert isinstance(read(reader, study(image)), NotAnalysed)
     model, original = reader._model, reader._model.answer
@@ -225,7 +225,7 @@ def test_the_prompt_is_recorded(reader, image):
 
 
 def test_the_indication_reaches_a_model_that_takes_it(reader, monkeypatch, tmp_path):
-    """It is told and noted, and neither the prompt in the draft nor the findings hold its words."""
+    """It is recorded, and neither the prompt in the draft nor the findings hold its words."""
     asked, original = [], reader._model.answer
     dataset = as_dataset(draw(3, rows=420, columns=400))
     dataset.ReasonForStudy = "Cough and fever"

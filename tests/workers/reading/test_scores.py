@@ -1,4 +1,4 @@
-"""Scores beside the text: what is asked, what is shared, and when the reader is told."""
+"""Scores beside the text: what is asked, what is shared, and when the reader is informed."""
 
 import math
 
@@ -90,7 +90,7 @@ def test_disagreement_is_reported(text, chance, expected):
 
 
 def test_normal_against_abnormal_is_compared_too():
-    """A normal text of an image that the model calls abnormal, and the other way about, are told."""
+    """A normal text of an image that the model calls abnormal, and the other way about, are reported."""
     low, high = (0.0,) * 6 + (0.1,), (0.0,) * 6 + (0.9,)
     assert "nothing abnormal" in disagreements(scored(label("No pneumothorax."), low))[0]
     assert "a finding" in disagreements(scored(label("Rib fracture."), high))[0]

@@ -17,7 +17,7 @@ from workers.model.checkpoints import shipped, tiny
 
 @pytest.fixture
 def outcome(tmp_path, monkeypatch):
-    """A function: what is said of the model of these settings, and the steps told meanwhile."""
+    """A function: what is reported about the model of these settings, and the steps told meanwhile."""
 
     def check(*, seconds=200.0, **reading):
         overrides = {"data_dir": str(tmp_path / "data"), "reading": reading}
@@ -31,7 +31,7 @@ def outcome(tmp_path, monkeypatch):
 
 
 def untrained(folder):
-    """A checkpoint of random weights that does not say so."""
+    """A checkpoint of random weights that does not state it."""
     tiny.ensure_tiny(folder)
     config = folder / "config.json"
     content = json.loads(config.read_text())

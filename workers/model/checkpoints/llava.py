@@ -21,14 +21,13 @@ from workers.model import preprocess, prompts
 from workers.model.attribution import attention_attribution, yes_no
 from workers.model.attribution.integrated_gradients import details
 from workers.model.errors import GenerationError, PromptTooLong
-from workers.model.heat import HeatMap
 from workers.model.networks import generate
 from workers.model.networks.generate import Writing
 from workers.model.networks.language import KVCache
 from workers.model.networks.multimodal import Multimodal, Passage
 from workers.model.prompts import IMAGE_SENTINEL, Task, Turn
 from workers.model.tokenizer import Tokenizer
-from workers.model.vlm import Answer, Checkpoint, Decoding, Heat, never
+from workers.model.vlm import Answer, Checkpoint, Decoding, Heat, HeatMap, never
 
 _EVEN: Final = 0.5  # probability from which the answer is yes
 

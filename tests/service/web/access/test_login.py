@@ -58,7 +58,7 @@ def test_login_never_leads_to_another_site(site, aim):
 
 
 def test_a_page_s_script_logs_in_without_leaving_the_page(site):
-    """JSON in place of a redirect, for a session that ended while somebody was writing."""
+    """JSON in place of a redirect, for a session that ended while a person was writing."""
     answer = log_in(site, headers={"Accept": "application/json"})
     assert answer.status_code == 200
     assert answer.json() == {"login": "ann", "roles": ["admin", "radiologist", "viewer"]}
@@ -69,7 +69,7 @@ def test_a_page_s_script_logs_in_without_leaving_the_page(site):
 
 @pytest.mark.parametrize("form", [BAD, {**GOOD, "name": "bob"}, {"name": "ann"}, {}])
 def test_a_wrong_login_states_the_same_whatever_was_wrong(site, form):
-    """Neither whether the name exists nor the password is told; no cookie is set."""
+    """Neither whether the name exists nor the password is reported; no cookie is set."""
     answer = log_in(site, form)
     assert answer.status_code == 401
     assert "The login name or the password is wrong." in answer.text

@@ -56,7 +56,7 @@ def test_a_mounted_application_declares_its_endpoints():
 
 
 def test_only_these_routes_are_open():
-    """Whoever opens another one has to say so here."""
+    """Whoever opens another one has to state it here."""
     check_declared(ROUTES)
     opened = {
         each.path

@@ -71,7 +71,7 @@ def images(tmp_path):
 def test_what_ended_a_decoder_is_not_decoded_at_the_next_view(
     images, tmp_path, columns, error, tries
 ):
-    """Neither whole nor as a thumbnail: the reason is told again; another image is drawn."""
+    """Neither whole nor as a thumbnail: the reason is reported again; another image is drawn."""
     path = write(as_dataset(draw(3, rows=96, columns=columns)), tmp_path / "bad.dcm")
     errors = []
     for picture in (

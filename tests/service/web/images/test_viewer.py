@@ -470,7 +470,7 @@ def test_without_webgl_and_without_graphics_processor_canvas_is_used(
 
 
 def test_an_image_that_cannot_be_shown_states_why(make_site, browser, tmp_path):
-    """The sentence stands in the place of the picture, and the page is told."""
+    """The sentence stands in the place of the picture, and the page is informed."""
     site = make_site()
     browser.enter(site)
     pixels, tags = IMAGES["narrow"]

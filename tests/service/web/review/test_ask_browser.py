@@ -104,7 +104,7 @@ def test_a_question_is_asked_and_answered_by_keys_without_a_reload(
 def test_a_differential_is_asked_by_its_button_canceled_and_a_double_click_asks_once(
     reading_site, seeder, newest, person, until
 ):
-    """D only goes to the button. Cancel, failure and a model that cannot are said in words."""
+    """D only goes to the button. Cancel, failure and a model that cannot are each reported."""
     job, store = seeder.drafted(1), reading_site.store
     who = person(then=f"/read/{job.id}")
     until(who, SHOWN, "the image")

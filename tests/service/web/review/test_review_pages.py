@@ -65,7 +65,7 @@ def test_a_draft_above_the_waiting_limit_stands_first(make_site, seeder_of):
 
 
 def test_a_search_finds_by_name_patient_id_and_accession(site, seeder, radiologist):
-    """Each word must occur; upper and lower case are the same; nothing found is said."""
+    """Each word must occur; upper and lower case are the same; nothing found is reported."""
     jobs = [seeder.drafted(number) for number in (1, 2)]
     identify(site)
     for query in ("chest 2", "PHANTOM-2", "phantom 2"):
@@ -94,7 +94,7 @@ def test_who_has_a_draft_open_is_shown_to_others(site, seeder, radiologist, cook
 
 
 def test_the_study_page_has_image_draft_and_decision(site, seeder, radiologist):
-    """The draft is folded; what must be answered and what was not looked at is said."""
+    """The draft is folded; what must be answered and what was not looked at is reported."""
     job = seeder.drafted(1)
     html = site.get(f"/read/{job.id}", as_=radiologist).text
     assert f'src="../jobs/{job.id}/film.png?source=1"' in html

@@ -32,7 +32,7 @@ def situation(*processes: ProcessBeat, broker_fault: str = "") -> SystemStatus:
 
 
 def test_a_waiting_job_states_that_no_reading_worker_ever_reported_itself(seeder):
-    """Without any reading worker the reason says so."""
+    """Without any reading worker the reason states it."""
     reason = why(seeder.waiting(1), (), situation(beat("delivery"))).plain()
     assert reason == (
         "Waiting for a worker: no reading worker is alive, and none has reported itself so far."
@@ -106,7 +106,7 @@ def test_a_job_that_was_handed_back_names_its_next_try_and_the_error(seeder):
 
 
 def test_a_job_in_work_names_its_worker_until_the_lease_ends(seeder):
-    """The holder is named while it is alive, and said to be silent once its lease has ended."""
+    """The holder is named while it is alive, and reported as silent once its lease has ended."""
     held = seeder.reading(1)
     assert why(held, (), situation()).plain() == "Being read by reading@gpu-1."
     later = SystemStatus(now=held.lease_until + timedelta(seconds=1))

@@ -11,9 +11,9 @@ from workers.model.attribution.attention_attribution import grid_edge
 from workers.model.attribution.integrated_gradients import details
 from workers.model.checkpoints import registry
 from workers.model.golden.comparison import in_float64
-from workers.model.heat import HeatMap
 from workers.model.networks.multimodal import Passage
 from workers.model.prompts import IMAGE_SENTINEL, Task
+from workers.model.vlm import HeatMap
 from workers.reading.locating import locate
 from workers.reading.scores import QUESTIONS
 

@@ -111,7 +111,7 @@ def test_each_architecture_reads_an_image_to_valid_objects(
 
 
 def test_text_that_is_no_language_fails_the_job(checkpoint, own_profile, tmp_path):
-    """A profile that does not say that the weights are random: the gate refuses their words."""
+    """A profile that does not say that the weights are random: validation refuses their words."""
     settings = own(checkpoint("llava_next"), own_profile(), tmp_path, max_new_tokens=30)
     with pytest.raises(TextNotLanguage):
         drafted(Reader.from_settings(settings), phantom(tmp_path))

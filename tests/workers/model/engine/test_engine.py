@@ -253,7 +253,7 @@ def test_what_is_withdrawn_while_it_is_read_ends_at_once(model, monkeypatch):
 
 
 def test_an_overflow_stays_in_its_row(tiny_folder, model, monkeypatch):
-    """One image gives values that are no numbers: its caller is told, its row serves others."""
+    """One image gives values that are no numbers: its caller is informed, its row serves others."""
     shots = images(3)
     plain = registry.load("tiny", tiny_folder)
     expected = [plain.answer(image, Task.REPORT).token_ids for image in shots[1:]]
@@ -276,7 +276,7 @@ def test_an_overflow_stays_in_its_row(tiny_folder, model, monkeypatch):
 
 
 def test_a_device_that_hangs_is_noticed(model, monkeypatch):
-    """A step that never ends is told to those who wait."""
+    """A step that never ends is reported to waiting callers."""
     release = threading.Event()
     image_tokens = model.network.image_tokens
 
@@ -364,7 +364,7 @@ def test_a_waiting_order_that_is_withdrawn_leaves(blocked):
 
 
 def test_closing_gives_up_what_is_left(model):
-    """Callers that wait are told, later ones are refused."""
+    """Callers that wait are informed, later ones are refused."""
     running = Engine(model, rows=1)
     with ThreadPoolExecutor(3) as callers:
         waiting = [callers.submit(running.answer, image, Task.REPORT) for image in images(3)]

@@ -139,6 +139,6 @@ def test_a_withdrawn_answer_stops_before_the_next_token(tokenizer):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_logits_that_are_no_numbers_are_an_error(tokenizer, value):
-    """A model that overflows says so instead of writing nonsense."""
+    """A model that overflows states it instead of writing nonsense."""
     with pytest.raises(GenerationError, match="finite"):
         written(torch.full((640,), value), lambda _: only(4), tokenizer, Decoding())
