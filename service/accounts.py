@@ -32,7 +32,7 @@ class Role(StrEnum):
 
     ADMIN = "admin"  # operates the service: queue, accounts, settings, audit
     RADIOLOGIST = "radiologist"  # reads studies and decides on drafts
-    VIEWER = "viewer"  # looks at studies and the queue, changes nothing
+    VIEWER = "viewer"  # reads studies and the queue, changes nothing
 
 
 class Source(StrEnum):

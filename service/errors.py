@@ -101,7 +101,7 @@ class TransientReadingError(ReadingError):
 
 
 class ModelServerAway(TransientReadingError):
-    """The server of the model is away or overloaded, which says nothing about the Study."""
+    """The server of the model is away or overloaded, which is independent of the Study."""
 
 
 class ReaderStopped(TransientReadingError):

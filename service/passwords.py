@@ -16,7 +16,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from service.errors import WetreadError
 
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-# Of a random password that nobody knows: verified for names without a password.
+# Of a random, unknown password: verified for names without a password.
 _DUMMY: Final = (
     "$argon2id$v=19$m=19456,t=2,p=1$tJUzow1qkloxm+zIcfkv9g$"
     "4u+RrRkXIHUmIHOz4ahf82rE4byFQ9D0EQMjCSYVN6w"

@@ -1,4 +1,4 @@
-"""Who the patient of a study is, as the image's header says. Pure.
+"""Who the patient of a study is, according to the header of the image. Pure.
 
 The one record with patient attributes in the database: it is removed with the images, and never logged,
 measured or sent to the broker.

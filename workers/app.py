@@ -82,7 +82,7 @@ def _supervise(settings: Settings, queues: Sequence[str], model: str) -> None:
         Part(name=queue, command=wetread_command("worker", "--queues", queue, "--model", model))
         for queue in queues
     ]
-    # Longer than a worker's own shutdown (`_end_in_time`), in which it hands back its jobs.
+    # Longer than a worker's own shutdown (`_end_in_time`), in which it returns its jobs to the queue.
     limit = settings.receiver.stop_seconds + 2 * _LAST_SECONDS
     Supervisor(parts, on_death=_note, stop_seconds=limit).run(stop_event())
 

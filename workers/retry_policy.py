@@ -25,7 +25,7 @@ def may_pass(error: Exception) -> bool:
 def is_outage(error: Exception) -> bool:
     """Return whether no study could be finished now: disk full, database or model server away.
 
-    Such a failure says nothing about the study and must not use up its attempts.
+    Such a failure is independent of the study and must not use up its attempts.
     """
     if isinstance(error, OSError):
         return error.errno in _NO_ROOM

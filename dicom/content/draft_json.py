@@ -53,7 +53,7 @@ def _fields_of(kind: Hashable) -> list[tuple[str, Any, bool]]:
     ]
 
 
-def _value(hint: Any, value: object, at: str) -> Any:  # noqa: ANN401 - as the hint says
+def _value(hint: Any, value: object, at: str) -> Any:  # noqa: ANN401 - as declared by the hint
     origin = get_origin(hint)
     if origin is UnionType:
         (hint,) = (each for each in get_args(hint) if each is not NoneType)

@@ -115,7 +115,7 @@ class MultipartReader:
             return self._go_on(self._at + 2, self._epilogue)
         end = self._buffer.find(b"\r\n", self._at)
         padding = self._buffer[self._at : end if end >= 0 else None]
-        # Not enough bytes yet to tell "--" from CR LF.
+        # Not enough bytes yet to distinguish "--" from CR LF.
         if end < 0 and padding in {b"", b"-"}:
             return False
         if padding.strip(b" \t\r") or len(padding) > _LONGEST_PADDING:

@@ -46,7 +46,7 @@ _NOT_IN_TITLE: Final = re.compile(rb"[^\x20-\x5b\x5d-\x7e]")
 
 
 class MalformedRequest(ValueError):
-    """The request cannot be divided into items, or has an even context ID; the message says where."""
+    """The request cannot be divided into items, or has an even context ID; the message states where."""
 
 
 def readable_request(encoded: bytes) -> bytes:

@@ -14,7 +14,7 @@ def describe(path: Path) -> Instance:
     """Return the Instance in a PS3.10 file or bare data set; its digest covers the whole file.
 
     Raises:
-        DicomError: The file cannot be read as a composite instance; the message says why.
+        DicomError: The file cannot be read as a composite instance; the message states why.
     """
     try:
         size = path.stat().st_size

@@ -45,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellReading:
-    """What was said of one study in one cell.
+    """The labels of one study in one cell.
 
     Attributes:
         labels: By repeat, then by finding; what a repeat lacks is unknown.

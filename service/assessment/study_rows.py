@@ -1,4 +1,4 @@
-"""One row a study: truth, what the draft says, scores, attributes; read from and written to CSV.
+"""One row a study: truth, the labels of the draft, scores, attributes; read from and written to CSV.
 
 `per_study.csv` holds all that the figures need except the texts, so that figures and comparisons are
 computed again without the model. A site may open it in a spreadsheet.

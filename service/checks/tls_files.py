@@ -31,7 +31,7 @@ _DER: Final = "\x30"  # the first byte of a certificate or key that is not PEM
 
 
 class _Unusable(Exception):
-    """A file cannot be used; the message says why and what to do."""
+    """A file cannot be used; the message states why and what to do."""
 
 
 def tls_file_checks(settings: Settings) -> Iterator[Check]:

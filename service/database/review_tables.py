@@ -50,7 +50,7 @@ class DecisionRow(Base):
         number: Counts the decisions on a draft; unique, so that of two at once one is refused.
         amends: The earlier decision that it amends; "" for none.
         idempotency_key: Of the request; a repeated request finds the row of the first.
-        request_digest: SHA-256 of the request's body, to tell a repetition from another request.
+        request_digest: SHA-256 of the request's body, to distinguish a repetition from another request.
         reason: The person's words for a rejection, or "".
         opcodes: Aligned sentences and words of both texts.
         share: Distance over the words of the longer text; NULL where both are empty.

@@ -53,7 +53,7 @@ def gwet(ratings: ArrayLike, categories: int, *, weights: Weights = Weights.NOMI
 
     Args:
         ratings: int [n, r], categories from 0; `MISSING` where not rated.
-        categories: q, at least 2; categories that nobody used count as well.
+        categories: q, at least 2; categories that were not used count as well.
         weights: For AC2 linear or quadratic.
 
     Raises:

@@ -1,7 +1,7 @@
 """Label tables (study x finding), the published sets of findings, and what counts as a pair.
 
 The sets: `FIVE` and `FOURTEEN` are those of CheXbert F1-5 and F1-14 (Smit 2020), `SIX` those of
-CXR-LLaVA. A pair is the truth and the draft's label of one finding in one study; a policy says which
+CXR-LLaVA. A pair is the truth and the draft's label of one finding in one study; a policy defines which
 pairs count and how an uncertain or unknown label is taken.
 """
 
@@ -23,7 +23,7 @@ from service.evaluation.values import (
 
 
 class Label(IntEnum):
-    """What a text or a person says of a finding; the numbers are those of CheXpert's tables."""
+    """The label of a finding by a text or a person; the numbers are those of CheXpert's tables."""
 
     UNKNOWN = -2
     UNCERTAIN = -1

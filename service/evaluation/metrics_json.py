@@ -28,7 +28,7 @@ def metrics_json(metrics: object) -> str:
             None.
 
     Raises:
-        EvaluationInputError: A value is not finite, or of another type; the message says where.
+        EvaluationInputError: A value is not finite, or of another type; the message states where.
     """
     return json.dumps(_plain(metrics, "metrics"), indent=1, sort_keys=True, allow_nan=False) + "\n"
 

@@ -64,7 +64,7 @@ class Outline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A study with its picture beside what is said of it.
+    """A study with its picture beside its results.
 
     Attributes:
         title: What is shown.

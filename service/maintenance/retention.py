@@ -171,7 +171,7 @@ class Retention:
     def _check_mounted(self, study_uid: str, image: Instance, root: Path) -> None:
         """Raise FileNotFoundError if neither the file nor any spool folder exists.
 
-        The disk may not be mounted; a row marked now would leave its file on the disk for ever.
+        The disk may not be mounted; a row marked now would leave its file on the disk forever.
         """
         if image.path.exists() or holds_folders(root):
             return

@@ -32,7 +32,7 @@ _TAGS: Final = frozenset(
     if tag is not None
 )
 _BATCH: Final = 200
-# PostgreSQL commits row ids out of order: those of slower transactions are looked at again.
+# PostgreSQL commits row ids out of order: those of slower transactions are read again.
 _OVERLAP: Final = 200
 
 
@@ -48,7 +48,7 @@ class StudyIdentityReader:
         """Read the headers of the next Instances of unknown studies.
 
         Raises:
-            StoreUnavailable: The database cannot be used now; the next call goes on from there.
+            StoreUnavailable: The database cannot be used now; the next call continues from there.
         """
         if self._position is None:
             self._position = self._store.newest_identified()

@@ -9,7 +9,7 @@ from service.settings.config import Settings
 from service.store import Store
 from service.store.audit import AuditFilter
 
-# The actor of a change that was made in the file or the environment, by whoever may write it.
+# The actor of a change that was made in the file or the environment, by a person with write access.
 _SETTINGS: Final = "configuration"
 
 

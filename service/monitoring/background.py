@@ -60,7 +60,7 @@ class Task:
                 work(item)
             except self._passed_on:
                 raise
-            except Exception as error:  # noqa: BLE001 - the edge: a task goes on after a bug
+            except Exception as error:  # noqa: BLE001 - the edge: a task continues after a bug
                 errors.append(error)
         return self._ended(errors)
 
@@ -70,7 +70,7 @@ class Task:
             await work()
         except self._passed_on:
             raise
-        except Exception as error:  # noqa: BLE001 - the edge: a task goes on after a bug
+        except Exception as error:  # noqa: BLE001 - the edge: a task continues after a bug
             return self._ended([error])
         return self._ended([])
 

@@ -2,7 +2,7 @@
 
 A record counts as sent once the server has taken the bytes and kept the connection. Syslog over TCP has
 no acknowledgement (RFC 5424): bytes that were on the way when the connection broke may be lost, so the
-batch is then sent again; the record's number, in each message, tells a second copy.
+batch is then sent again; the record's number, in each message, identifies a second copy.
 """
 
 import contextlib

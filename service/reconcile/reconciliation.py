@@ -52,7 +52,7 @@ class _Refused:
 
 
 class Reconciler:
-    """Compares one archive repeatedly; remembers since when each Instance is absent."""
+    """Compares one archive repeatedly; stores since when each Instance is absent."""
 
     def __init__(
         self,
@@ -304,7 +304,7 @@ class Reconciler:
         }
 
     def _forget_refused(self) -> None:
-        """Forget refusals older than the window: otherwise they would be reported for ever."""
+        """Remove refusals older than the window: otherwise they would be reported forever."""
         oldest = self._passed() - self._reach.total_seconds()
         self._refused = {uid: each for uid, each in self._refused.items() if each.at >= oldest}
 

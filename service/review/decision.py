@@ -38,10 +38,10 @@ _OBSTACLES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviewer:
-    """A person who reviews drafts, as the site knows them.
+    """A person who reviews drafts.
 
     Attributes:
-        id: The account's id, stable for ever.
+        id: The account's id, stable forever.
         name: A PN value, "Family^Given", at most 64 characters.
         organization: The organization to which the person is accountable.
         identifier: The person's code in that organization, if any.

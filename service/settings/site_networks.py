@@ -1,6 +1,6 @@
 """The networks that count as the site's own: loopback and private addresses.
 
-Images and report texts go to servers there only, unless a table says `allow_remote = true`.
+Images and report texts go to servers there only, unless a table has `allow_remote = true`.
 """
 
 import ipaddress

@@ -124,7 +124,7 @@ def read_variables(
 
 
 class _Unusable(Exception):
-    """A variable cannot be used; the message says why."""
+    """A variable cannot be used; the message states why."""
 
 
 def _variable(name: str, text: str, model: type[BaseModel]) -> Variable:

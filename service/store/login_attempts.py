@@ -48,7 +48,7 @@ class LoginAttempts(Transactions):
             return wait
 
     def login_succeeded(self, name_digest: str, address: str) -> None:
-        """Forget the failures of a name from one address."""
+        """Remove the failures of a name from one address."""
         with self._writing() as session:
             session.execute(delete(LoginFailureRow).where(*_both(name_digest, address[:64])))
 

@@ -33,7 +33,7 @@ from service.store.transitions import (
     later_drafts,
 )
 
-# All states but SENDING: a delivery that is being sent goes on.
+# All states but SENDING: a delivery that is being sent continues.
 _ENDED: Final = tuple(state.value for state in DeliveryState if state is not DeliveryState.SENDING)
 
 

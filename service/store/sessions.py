@@ -84,7 +84,7 @@ class Sessions(Audited):
         if limits.is_over(session, now):
             return None
         if touch and now - session.seen_at >= _NOTED_EVERY:
-            with suppress(StoreUnavailable):  # the request is answered; the idle time goes on
+            with suppress(StoreUnavailable):  # the request is answered; the idle time continues
                 self._note_request(digest)
         return session
 

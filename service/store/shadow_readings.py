@@ -174,7 +174,7 @@ class ShadowReadings(Transitions):
             changed_rows(session, _held(claim).values(lease_until=until))
 
     def abandon_shadow(self, claim: ShadowClaim) -> None:
-        """Give up a claim whose reading says nothing about the study; the attempt does not count."""
+        """Give up a claim whose failure is independent of the study; the attempt does not count."""
         only = delete(ShadowReadingRow).where(
             ShadowReadingRow.id == claim.id,
             ShadowReadingRow.attempts == claim.attempt,

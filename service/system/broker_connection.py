@@ -2,7 +2,7 @@
 
 redis-py trusts the system's certificate authorities besides the configured ones. kombu keeps a message
 that could not be acknowledged among the reserved messages. If a network fault lets every acknowledgment
-fail, the worker counts as full for ever: it requests no message and never notices the lost connection.
+fail, the worker counts as full forever: it requests no message and never notices the lost connection.
 """
 
 import socket

@@ -54,7 +54,7 @@ def free_bytes(folder: Path) -> int:
 
 
 class Watermark:
-    """Measures the level and remembers it, so that a level ends at a higher limit than it begins."""
+    """Measures the level and stores it, so that a level ends at a higher limit than it begins."""
 
     def __init__(self, settings: Settings, measure: Callable[[Path], int] = free_bytes) -> None:
         """Take the limits and the folder from the settings, and the function that returns free bytes."""

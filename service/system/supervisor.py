@@ -1,6 +1,6 @@
 """Runs the parts of Wetread as child processes, and restarts a process that dies.
 
-No library is used: honcho stops everything when one process dies; circus and supervisord bring a control
+No library is used: honcho stops everything when one process ends; circus and supervisord bring a control
 protocol and a configuration language of their own.
 """
 

@@ -85,7 +85,7 @@ async def _answer_selection(request: Request, error: Exception) -> Response:
 
 
 async def answer_store_error(request: Request, error: Exception) -> Response:
-    """Return the 503 response that says what is wrong with the database."""
+    """Return the 503 response that states what is wrong with the database."""
     log.warning("store_failed", reason=type(error).__name__)
     message = (
         "The database does not answer, or has another schema than this version needs. No job is lost: "

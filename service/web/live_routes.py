@@ -76,7 +76,7 @@ async def _view_of(request: Request, name: str, routes: list[BaseRoute]) -> Live
 
 
 def _login_check(request: Request) -> Callable[[], Awaitable[bool]]:
-    """Return what tells whether the login of a stream is still in force."""
+    """Return a function that states whether the login of a stream is still in force."""
     sessions, session = app_context_of(request).sessions, current_session(request)
 
     async def is_valid() -> bool:

@@ -95,7 +95,7 @@ async def job_image(request: Request) -> Response:
     """Answer with the image that a job read, as PNG, with the draft's findings drawn in, if any.
 
     `?source=1` leaves them out. Those of a withdrawn draft are drawn in only for `?withdrawn=1`, below a
-    stamp that says that it is withdrawn.
+    stamp that states that it is withdrawn.
     """
     here = app_context_of(request)
     asked = request.query_params

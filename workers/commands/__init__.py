@@ -9,7 +9,7 @@ from workers.model.names import MODELS
 
 __all__ = ["COMMANDS", "MODELS", "PROFILE_FAULT"]
 
-# The function that says what is wrong with the profile of a name or path: module and name.
+# The function that states what is wrong with the profile of a name or path: module and name.
 PROFILE_FAULT = "workers.model.profiles.load:profile_fault"
 
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""The rows of `drafts.jsonl`: what the model said of each study, or why there is no draft."""
+"""The rows of `drafts.jsonl`: the draft of each study, or why there is no draft."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""The columns of a label table that speak of findings: label, score, side, size and pattern."""
+"""The columns of a label table about findings: label, score, side, size and pattern."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class FindingColumns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingCells:
-    """What a row says, by finding.
+    """The content of a row, by finding.
 
     Attributes:
         scores: Probabilities in 0..1, for models that give none themselves.
@@ -83,7 +83,7 @@ def _finding(name: str) -> str:
 
 
 def finding_cells(row: TableRow, columns: FindingColumns, faults: list[str]) -> FindingCells:
-    """Return what a row says of the findings; add a fault for each cell that cannot be used."""
+    """Return the findings of a row; add a fault for each cell that cannot be used."""
 
     def cells(kind: str) -> Mapping[str, str]:
         found = {name: row.get(column) for name, column in columns.beside[kind].items()}

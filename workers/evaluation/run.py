@@ -85,7 +85,7 @@ def inputs_digest(settings: Settings, received: Received, **facts: object) -> st
 def decisive(settings: Settings) -> dict[str, str]:
     """Return the settings of the model that decide what is read and what a draft says, as text.
 
-    Those at their default are left out: a later version with more settings goes on with a folder.
+    Those at their default are left out: a later version with more settings continues with a folder.
 
     Raises:
         PermanentReadingError: The model's profile cannot be read.

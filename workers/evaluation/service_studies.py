@@ -26,7 +26,7 @@ def studies_of_service(
         store: The service's.
         faults: One is added where there is no study.
         since: The first time.
-        until: The time at which the run began, so that a run that goes on has the same studies.
+        until: The time at which the run began, so that a run that continues has the same studies.
     """
     jobs: dict[str, Job] = {}
     for job in store.matching(Selection(since=since, until=until), limit=_MOST):

@@ -55,7 +55,7 @@ def read_reports(path: Path) -> Iterator[Line]:
             (`.jsonl`, `.ndjson`, `.json`); UTF-8.
 
     Raises:
-        ConfigurationError: The file cannot be read at all; the message says why and what to do.
+        ConfigurationError: The file cannot be read at all; the message states why and what to do.
     """
     _check_file(path)
     try:

@@ -45,7 +45,7 @@ class FinalReportTaker:
         """Label the reports that arrived by the API; return how many.
 
         Raises:
-            StoreUnavailable: The database cannot be used now; the next call goes on from there.
+            StoreUnavailable: The database cannot be used now; the next call continues from there.
         """
         waiting = self._store.unlabeled_final_reports()
         for number, keys, text in waiting:

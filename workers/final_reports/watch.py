@@ -21,7 +21,7 @@ from workers.final_reports.taking import FinalReportTaker
 
 _EVERY: Final = 2.0
 _BATCH: Final = 5000  # row ids that are looked through in one query
-# PostgreSQL commits row ids out of order: those of slower transactions are looked at again.
+# PostgreSQL commits row ids out of order: those of slower transactions are read again.
 _OVERLAP: Final = 200
 
 log = get_logger(__name__)
@@ -54,7 +54,7 @@ class FinalReportWatch:
         """Take what has arrived since the last look.
 
         Raises:
-            StoreError: The database cannot be used now; the next look goes on from there.
+            StoreError: The database cannot be used now; the next look continues from there.
         """
         self._taker.label_waiting()
         if self._from_sr:

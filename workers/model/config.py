@@ -87,7 +87,7 @@ class ModelConfig:
         synthetic_caveat: The caveat for an image that is marked as synthetic, or "".
         mark: The caveat in at most 20 characters, for the series description of other images, or "".
         scores_measured: Whether the quality of its yes-or-no probabilities has been measured.
-        meaningless: Whether its text says nothing about the image.
+        meaningless: Whether its text has no meaning for the image.
     """
 
     vision: VisionConfig

@@ -21,7 +21,7 @@ class CheckpointError(ModelError):
 
 
 class DeviceError(ModelError):
-    """The device is missing or has too little memory; the message says what would fit."""
+    """The device is missing or has too little memory; the message states what would fit."""
 
 
 class GenerationError(ModelError):
@@ -58,7 +58,7 @@ class ServerUnavailable(ServerError):
 
     Attributes:
         retry_after: Seconds that the server asked to wait, or None.
-        outage: Whether the server was away or overloaded, which says nothing about the request.
+        outage: Whether the server was away or overloaded, which is independent of the request.
     """
 
     def __init__(

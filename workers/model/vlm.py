@@ -15,7 +15,7 @@ from workers.model.prompts import Task
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeatMap:
-    """Where in the image a model saw what it says yes to. Both arrays cover the same square.
+    """Where in the image a model located what it answers yes to. Both arrays cover the same square.
 
     Attributes:
         cells: float32 [G, G], 0 or more: the share of each image token in the yes.
@@ -117,7 +117,7 @@ class Checkpoint:
         max_new_tokens: The checkpoint's own limit on an answer, or None.
         scores_measured: Whether the quality of its yes-or-no probabilities has been measured.
         places_measured: Whether the accuracy of its heat maps has been measured.
-        meaningless: Whether its text says nothing about the image: none of it may be coded.
+        meaningless: Whether its text has no meaning for the image: none of it may be coded.
         takes_indication: Whether it was trained with the indication in the prompt.
         licence: The licence of the weights, or "".
         intended_use: What its authors allow or intend, or "".
@@ -148,7 +148,7 @@ class Checkpoint:
 
     @property
     def synthetic_only(self) -> bool:
-        """Whether its text says nothing about a patient: random weights, or trained on phantoms only."""
+        """Whether its text has no meaning for a patient: random weights, or trained on phantoms only."""
         return self.meaningless or bool(self.synthetic_caveat)
 
 

@@ -1,4 +1,4 @@
-"""Says what a model cannot do, in its drafts and to the selection of images."""
+"""States what a model cannot do, in its drafts and to the selection of images."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _MISSED: Final = {Ability.SCORES: "gives no scores", Ability.REGIONS: "shows no 
 
 
 def limits(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Return the note of a draft that says what this model does not show, or ()."""
+    """Return the note of a draft that states what this model does not show, or ()."""
     missed = [limit for ability, limit in _MISSED.items() if ability in checkpoint.cannot]
     if not missed:
         return ()
@@ -36,5 +36,5 @@ def refuses_patients(profile: Profile | None) -> str:
 
 
 def lacks(checkpoint: Checkpoint, ability: Ability) -> bool:
-    """Return whether a model says that it cannot do something."""
+    """Return whether a model lacks an ability."""
     return ability in checkpoint.cannot

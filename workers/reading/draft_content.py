@@ -51,7 +51,7 @@ def content(
         frame: float32 [rows, columns] in 0..1, 0 black: the image that the model read.
         child: The model got the pediatric prompt.
         reason: The indication in the prompt, or "".
-        meaningless: The text says nothing about this image: it is shown, but must never reach an archive
+        meaningless: The text has no meaning for this image: it is shown, but must never reach an archive
             as codes, nor be checked as a report.
         samples: Number of sampled reports that were requested.
         locates: The model is configured to locate its findings.

@@ -1,4 +1,4 @@
-"""Maps errors of the lower layers to ReadingErrors, whose class says whether to retry."""
+"""Maps errors of the lower layers to ReadingErrors, whose class states whether to retry."""
 
 import contextlib
 from collections.abc import Iterator

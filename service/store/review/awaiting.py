@@ -31,7 +31,7 @@ class AwaitingDrafts:
 
 
 class Awaiting(Transactions):
-    """The part of the store that finds the drafts on which nobody has decided."""
+    """The part of the store that finds the drafts without a decision."""
 
     def awaiting_decision(self, since: datetime, *, limit: int) -> AwaitingDrafts:
         """Return the drafts without a decision that stands.

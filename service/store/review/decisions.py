@@ -71,7 +71,7 @@ class Decisions(DecisionQueries, Transitions):
             request: The decision.
             reviewer: Who decides.
             key: Idempotency key of the request.
-            digest: SHA-256 of the request, to tell a repetition from another request.
+            digest: SHA-256 of the request, to distinguish a repetition from another request.
             audit: The record for the audit trail, in the same transaction; a repetition writes none.
 
         Raises:

@@ -77,7 +77,7 @@ class Reviews(Transactions):
             )
 
     def open_reviews(self, job_ids: Iterable[str]) -> dict[str, list[OpenReview]]:
-        """Return who has these drafts open, by job id; drafts that nobody has open are left out."""
+        """Return who has these drafts open, by job id; drafts that are not open are left out."""
         chosen = (
             select(OpenRow)
             .where(OpenRow.job_id.in_(list(job_ids)), OpenRow.seen_at > self.now() - OPEN_FOR)

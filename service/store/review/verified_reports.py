@@ -39,7 +39,7 @@ class MadeReport:
 
 
 class VerifiedReports(Transitions):
-    """The part of the store that knows the verified reports."""
+    """The part of the store for verified reports."""
 
     def made_report(self, decision_id: str) -> MadeReport | None:
         """Return the verified report of a decision; None if it is not built yet."""

@@ -51,7 +51,7 @@ class KnownSessions:
         return session
 
     async def is_in_force(self, session: Session) -> bool:
-        """Return whether a session goes on with the same roles; True while the database is away."""
+        """Return whether a session continues with the same roles; True while the database is away."""
         try:
             found = await run_in_threadpool(
                 self._store.session_of, session.digest, self.limits, touch=False

@@ -2,7 +2,7 @@
 
 A `__Host-` cookie is bound to this host and sent over TLS only. Chromium also keeps it on plain HTTP
 from `localhost` and loopback addresses, and drops it silently on plain HTTP under any other name: the
-login would begin anew for ever. There the plain cookie is used, if `web.plain_http` allows it.
+login would start again forever. There the plain cookie is used, if `web.plain_http` allows it.
 """
 
 import ipaddress
@@ -75,7 +75,7 @@ def set_cookie(response: Response, transport: Transport, token: str) -> None:
 
 
 def remove_cookies(response: Response) -> None:
-    """Make the browser forget the session."""
+    """Remove the session from the browser."""
     for name, secure in ((SECURE_COOKIE, True), (PLAIN_COOKIE, False)):
         response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
 

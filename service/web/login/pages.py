@@ -71,7 +71,7 @@ class LoggedIn:
 
 
 async def login_page(request: Request) -> Response:
-    """Answer with the form, or say why nobody can log in now."""
+    """Answer with the form, or say why no login is possible now."""
     back = back_of(request.query_params.get("next", ""))
     fault = await run_in_threadpool(_no_login, app_context_of(request).store)
     return _form(request, back=back, fault=fault)
@@ -240,7 +240,7 @@ def logged_in(request: Request, result: LoggedIn, back: str) -> Response:
 
 
 def _no_login(store: Store) -> str:
-    """Return why nobody can log in now, or ""."""
+    """Return why no login is possible now, or ""."""
     if fault := writing_fault(store):
         return f"Nobody can log in now. {fault}"
     return "" if store.has_accounts() else _NO_ACCOUNT

@@ -154,7 +154,7 @@ def _sentence(stored: dict[str, Any], drafted: dict[str, Any] | None) -> EditorS
 def _image_options(
     here: AppContext, job: JobWithDraft, review: dict[str, Any]
 ) -> list[ImageOption]:
-    """Return the images to be looked at: the one that was read, others of the study, earlier studies."""
+    """Return the images to be shown: the one that was read, others of the study, earlier studies."""
     read = review["image"]["sop_instance_uid"]
     reasons = {each["sop_instance_uid"]: each["reason"] for each in review["not_read"]}
     study = job.study_instance_uid

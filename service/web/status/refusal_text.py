@@ -119,7 +119,7 @@ def refusal_sentence(each: RefusalCount) -> str:
 
 
 def refusal_advice(each: RefusalCount) -> str:
-    """Return a sentence that says what to do about the refusal."""
+    """Return a sentence that states what to do about the refusal."""
     return _ADVICE[each.refused.cause]
 
 

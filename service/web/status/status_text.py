@@ -105,7 +105,7 @@ class SystemStatus:
         return " ".join(f"{each.name} {each.complaint}." for each in cut_off)
 
     def absent(self, role: str) -> StatusReason | None:
-        """Return a sentence that says that no process of `role` is alive, or None if one is."""
+        """Return a sentence that states that no process of `role` is alive, or None if one is."""
         failed = self.load_failure(role)
         members = [process for process in self.processes if process.role == role]
         if failed is None and any(self.alive(process) for process in members):

@@ -152,7 +152,7 @@ def load(
     Raises:
         CheckpointError: The files are not complete, need code of their own, or do not fit together or
             to the profile; or they differ from their SHA256SUMS.
-        DeviceError: The device has too little memory; the message says what would fit.
+        DeviceError: The device has too little memory; the message states what would fit.
     """
     folder = snapshot.located(folder)
     adapter = None if adapter is None else snapshot.located(adapter)

@@ -27,7 +27,7 @@ def check(files: WeightFiles, config: Any, place: Place, prompt: int) -> None:  
         prompt: Tokens of its longest prompt, those of an image included.
 
     Raises:
-        DeviceError: It will not; the message says how much is needed and free, and what would fit.
+        DeviceError: It will not; the message states how much is needed and free, and what would fit.
         CheckpointError: A weight file cannot be read.
     """
     numbers = sum(_numbers(path) for path in files.paths)

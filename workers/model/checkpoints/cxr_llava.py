@@ -75,7 +75,7 @@ def load(folder: Path, place: Place = HERE) -> CxrLlava:
 
     Raises:
         CheckpointError: Files are missing or do not fit together; the message names what differs.
-        DeviceError: The device has too little memory; the message says what would fit.
+        DeviceError: The device has too little memory; the message states what would fit.
     """
     config = ModelConfig.from_folder(folder)
     tokenizer = Tokenizer.from_folder(folder, known=config.language.vocab_size)

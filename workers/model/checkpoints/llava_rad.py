@@ -151,7 +151,7 @@ def load(folder: Path, place: Place = HERE, *, base: Path | None = None) -> Llav
 
     Raises:
         CheckpointError: Files are missing or do not fit together; the message names what differs.
-        DeviceError: The device has too little memory; the message says what would fit.
+        DeviceError: The device has too little memory; the message states what would fit.
     """
     if base is None:
         raise CheckpointError(

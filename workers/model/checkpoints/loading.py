@@ -52,7 +52,7 @@ def filled(
 
     Raises:
         CheckpointError: The files do not fit the network; the message names what differs.
-        DeviceError: The device has too little memory (the message says what would fit), or the library
+        DeviceError: The device has too little memory (the message states what would fit), or the library
             for quantized weights is not installed.
     """
     with torch.device("meta"):

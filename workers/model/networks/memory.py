@@ -79,7 +79,7 @@ def check(network: Multimodal, place: Place) -> None:
     """Check that `network` will fit.
 
     Raises:
-        DeviceError: It will not; the message says how much is needed and free, and what would fit.
+        DeviceError: It will not; the message states how much is needed and free, and what would fit.
     """
     required, available = need(network, place), free(place.device)
     if required.total <= available:

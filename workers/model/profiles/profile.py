@@ -70,7 +70,7 @@ class Card(Table):
         tried: What was tried, and when.
         caveat: A sentence that must accompany every answer, or "".
         random_weights: The weights are random, for tests: the text is shown and never coded, and
-            images of patients are not read unless the site insists.
+            images of patients are not read unless the site enables it.
         phantoms_only: It was trained on synthetic images only: images of patients are not read either.
         languages: ISO 639-1 codes of the languages that its reports may be in.
     """

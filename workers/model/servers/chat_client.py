@@ -36,7 +36,7 @@ _BAD_REQUEST: Final = 400
 _SERVER_FAILURE: Final = 500
 # Request timeout, conflict, too many requests: the same request may succeed later.
 _TEMPORARY: Final = frozenset({408, 409, 429})
-# The server is away or overloaded: this says nothing about the request.
+# The server is away or overloaded: this is independent of the request.
 _OUTAGE: Final = frozenset({429, 502, 503, 504})
 _MEANINGS: Final = {
     400: "it does not accept the request",
@@ -169,7 +169,7 @@ class ChatClient:
         """Return what an error of the connection means."""
         fault = tls_fault(error, self.server.keys)
         if fault is None and not isinstance(error, httpcore.ConnectError):
-            # The alert that says why may be lost with the connection.
+            # The alert that states why may be lost with the connection.
             fault = await self._handshake_fault()
         if fault is not None:
             return ServerRefused(f"{self.server.host}: {fault}")
