@@ -1,6 +1,5 @@
 """Who the patient of a study is: recorded from the header, searched, and removed with the images."""
 
-import hashlib
 from datetime import timedelta
 
 import pytest
@@ -8,10 +7,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from dicom.identifiers import derived_uid
-from dicom.study import Instance
 from service.maintenance.retention import Retention
 from service.maintenance.study_identities import StudyIdentityReader
 from service.settings.config import settings_of
+from tests.spooled import spool
 
 
 @pytest.fixture
@@ -38,20 +37,7 @@ def arrive(store, settings):
         dataset.StudyInstanceUID = uid
         for keyword, value in attributes.items():
             setattr(dataset, keyword, value)
-        path = settings.spool_dir / f"{number}.dcm"
-        dataset.save_as(path, enforce_file_format=True)
-        content = path.read_bytes()
-        instance = Instance(
-            sop_instance_uid=dataset.SOPInstanceUID,
-            sop_class_uid=dataset.SOPClassUID,
-            series_instance_uid=dataset.SeriesInstanceUID,
-            study_instance_uid=uid,
-            transfer_syntax_uid=ExplicitVRLittleEndian,
-            path=path,
-            digest=hashlib.sha256(content).hexdigest(),
-            size=len(content),
-        )
-        store.add_instance(instance, calling_ae="CR", association_id=f"a{number}", eligible=True)
+        spool(store, dataset, settings.spool_dir / f"{number}.dcm", calling_ae="CR")
         return uid
 
     return put

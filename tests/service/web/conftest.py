@@ -1,7 +1,6 @@
 """A real store, real images in a spool, and the web process's application on a real socket."""
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from service.web.access.transport import SECURE_COOKIE
 from service.web.app import make_app, make_app_context
 from service.web.app_context import AppContext
 from service.web.server import Server, address_of, listen
+from tests.spooled import spool
 
 MODEL = ModelIdentity(
     name="Tiny",
@@ -101,21 +101,7 @@ class Seeder:
         uid = derived_uid("web test study", number if study is None else study)
         dataset = small_image(number, uid, side)
         path = self.folder / f"{dataset.SOPInstanceUID}.dcm"
-        dataset.save_as(path, enforce_file_format=True)
-        content = path.read_bytes()
-        instance = Instance(
-            sop_instance_uid=dataset.SOPInstanceUID,
-            sop_class_uid=dataset.SOPClassUID,
-            series_instance_uid=dataset.SeriesInstanceUID,
-            study_instance_uid=uid,
-            transfer_syntax_uid=ExplicitVRLittleEndian,
-            path=path,
-            digest=hashlib.sha256(content).hexdigest(),
-            size=len(content),
-        )
-        given = {"calling_ae": "MODALITY", "association_id": f"a{number}", "eligible": True}
-        self.store.add_instance(instance, **{**given, **options})
-        return instance
+        return spool(self.store, dataset, path, **{"association_id": f"a{number}", **options})
 
     def waiting(self, number: int, *, urgent: bool = False, **options) -> Job:
         """Return the SCHEDULED job of a new study of one image."""
