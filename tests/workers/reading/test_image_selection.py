@@ -9,12 +9,13 @@ import pytest
 from dicom.decoding.pool import Decoders
 from dicom.phantom import as_dataset, draw, write
 from dicom.pixels.frame import PixelLimits
+from dicom.selection.image_selection import Rules
 from dicom.selection.local_files import describe
 from dicom.study import Study
 from service.settings.config import load_settings
 from workers.lease import Lease
 from workers.model.errors import Cancelled
-from workers.reading.image_selection import ImageSelector
+from workers.reading.image_selection import ImageSelector, rules_for
 
 LIMITS = PixelLimits(max_pixels=2**20, max_bytes=2**26)
 
@@ -92,3 +93,25 @@ def test_a_job_that_waits_for_a_decoder_is_given_up_when_it_is_canceled(busy, st
     with pytest.raises(Cancelled):
         ImageSelector(load_settings(), decoders.examine).selected(study, None, cancelled)
     assert held.exists()
+
+
+@pytest.mark.parametrize(
+    ("caller", "rules"),
+    [
+        ({}, Rules(minimum_age_years=16, read_children=True)),
+        ({"read_children": False}, Rules(minimum_age_years=16, read_children=False)),
+        ({"minimum_age_years": 0}, Rules(minimum_age_years=0, read_children=True)),
+        (
+            {"stated_only": True},
+            Rules(minimum_age_years=16, read_children=True, stated_only=True),
+        ),
+    ],
+)
+def test_what_a_caller_states_overrides_what_the_model_reads(caller, rules):
+    """Nothing said, nothing changed; 0 and off are something said."""
+    settings = load_settings(
+        reading={"minimum_age_years": 16, "read_children": True},
+        receiver={"callers": [{"ae_title": "CR1"} | caller]},
+    )
+    assert rules_for(settings, settings.caller("CR1")) == rules
+    assert rules_for(settings, None) == Rules(minimum_age_years=16, read_children=True)
