@@ -1,8 +1,9 @@
 """The web application and its process: `wetread web`."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from typing import Final
 
@@ -12,7 +13,10 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from service.accounts import Role
+from service.errors import StoreError
 from service.log import report_untested_versions
+from service.monitoring.background import Task
+from service.monitoring.decision_figures import DecisionFigureCache
 from service.monitoring.heartbeat import Heartbeat
 from service.queue.names import reading_queues
 from service.records import ProcessRole, StatusReport
@@ -71,6 +75,7 @@ def make_app_context(
 ) -> AppContext:
     """Return the shared objects of the web process; nothing is started."""
     images = ImageCache(partial(make_renderer, settings))
+    figures = DecisionFigureCache(store)
     return AppContext(
         settings=settings,
         store=store,
@@ -87,7 +92,8 @@ def make_app_context(
         sessions=KnownSessions(store, settings.web),
         views=RecentViews(),
         provider=Provider(settings) if settings.oidc.issuer else None,
-        registry=make_registry(store, settings),
+        registry=make_registry(store, settings, figures),
+        figures=figures,
         readiness=Readiness(store, settings, fresh_seconds=fresh_seconds),
     )
 
@@ -126,6 +132,8 @@ def make_app(here: AppContext) -> Starlette:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     here: AppContext = app.state.app_context
     following = asyncio.create_task(here.hub.run())
+    # The figures read all decisions once: now, so that no page waits for it.
+    threading.Thread(target=_load_figures, args=(here,), name="figures", daemon=True).start()
     try:
         yield
     finally:
@@ -133,6 +141,11 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         here.images.close()
         here.levels.close()
         following.cancel()
+
+
+def _load_figures(here: AppContext) -> None:
+    with suppress(StoreError):  # the first question for figures tries again
+        Task("load the figures of decisions", passed_on=(StoreError,)).attempt(here.figures.counts)
 
 
 _ACTING: Final = frozenset({Role.ADMIN})

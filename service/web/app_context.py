@@ -6,6 +6,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
+from service.monitoring.decision_figures import DecisionFigureCache
 from service.settings.config import Settings
 from service.store import Store
 from service.web.access.known_sessions import KnownSessions
@@ -38,6 +39,7 @@ class AppContext:
     views: RecentViews
     provider: LogoutProvider | None = None
     registry: CollectorRegistry
+    figures: DecisionFigureCache
     readiness: Readiness
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from service.errors import StoreError
 from service.jobs import DeliveryState, JobState
+from service.monitoring.decision_figures import DecisionFigureCache
 from service.monitoring.destination_incidents import backlogs
 from service.queue.broker_health import BrokerFault, check_broker
 from service.queue.names import reading_queues
@@ -37,19 +38,24 @@ async def metrics(request: Request) -> Response:
     )
 
 
-def make_registry(store: Store, settings: Settings) -> CollectorRegistry:
+def make_registry(
+    store: Store, settings: Settings, figures: DecisionFigureCache
+) -> CollectorRegistry:
     """Return a registry with the metrics of the store and of this process."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry, namespace="wetread_web")
-    registry.register(StoreCollector(store, settings))
+    registry.register(StoreCollector(store, settings, figures))
     return registry
 
 
 class StoreCollector(Collector):
     """Queries the store at each scrape; `wetread_database_up` reports whether it answered."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        """Take the store and the settings."""
+    def __init__(
+        self, store: Store, settings: Settings, figures: DecisionFigureCache | None = None
+    ) -> None:
+        """Take the store, the settings and the figures of decisions, which are made if None."""
+        self._figures = figures or DecisionFigureCache(store)
         self._store = store
         self._settings = settings
 
@@ -79,6 +85,7 @@ class StoreCollector(Collector):
                 self._tokens(),
                 *self._reconciliations(),
                 *self._commitments(),
+                *self._decisions(),
             ]
         except StoreError:
             yield _family("wetread_database_up", "Whether the database answered.", 0)
@@ -263,6 +270,20 @@ class StoreCollector(Collector):
             max((age.total_seconds() for age in ages), default=0.0),
         )
         return [counts, oldest]
+
+    def _decisions(self) -> list[Metric]:
+        made, undone = self._figures.counts()
+        decisions = CounterMetricFamily(
+            "wetread_decisions",
+            "Decisions on drafts by verdict; undone and amended ones are counted too.",
+            labels=["verdict"],
+        )
+        for verdict, count in made.items():
+            decisions.add_metric([verdict.value], count)
+        return [
+            decisions,
+            CounterMetricFamily("wetread_decisions_undone", "Decisions that were undone.", undone),
+        ]
 
     def _spool(self) -> Metric:
         try:

@@ -1,16 +1,35 @@
 """Facts of standing decisions for the figures; no text is read."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, Select, and_, select
+from sqlalchemy import Row, Select, and_, func, select
 from sqlalchemy.orm import aliased
 
 from service.database.review_tables import DecisionRow, UndoRow
 from service.review.decision import Reviewer
+from service.review.figure_table import KnownDecision
 from service.review.figures import DecisionFacts
 from service.review.words import Acceptability, FindingVerdict, Rejection, Verdict
 from service.store.session import Transactions
+
+_FACTS: Final = (
+    DecisionRow.at,
+    DecisionRow.reviewer_name,
+    DecisionRow.device,
+    DecisionRow.model_name,
+    DecisionRow.model_version,
+    DecisionRow.verdict,
+    DecisionRow.rejection,
+    DecisionRow.acceptability,
+    DecisionRow.distance,
+    DecisionRow.share,
+    DecisionRow.sentences,
+    DecisionRow.kept,
+    DecisionRow.seconds,
+    DecisionRow.positive,
+    DecisionRow.verdicts,
+)
 
 
 class DecisionFigures(Transactions):
@@ -42,6 +61,36 @@ class DecisionFigures(Transactions):
         with self._reading() as session:
             return [_facts(row) for row in session.execute(chosen)]
 
+    def decision_counts(self) -> tuple[int, int]:
+        """Return how many decisions were made, and how many of them were undone."""
+        with self._reading() as session:
+            made = session.scalar(select(func.count()).select_from(DecisionRow)) or 0
+            undone = session.scalar(select(func.count()).select_from(UndoRow)) or 0
+            return made, undone
+
+    def decisions_since(self, since: datetime | None) -> list[KnownDecision]:
+        """Return all decisions made at this time or later, undone and amended ones too; all if None."""
+        keys = (DecisionRow.id, DecisionRow.job_id, DecisionRow.number, DecisionRow.reviewer_id)
+        chosen = select(*keys, *_FACTS).order_by(DecisionRow.at, DecisionRow.id)
+        if since is not None:
+            chosen = chosen.where(DecisionRow.at >= since)
+        with self._reading() as session:
+            return [
+                KnownDecision(
+                    id=row.id,
+                    job_id=row.job_id,
+                    number=row.number,
+                    reviewer_id=row.reviewer_id,
+                    facts=_facts(row),
+                )
+                for row in session.execute(chosen)
+            ]
+
+    def undone_decisions(self) -> list[str]:
+        """Return the ids of the decisions that were undone."""
+        with self._reading() as session:
+            return list(session.scalars(select(UndoRow.decision_id)))
+
 
 def _standing() -> Select[*tuple[Any, ...]]:
     later, later_undo = aliased(DecisionRow), aliased(UndoRow)
@@ -55,23 +104,7 @@ def _standing() -> Select[*tuple[Any, ...]]:
         )
     )
     return (
-        select(
-            DecisionRow.at,
-            DecisionRow.reviewer_name,
-            DecisionRow.device,
-            DecisionRow.model_name,
-            DecisionRow.model_version,
-            DecisionRow.verdict,
-            DecisionRow.rejection,
-            DecisionRow.acceptability,
-            DecisionRow.distance,
-            DecisionRow.share,
-            DecisionRow.sentences,
-            DecisionRow.kept,
-            DecisionRow.seconds,
-            DecisionRow.positive,
-            DecisionRow.verdicts,
-        )
+        select(*_FACTS)
         .outerjoin(UndoRow, UndoRow.decision_id == DecisionRow.id)
         .where(and_(UndoRow.decision_id.is_(None), ~amended.exists()))
     )

@@ -19,7 +19,6 @@ from service.review.figures import (
     PUBLISHED_ACCEPTABILITY,
     PUBLISHED_WORDS,
     Grouping,
-    figures_by,
     figures_json,
 )
 from service.store import Store
@@ -40,6 +39,7 @@ from service.web.review.requests import (
     etag,
     idempotency_key,
     limit_of,
+    period_of,
     time_of,
     wanted_version,
 )
@@ -189,23 +189,21 @@ async def job_decisions(request: Request) -> JSONResponse:
 
 
 async def figures(request: Request) -> JSONResponse:
-    """Answer with the figures of decisions; query: `by`, `since`, `until`.
+    """Answer with the figures of decisions; query: `by`, and the period `from`, `to`.
+
+    `since` and `until` are other names of the two. A `to` without a time includes that day.
 
     A radiologist who asks by reader gets the own figures only.
     """
-    here, since, until = (
-        app_context_of(request),
-        time_of(request, "since"),
-        time_of(request, "until"),
-    )
-    grouping = _grouping(request)
+    here, grouping = app_context_of(request), _grouping(request)
+    since, until = period_of(request)
     session = current_session(request)
     sees_all = session is None or session.person.has(Role.ADMIN) or grouping is not Grouping.READER
     own = None if sees_all or session is None else session.person.id
 
     def find() -> list[dict[str, Any]]:
-        facts = here.store.decision_facts(since=since, until=until, reviewer_id=own)
-        return [figures_json(each) for each in figures_by(facts, grouping)]
+        found = here.figures.figures(grouping, since=since, until=until, reviewer_id=own)
+        return [figures_json(each) for each in found]
 
     return JSONResponse(
         {

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -112,6 +112,21 @@ def time_of(request: Request, key: str) -> datetime | None:
         return datetime.fromisoformat(word).astimezone()
     except (ValueError, OverflowError):
         raise HTTPException(400, f"{key}: a date or time such as 2026-03-01T08:00.") from None
+
+
+def period_of(request: Request) -> tuple[datetime | None, datetime | None]:
+    """Return the period of a query: `from` or `since`, `to` or `until`; the second is not included.
+
+    A `to` that is a date without a time includes that day.
+
+    Raises:
+        HTTPException: 400.
+    """
+    begin, end = time_of(request, "from"), time_of(request, "to")
+    if end is not None and len(request.query_params["to"]) <= len("2026-03-01"):
+        # Local days: the day of a change of the clock has 23 or 25 hours.
+        end = (end.replace(tzinfo=None) + timedelta(days=1)).astimezone()
+    return begin or time_of(request, "since"), end or time_of(request, "until")
 
 
 def _word(kind: type[_Word], value: object, name: str) -> _Word:

@@ -125,3 +125,21 @@ def test_metrics_count_the_commitment_reports_that_are_owed(site):
     assert (found[owed], found[age]) == (0, 0)
     assert found["wetread_commitment_reports", (("state", "GIVEN_UP"),)] == 1
     assert "CR1" not in site.get("/metrics").text
+
+
+def test_metrics_count_decisions_without_a_name(site, reviewing):
+    """By verdict; who decided is in no metric."""
+    jobs = [reviewing.drafted(site.store, study=f"1.2.{number}") for number in (3, 4)]
+    made = site.store.decide(
+        jobs[0].id, reviewing.request(), reviewing.roentgen, key="a", digest="a"
+    )
+    site.store.decide(jobs[1].id, reviewing.rejection(), reviewing.curie, key="b", digest="b")
+    site.store.undo(made.id, reviewing.roentgen)
+    found = samples(site)
+    counts = {
+        verdict: found["wetread_decisions_total", (("verdict", verdict),)]
+        for verdict in ("accept", "edit", "reject")
+    }
+    assert counts == {"accept": 1, "edit": 0, "reject": 1}
+    assert found["wetread_decisions_undone_total", ()] == 1
+    assert "Curie" not in site.get("/metrics").text

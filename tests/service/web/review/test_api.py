@@ -1,5 +1,6 @@
 """Reviews and decisions over HTTP: versions, keys, conflicts, and who may do what."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 
 import httpx
@@ -269,6 +270,18 @@ async def test_figures_of_readers_are_private(app, browser, cookie_of, reviewing
         "pneumothorax",
     ]
     assert (await one.ask("GET", "/api/decisions/figures?by=moon")).status_code == 400
+    today = app.store.now().astimezone().date()
+    path, tomorrow = "/api/decisions/figures", today + timedelta(days=1)
+    for period, count in {
+        f"from={today}&to={today}": 2,
+        f"since={today}": 2,
+        f"from={tomorrow}": 0,
+        f"to={today}T00:00": 0,
+        f"until={today}": 0,
+    }.items():
+        groups = (await one.ask("GET", f"{path}?{period}")).json()["groups"]
+        assert sum(each["n"] for each in groups) == count, period
+    assert (await one.ask("GET", f"{path}?to=soon")).status_code == 400
     by_reader = "/api/decisions/figures?by=reader"
     own = (await one.ask("GET", by_reader)).json()["groups"]
     assert [each["name"] for each in own] == ["W Röntgen"]
