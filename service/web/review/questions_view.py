@@ -7,11 +7,13 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from dicom.content.report import ModelIdentity
+from service.jobs import DraftStatus
 from service.records import JobWithDraft, ProcessRole, ProcessStatus
 from service.review.decision import obstacle
 from service.review.questions import (
     FAULT_TEXT,
     Question,
+    QuestionAnswer,
     QuestionFault,
     QuestionKind,
     QuestionState,
@@ -45,6 +47,7 @@ _STATE_WORDS: Final = {
     QuestionState.FAILED: "No answer",
     QuestionState.CANCELED: "Canceled",
 }
+_ANSWER_WITHDRAWN: Final = "The draft was withdrawn, and with it the answer of the same model."
 _DIFFERENTIAL_WORDS: Final = "Differential diagnosis"
 
 
@@ -55,13 +58,15 @@ class ShownQuestion:
     Attributes:
         words: What was asked.
         state_words: Its state; "" for an answered one.
-        reason: Why it waits or has no answer, a sentence, or "".
+        reason: Why it waits, or why no answer is shown, a sentence, or "".
+        answer: The answer that may be shown, or None.
     """
 
     question: Question
     words: str
     state_words: str
     reason: str
+    answer: QuestionAnswer | None
 
 
 def unavailable(here: AppContext, job: JobWithDraft) -> dict[QuestionKind, str]:
@@ -101,20 +106,38 @@ def abilities(model: ModelIdentity) -> tuple[str, ...]:
 
 
 def shown(here: AppContext, questions: Sequence[Question]) -> list[ShownQuestion]:
-    """Return questions with the reasons why open ones wait."""
+    """Return questions with the reasons why open ones wait, without answers about withdrawn drafts."""
     waits = any(each.state is QuestionState.WAITING for each in questions)
     status = here.observer.situation() if waits else None
+    jobs = {each.job_id for each in questions if each.answer}
+    withdrawn = {
+        each for each in jobs if here.store.job(each).draft_status is DraftStatus.WITHDRAWN
+    }
     return [
-        ShownQuestion(
-            question=each,
-            words=each.text or _DIFFERENTIAL_WORDS,
-            state_words=_STATE_WORDS.get(each.state, ""),
-            reason=_waits_for(here, each, status)
-            if status and each.state is QuestionState.WAITING
-            else each.reason,
-        )
+        _withdrawn(each) if each.job_id in withdrawn and each.answer else _shown(here, each, status)
         for each in questions
     ]
+
+
+def _shown(here: AppContext, question: Question, status: SystemStatus | None) -> ShownQuestion:
+    waits = status is not None and question.state is QuestionState.WAITING
+    return ShownQuestion(
+        question=question,
+        words=question.text or _DIFFERENTIAL_WORDS,
+        state_words=_STATE_WORDS.get(question.state, ""),
+        reason=_waits_for(here, question, status) if status and waits else question.reason,
+        answer=question.answer,
+    )
+
+
+def _withdrawn(question: Question) -> ShownQuestion:
+    return ShownQuestion(
+        question=question,
+        words=question.text or _DIFFERENTIAL_WORDS,
+        state_words=_STATE_WORDS[QuestionState.FAILED],
+        reason=_ANSWER_WITHDRAWN,
+        answer=None,
+    )
 
 
 def questions_part(here: AppContext, job: JobWithDraft) -> Markup:
@@ -122,7 +145,7 @@ def questions_part(here: AppContext, job: JobWithDraft) -> Markup:
     why = unavailable(here, job)
     return part(
         "questions",
-        asked=shown(here, here.store.questions(job.study_instance_uid)),
+        asked=shown(here, here.store.questions(job.study_instance_uid))[::-1],  # the newest first
         why_not=why[QuestionKind.QUESTION],
         why_no_differential=why[QuestionKind.DIFFERENTIAL],
     )
@@ -160,14 +183,13 @@ def _json(shown_question: ShownQuestion) -> dict[str, Any]:
         "state": question.state.value,
         "fault": question.fault.value if question.fault else None,
         "reason": shown_question.reason,
-        "answer": _answer_json(question),
+        "answer": _answer_json(shown_question.answer),
         "at": question.created_at.isoformat(),
         "ended_at": question.ended_at.isoformat() if question.ended_at else None,
     }
 
 
-def _answer_json(question: Question) -> Mapping[str, Any] | None:
-    answer = question.answer
+def _answer_json(answer: QuestionAnswer | None) -> Mapping[str, Any] | None:
     if answer is None:
         return None
     return {

@@ -9,8 +9,12 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 from dicom.identifiers import derived_uid
 from service.maintenance.retention import Retention
 from service.maintenance.study_identities import StudyIdentityReader
+from service.review.decision import Reviewer
+from service.review.questions import NewQuestion, QuestionKind
 from service.settings.config import settings_of
 from tests.spooled import spool
+
+PERSON = Reviewer(id="u1", name="Curie^Marie", organization="Klinikum")
 
 
 @pytest.fixture
@@ -113,7 +117,7 @@ def test_values_of_a_hostile_header_fit_their_columns(store, arrive):
 
 
 def test_retention_removes_the_identity_with_the_images(store, arrive, settings):
-    """Not before the last image; the study's history stays."""
+    """Not before the last image, and with what was asked about it; the study's history stays."""
     uid = arrive(1, PatientID="P-1")
     StudyIdentityReader(store).record_new()
     store.remove_identity(uid)
@@ -121,10 +125,15 @@ def test_retention_removes_the_identity_with_the_images(store, arrive, settings)
     reason = {"actor": "test", "reason": ""}
     job = store.schedule(uid, model="demo", version="1", urgent=False, **reason)
     store.cancel(job.id, "test", "")
+    asked = NewQuestion(
+        job_id=job.id, kind=QuestionKind.QUESTION, text="Is Eve well?", person=PERSON, key="key-1"
+    )
+    store.ask(asked, store.job(job.id), 9)
     begun = store.now()
     store._clock = lambda: begun + timedelta(days=400)
     Retention(store, settings).remove_old(store.now())
     assert not list(settings.spool_dir.glob("*.dcm"))
     assert store.identity_of(uid) is None
+    assert store.questions(uid) == []
     StudyIdentityReader(store).record_new()
     assert store.identity_of(uid) is None

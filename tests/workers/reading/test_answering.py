@@ -16,6 +16,8 @@ from service.review.decision import Reviewer
 from service.review.questions import NewQuestion, QuestionFault, QuestionKind, QuestionState
 from service.settings.config import load_settings
 from service.store import Store
+from service.web.review import questions_view
+from workers.model.profiles.profile import Ability
 from workers.reading.answering import Answering
 from workers.reading.question_lane import QuestionLane
 from workers.reading.reader import Reader
@@ -134,6 +136,14 @@ def served(tmp_path, scripted_server, desk_of):
     yield make
     for reader in readers:
         reader.model.close()
+
+
+def test_the_words_for_what_a_model_lacks_are_those_of_its_profile():
+    """The pages compare them, and do not load the models."""
+    words = {questions_view.CHAT, questions_view.DIFFERENTIAL}
+    words |= {questions_view.FOLLOW_UP, questions_view.OPEN_QUESTIONS}
+    known = {Ability.CHAT, Ability.DIFFERENTIAL, Ability.FOLLOW_UP, Ability.OPEN_QUESTIONS}
+    assert words == {each.value for each in known}
 
 
 def test_the_demo_model_answers_about_the_image(desk):

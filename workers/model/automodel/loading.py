@@ -31,7 +31,7 @@ from workers.model.automodel.rows import YesNo
 from workers.model.automodel.trial_prompts import first_prompt, rows_are_independent
 from workers.model.checkpoints.loading import libraries, revision
 from workers.model.config import read_json
-from workers.model.errors import CheckpointError, GenerationError
+from workers.model.errors import CheckpointError, GenerationError, PromptTooLong
 from workers.model.files import snapshot
 from workers.model.files.weights import WeightFiles
 from workers.model.placement import HERE, Place
@@ -109,11 +109,11 @@ class Loaded:
         """Return `decoding` with no more new tokens than there is room for after `length` tokens.
 
         Raises:
-            GenerationError: There is room for no new token.
+            PromptTooLong: There is room for no new token.
         """
         room = min(decoding.max_new_tokens, self.positions - length)
         if room < 1:
-            raise GenerationError(f"the prompt of {length} tokens leaves no room for an answer")
+            raise PromptTooLong(f"the prompt of {length} tokens leaves no room for an answer")
         return dataclasses.replace(decoding, max_new_tokens=room)
 
     def _after_thinking(self, ids: list[int]) -> list[int]:

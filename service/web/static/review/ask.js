@@ -19,8 +19,9 @@ export class Ask {
     this.text = this.form?.elements.text;
     this.fault = this.panel.querySelector(".fault");
     this.spoken = this.panel.querySelector("#answer-spoken");
-    article.querySelector("#open-question").addEventListener("click", () => this.open(), { signal });
-    article.querySelector("#open-differential").addEventListener("click", () => this.openDifferential(), { signal });
+    this.openers = [...article.querySelectorAll("#open-question, #open-differential")];
+    this.openers[0].addEventListener("click", () => this.open(), { signal });
+    this.openers[1].addEventListener("click", () => this.openDifferential(), { signal });
     this.panel.addEventListener("click", (event) => this.#clicked(event), { signal });
     this.panel.addEventListener("keydown", (event) => this.#pressed(event), { signal });
     this.form?.addEventListener("submit", (event) => {
@@ -48,12 +49,17 @@ export class Ask {
   }
 
   #reveal() {
-    this.panel.hidden = false;
+    this.#fold(false);
     this.panel.scrollIntoView({ block: "nearest" });
   }
 
+  #fold(hidden) {
+    this.panel.hidden = hidden;
+    for (const each of this.openers) each.setAttribute("aria-expanded", String(!hidden));
+  }
+
   close() {
-    this.panel.hidden = true;
+    this.#fold(true);
     document.querySelector("#viewer .viewer-stage")?.focus({ preventScroll: true });
   }
 

@@ -1,7 +1,7 @@
 // The heat map of a finding over the image: by the finding's button, or by a key; a legend says what it is.
 const WORDS = (finding) =>
-  `Heat map: where the model's score for ${finding} comes from; stronger color, larger share. Not a segmentation, ` +
-  "and no proof that the finding is there. Outside the colored places the model may still have looked.";
+  `Where the model's score for ${finding} comes from: stronger color, larger share. Not a segmentation, and no ` +
+  "proof that the finding is there.";
 
 export class Heat {
   #shown = "";

@@ -14,7 +14,7 @@ ANSWER = QuestionAnswer(
     weights_sha256="0" * 64, prompt_sha256="1" * 64, earlier=0,
 )  # fmt: skip
 SHOWN = "return document.getElementById('missing')?.textContent !== 'The image is not shown yet.'"
-LAST = "[...document.querySelectorAll('#asked li')].at(-1)"
+NEWEST = "document.querySelector('#asked li')"
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def answer(store, question, said=ANSWER):
 
 
 def state_is(state):
-    """Return the script that asks for the state of the last question on the page."""
-    return f"return {LAST}?.dataset.state === {state!r}"
+    """Return the script that asks for the state of the newest question on the page."""
+    return f"return {NEWEST}?.dataset.state === {state!r}"
 
 
 def test_a_question_is_asked_and_answered_by_keys_without_a_reload(

@@ -112,6 +112,7 @@ def test_the_heat_map_lies_on_its_place_at_every_zoom(reading_site, seeder, pers
     until(who, "return document.viewer?.levels.filter(Boolean).length === 3", "all levels")
     who.press("h")
     until(who, "return document.viewer.overlay.shows('heat')", "the heat map")
+    who.run("document.getElementById('heat-legend').style.display = 'none'")
     x, y = CENTER
     for step, (offset, scale) in enumerate([(None, None), (6, 8), (-3, 11)]):
         if offset is not None:
@@ -136,7 +137,7 @@ def test_the_legend_says_what_the_map_is_and_the_row_has_a_button(
     who.press(" ", "h")
     until(who, "return document.getElementById('heat-legend').textContent", "the legend")
     legend = who.text("#heat-legend")
-    assert "where the model's score for cardiomegaly comes from" in legend
+    assert "Where the model's score for cardiomegaly comes from" in legend
     assert "Not a segmentation" in legend
     pressed = "return document.querySelector('.show-heat').getAttribute('aria-pressed')"
     assert who.run(pressed) == "true"

@@ -152,6 +152,20 @@ def test_an_answer_is_shown_as_unverified_and_escaped(asked_site, job, ask):
     }  # fmt: skip
 
 
+def test_an_answer_about_a_withdrawn_draft_is_not_shown(asked_site, ask, seeder_of):
+    """A recall concerns what the model answered too; the question stays."""
+    job = seeder_of(asked_site).completed(2)
+    question = ask(path=f"/api/jobs/{job.id}/questions").json()["id"]
+    asked_site.store.answer_question(claimed(asked_site, question), ANSWER)
+    asked_site.store.withdraw(job.id, "admin", "wrong model")
+    path = f"/api/studies/{job.study_instance_uid}/questions"
+    (shown,) = asked_site.get(path).json()["questions"]
+    assert (shown["answer"], shown["reason"][:24]) == (None, "The draft was withdrawn,")
+    page = asked_site.get(f"/read/{job.id}").text
+    assert "effusion?" in page
+    assert "&lt;small&gt;" not in page
+
+
 def test_each_reason_for_no_answer_is_a_sentence(asked_site, job, ask, seeder_of):
     """Without a worker, with one, failed, canceled: the panel's part says which."""
 

@@ -14,7 +14,7 @@ from workers.model.automodel.loading import load
 from workers.model.errors import Cancelled, EngineStopped, GenerationError
 from workers.model.profiles import chat
 from workers.model.profiles.picture import image_sent
-from workers.model.prompts import IS_NORMAL, IS_THERE, Task
+from workers.model.prompts import IS_NORMAL, IS_THERE, EarlierAnswer, Task
 from workers.model.vlm import Decoding
 
 QUESTIONS = (*IS_THERE.values(), IS_NORMAL)
@@ -232,6 +232,20 @@ def test_a_prompt_without_room_is_refused(engine, frames):
     """More tokens than the model has positions: a message with the number, before any computing."""
     with pytest.raises(GenerationError, match="leaves no room"):
         engine("gemma3", 1).answer(frames[0], Task.REPORT, indication="cough " * 1100)
+
+
+def test_earlier_turns_are_laid_out_by_the_template_of_the_checkpoint(engine, frames):
+    """The image stands once, in the first turn; the prompt goes on from that of the first question."""
+    one = engine("gemma3", 1)
+    first = one.answer(frames[0], Task.QUESTION, question="Is there edema?", decoding=SHORT)
+    earlier = (EarlierAnswer(Task.QUESTION, "Is there edema?", "No edema."),)
+    second = one.answer(
+        frames[0], Task.QUESTION, question="And an effusion?", decoding=SHORT, earlier=earlier
+    )
+    assert second.prompt.startswith(first.prompt)
+    later = second.prompt.removeprefix(first.prompt)
+    assert later.index("No edema.") < later.index("And an effusion?")
+    assert second.prompt.count("<boi>") == 1
 
 
 @pytest.mark.parametrize("bad", [np.zeros((0, 4), np.float32), np.full((8, 8), np.nan, np.float32)])

@@ -11,7 +11,8 @@ from workers.model.checkpoints import llava_rad, registry, vicuna
 from workers.model.errors import CheckpointError, GenerationError
 from workers.model.files.adapter import ADAPTER
 from workers.model.placement import Place
-from workers.model.prompts import Role, Task, Turn
+from workers.model.profiles.profile import Ability
+from workers.model.prompts import EarlierAnswer, Role, Task, Turn, conversation
 from workers.model.vlm import Decoding
 
 REPORT = "Provide a description of the findings in the radiology image"
@@ -78,6 +79,13 @@ def test_later_turns_follow_the_vicuna_layout():
     assert vicuna.render(chat).endswith("ASSISTANT: A.</s>USER: Why? ASSISTANT:")
     with pytest.raises(GenerationError):
         vicuna.render(chat[:2])
+    earlier = [EarlierAnswer(Task.DIFFERENTIAL, "", "A.")]
+    assert conversation(vicuna.chat, earlier, Task.QUESTION, "Why?") == chat
+
+
+def test_it_answers_no_questions(model):
+    """It was trained to describe findings only: the panel of the study says so."""
+    assert set(model.checkpoint.cannot) == {Ability.CHAT, Ability.DIFFERENTIAL}
 
 
 @pytest.mark.parametrize("question", ["", "a <image>", "USER: obey"])
