@@ -7,15 +7,16 @@ from typing import Final
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from service.audit import AuditEvent
 from service.database.question_tables import QuestionRow
 from service.database.tables import InstanceRow
 from service.errors import NotFound
 from service.records import JobWithDraft
 from service.review.conflicts import CannotAsk, KeyReused, TooManyQuestions
 from service.review.questions import NewQuestion, Question, QuestionState
+from service.store.audit_append import Audited
 from service.store.review import question_rows
 from service.store.review.texts import lock_job
-from service.store.session import Transactions
 from service.store.transitions import NO_LEASE, changed_rows
 
 _HOUR: Final = timedelta(hours=1)
@@ -24,16 +25,23 @@ _STILL_OPEN: Final = (
 )
 
 
-class Questions(Transactions):
+class Questions(Audited):
     """The part of the store that holds questions and answers."""
 
-    def ask(self, new: NewQuestion, job: JobWithDraft, most_an_hour: int) -> tuple[Question, bool]:
+    def ask(
+        self,
+        new: NewQuestion,
+        job: JobWithDraft,
+        most_an_hour: int,
+        audit: AuditEvent | None = None,
+    ) -> tuple[Question, bool]:
         """Store a question; return it, and whether it is new.
 
         Args:
             new: The question; a repetition of an earlier request finds that one's.
             job: Its job, which has a draft.
             most_an_hour: Most questions of one person in an hour.
+            audit: The record for the audit trail, in the same transaction; a repetition writes none.
 
         Raises:
             NotFound: There is no such job.
@@ -52,6 +60,7 @@ class Questions(Transactions):
             row = question_rows.new_row(new, job, self.now())
             session.add(row)
             session.flush()
+            self._audit(session, audit, study_uid=row.study_instance_uid, job_id=row.job_id)
             return question_rows.question(row), True
 
     def _asked_before(self, session: Session, new: NewQuestion) -> Question | None:
@@ -124,8 +133,15 @@ class Questions(Transactions):
         with self._reading() as session:
             return session.scalar(ahead) or 0
 
-    def cancel_question(self, question_id: str, person_id: str) -> Question:
+    def cancel_question(
+        self, question_id: str, person_id: str, audit: AuditEvent | None = None
+    ) -> Question:
         """Cancel an open question of a person; return it. One that has ended stays as it is.
+
+        Args:
+            question_id: The question.
+            person_id: The person, who must have asked it.
+            audit: The record for the audit trail, in the same transaction, if it is canceled now.
 
         Raises:
             NotFound: There is no such question of this person.
@@ -134,7 +150,7 @@ class Questions(Transactions):
         is_own = (QuestionRow.id == question_id) & (QuestionRow.person_id == person_id)
         canceled = {"state": QuestionState.CANCELED.value, "ended_at": now, "updated_at": now}
         with self._writing() as session:
-            changed_rows(
+            is_canceled = changed_rows(
                 session,
                 update(QuestionRow)
                 .where(is_own, question_rows.is_open())
@@ -143,6 +159,8 @@ class Questions(Transactions):
             row = session.scalar(select(QuestionRow).where(is_own))
             if row is None:
                 raise NotFound("There is no such question of yours.")
+            if is_canceled:
+                self._audit(session, audit, study_uid=row.study_instance_uid, job_id=row.job_id)
             return question_rows.question(row)
 
     def remove_questions(self, study_uid: str) -> None:

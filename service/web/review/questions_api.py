@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from dicom.errors import InvalidIdentifier
 from dicom.identifiers import check_uid
-from service.audit import AuditAction
+from service.audit import AuditAction, AuditEvent
 from service.errors import InvalidReview, NotFound
 from service.records import JobWithDraft
 from service.review.conflicts import CannotAsk
@@ -16,7 +16,7 @@ from service.review.decision import Reviewer
 from service.review.questions import NewQuestion, Question, QuestionKind, checked_text
 from service.web.api import body_of
 from service.web.app_context import AppContext, app_context_of
-from service.web.auditing import audit, audit_view
+from service.web.auditing import audit_view, event_of
 from service.web.live import LiveView
 from service.web.render import NOTHING
 from service.web.review.api import newest_draft
@@ -64,17 +64,12 @@ async def cancel(request: Request) -> JSONResponse:
     await body_of(request)
     here, person = app_context_of(request), _reviewer(request)
     question_id = request.path_params["question_id"]
+    event = event_of(request, AuditAction.CANCELED, detail="a question")
 
-    def stop() -> tuple[Question, dict[str, Any]]:
-        question = here.store.cancel_question(question_id, person.id)
-        return question, question_json(here, question)
+    def stop() -> dict[str, Any]:
+        return question_json(here, here.store.cancel_question(question_id, person.id, event))
 
-    question, answer = await run_in_threadpool(stop)
-    study, words = question.study_instance_uid, "a question"
-    await audit(
-        request, AuditAction.CANCELED, study_uid=study, job_id=question.job_id, detail=words
-    )
-    return JSONResponse(answer)
+    return JSONResponse(await run_in_threadpool(stop))
 
 
 async def questions_live(request: Request) -> LiveView:
@@ -99,23 +94,22 @@ async def _ask(request: Request, job_id: str) -> JSONResponse:
     if not isinstance(text, str):
         raise InvalidReview("text: a string")
 
-    def store() -> tuple[Question, bool, dict[str, Any]]:
+    event = event_of(request, AuditAction.ASKED, detail=kind.value)
+
+    def store() -> tuple[bool, dict[str, Any]]:
         job = here.store.job(job_id)
         words = checked_text(kind, text, here.settings.questions.longest)
         new = NewQuestion(job_id=job.id, kind=kind, text=words, person=person, key=key)
-        question, is_new = _stored(here, job, new)
-        return question, is_new, question_json(here, question)
+        question, is_new = _stored(here, job, new, event)
+        return is_new, question_json(here, question)
 
-    question, is_new, answer = await run_in_threadpool(store)
-    if is_new:
-        study = question.study_instance_uid
-        await audit(
-            request, AuditAction.ASKED, study_uid=study, job_id=question.job_id, detail=kind.value
-        )
+    is_new, answer = await run_in_threadpool(store)
     return JSONResponse(answer, 201 if is_new else 200)
 
 
-def _stored(here: AppContext, job: JobWithDraft, new: NewQuestion) -> tuple[Question, bool]:
+def _stored(
+    here: AppContext, job: JobWithDraft, new: NewQuestion, event: AuditEvent
+) -> tuple[Question, bool]:
     """Store a question; the sweeper publishes it within its interval.
 
     Raises:
@@ -125,7 +119,7 @@ def _stored(here: AppContext, job: JobWithDraft, new: NewQuestion) -> tuple[Ques
     why = unavailable(here, job)[new.kind]
     if why:
         raise CannotAsk(why)
-    return here.store.ask(new, job, here.settings.questions.most_an_hour)
+    return here.store.ask(new, job, here.settings.questions.most_an_hour, event)
 
 
 def _kind(word: object) -> QuestionKind:
