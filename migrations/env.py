@@ -3,7 +3,7 @@
 from alembic import context
 
 # Their tables belong to the metadata too.
-from service.database import final_report_tables, review_tables  # noqa: F401
+from service.database import drift_tables, final_report_tables, review_tables  # noqa: F401
 from service.database.tables import Base
 
 context.configure(

@@ -6,17 +6,20 @@ then all high bytes, and gzip compresses both. On radiographs that is a quarter 
 """
 
 import gzip
+import zlib
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dicom.errors import InvalidDataset
 from dicom.pixels.display import PADDING, DisplayImage
 
 LEVELS: Final = 3
 _GZIP_LEVEL: Final = 1
 _ROWS: Final = 256
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 Values = NDArray[np.uint16]
 
@@ -75,6 +78,25 @@ def encoded(values: Values) -> bytes:
         planes[0, start : start + _ROWS] = steps & 0xFF
         planes[1, start : start + _ROWS] = steps >> 8
     return gzip.compress(planes.data, _GZIP_LEVEL, mtime=0)
+
+
+def decoded(body: bytes, rows: int, columns: int) -> Values:
+    """Return the uint16 [rows, columns] that `encoded` made `body` from.
+
+    Raises:
+        InvalidDataset: It is damaged, or of another size.
+    """
+    size = 2 * rows * columns
+    try:
+        planes = zlib.decompressobj(_GZIP_WINDOW).decompress(body, size + 1)
+    except zlib.error:
+        raise InvalidDataset("the level is damaged") from None
+    if len(planes) != size:
+        raise InvalidDataset("the level has another size")
+    low, high = np.frombuffer(planes, np.uint8).reshape(2, rows, columns).astype(np.uint16)
+    steps = low | (high << 8)
+    differences = (steps >> 1) ^ (np.uint16(0) - (steps & 1))
+    return np.cumsum(differences, axis=1, dtype=np.uint16)
 
 
 def _zigzag(values: Values) -> Values:

@@ -14,9 +14,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import ks_2samp
 
 from service.evaluation.distributions import chi_square_limit
+from service.evaluation.stability import FALSE_ALARM, checked_sample, decile_edges, psi, psi_limit
 from service.evaluation.values import (
-    EvaluationInputError,
-    Floats,
     Integers,
     Reason,
     Undefined,
@@ -24,8 +23,6 @@ from service.evaluation.values import (
     checked_counts,
 )
 
-FALSE_ALARM: Final = 0.01
-BINS: Final = 10
 SMALLEST_EXPECTED: Final = 5
 
 
@@ -55,21 +52,6 @@ class Shift:
         )
 
 
-def decile_edges(reference: ArrayLike, *, bins: int = BINS) -> Floats:
-    """Return the inner edges of equally filled bins of the reference, at most bins - 1, all different.
-
-    Raises:
-        EvaluationInputError: The reference is empty or not finite.
-    """
-    values = _checked(reference, "reference")
-    if values.size == 0:
-        raise EvaluationInputError("the reference must hold at least one value")
-    inner = np.quantile(values, np.arange(1, bins) / bins)
-    # A value that fills several bins makes equal edges; an edge at the minimum makes an empty bin.
-    edges = np.unique(inner)
-    return np.asarray(edges[edges > values.min()], dtype=np.float64)
-
-
 def population_stability(
     reference: ArrayLike, window: ArrayLike, *, false_alarm: float = FALSE_ALARM
 ) -> Shift:
@@ -83,7 +65,7 @@ def population_stability(
     Raises:
         EvaluationInputError: A value is not finite.
     """
-    before, after = _checked(reference, "reference"), _checked(window, "window")
+    before, after = checked_sample(reference, "reference"), checked_sample(window, "window")
     if before.size == 0 or after.size == 0:
         return _undefined(Reason.NO_CASES, before.size, after.size)
     edges = decile_edges(before)
@@ -98,18 +80,6 @@ def population_stability(
         window=int(after.size),
         reference=int(before.size),
     )
-
-
-def psi(expected: ArrayLike, found: ArrayLike) -> float:
-    """Return PSI of two rows of counts [k], 1/2 added to each count, at least 0."""
-    first, second = (np.asarray(counts, dtype=np.float64) + 0.5 for counts in (expected, found))
-    first, second = first / first.sum(), second / second.sum()
-    return float(((second - first) * np.log(second / first)).sum())
-
-
-def psi_limit(bins: int, n: int, m: int, *, false_alarm: float = FALSE_ALARM) -> float:
-    """Return the PSI that windows of n against a reference of m pass with this probability."""
-    return chi_square_limit(false_alarm, bins - 1) * (1 / n + 1 / m)
 
 
 def category_shift(
@@ -161,7 +131,7 @@ def distribution_shift(
     Raises:
         EvaluationInputError: A value is not finite.
     """
-    before, after = _checked(reference, "reference"), _checked(window, "window")
+    before, after = checked_sample(reference, "reference"), checked_sample(window, "window")
     if before.size == 0 or after.size == 0:
         return _undefined(Reason.NO_CASES, before.size, after.size)
     return Shift(
@@ -193,13 +163,6 @@ def _merged(table: Integers) -> Integers:
     if small == 0:
         return columns
     return np.column_stack([columns[:, :small].sum(axis=1), columns[:, small:]])
-
-
-def _checked(values: ArrayLike, name: str) -> Floats:
-    numbers = np.asarray(values, dtype=np.float64)
-    if numbers.ndim != 1 or not np.isfinite(numbers).all():
-        raise EvaluationInputError(f"{name} must be one-dimensional and finite")
-    return numbers
 
 
 def _undefined(reason: Reason, reference: int, window: int) -> Shift:

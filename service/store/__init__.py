@@ -10,6 +10,8 @@ from service.store.backlogs import Backlogs
 from service.store.commitments import CommitmentReports
 from service.store.deliveries import Deliveries
 from service.store.doubts import Doubts
+from service.store.drift.alerts import DriftStore
+from service.store.drift.recording import MonitorRecording
 from service.store.final_reports.queries import FinalReportQueries
 from service.store.final_reports.taking import FinalReportTaking
 from service.store.heartbeats_incidents import HeartbeatsAndIncidents
@@ -76,6 +78,8 @@ class Store(
     FinalReportQueries,
     Questions,
     QuestionClaims,
+    MonitorRecording,
+    DriftStore,
 ):
     """The database of one service; threads may share one, each process opens its own.
 

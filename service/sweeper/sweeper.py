@@ -50,6 +50,7 @@ from service.sweeper.clock_guard import ClockGuard, since_boot
 from service.sweeper.commitment_sender import CommitmentSender
 from service.sweeper.disk_pressure import DiskPressure
 from service.sweeper.doubts import Doubts, compare_until
+from service.sweeper.drift import DriftMonitor, watch_until
 from service.sweeper.outages import LeaseVerdict, Outages
 from service.sweeper.outbox_cleanup import OutboxCleanup
 from service.sweeper.question_sweep import QuestionSweep
@@ -369,6 +370,9 @@ def serve(settings: Settings) -> None:
                 daemon=True,
             ).start()
             commitments.start()
+            threading.Thread(
+                target=watch_until, args=(DriftMonitor(store), stop), name="drift", daemon=True
+            ).start()
             reload = Task("reload the callers")
             while not stop.wait(settings.sweep.interval):
                 reload.attempt(callers.reload_if_changed)

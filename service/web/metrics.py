@@ -28,6 +28,7 @@ from service.web.status.status_text import SystemStatus
 
 _RECENT_INCIDENTS: Final = 1000
 _RECENT_DRAFTS: Final = 100
+_OPEN_ALERTS: Final = 500
 
 
 async def metrics(request: Request) -> Response:
@@ -83,6 +84,7 @@ class StoreCollector(Collector):
                 self._deliveries(),
                 *self._destinations(),
                 self._tokens(),
+                self._drift_alerts(),
                 *self._reconciliations(),
                 *self._commitments(),
                 *self._decisions(),
@@ -224,6 +226,20 @@ class StoreCollector(Collector):
             at = each.succeeded_at.timestamp() if each.succeeded_at else 0.0
             success.add_metric([each.destination], at)
         return [oldest, success]
+
+    def _drift_alerts(self) -> Metric:
+        family = GaugeMetricFamily(
+            "wetread_monitor_alerts",
+            "Open alerts of drift, by chart and level.",
+            labels=["stream", "level"],
+        )
+        found = Counter(
+            (each.chart, each.level.value)
+            for each in self._store.drift_alerts(only_open=True, limit=_OPEN_ALERTS)
+        )
+        for labels, count in sorted(found.items()):
+            family.add_metric(list(labels), count)
+        return family
 
     def _tokens(self) -> Metric:
         family = GaugeMetricFamily(

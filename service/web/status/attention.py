@@ -1,8 +1,10 @@
-"""Notices that need action soon: undelivered results and reports, missing studies, expiring tokens."""
+"""Notices that need action soon: undelivered results and reports, missing studies, tokens, drift."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
+from service.drift.alert import DriftAlert
+from service.drift.streams import Level
 from service.monitoring.destination_incidents import alert_after, backlogs
 from service.monitoring.token_expiry import tokens_at_risk
 from service.records import CommitmentState, Reconciliation
@@ -10,7 +12,7 @@ from service.sentence import ended
 from service.settings.config import Settings
 from service.store import Store
 from service.tokens import Token, TokenState
-from service.web.status.status_text import StatusReason
+from service.web.status.status_text import ClockTime, StatusReason
 
 # CSS class, title and sentence of a notice.
 Notice = tuple[str, str, StatusReason]
@@ -19,10 +21,11 @@ Notice = tuple[str, str, StatusReason]
 _MANY_PERIODS = 3
 # Days before the removal of an undecided draft's images at which its notice begins.
 _WARNED_DAYS = 7
+_MOST_ALERTS = 10
 
 
 def attention(store: Store, settings: Settings) -> Iterator[Notice]:
-    """Yield the notices of destinations, of commitment reports, of archives, then of tokens."""
+    """Yield the notices of destinations, of commitment reports, of archives, of tokens, then of drift."""
     yield from _destinations(store, settings)
     yield from _commitments(store, settings)
     yield from _undecided(store, settings)
@@ -41,6 +44,8 @@ def attention(store: Store, settings: Settings) -> Iterator[Notice]:
             yield "bad", title, StatusReason("it was last compared ", at, ".")
     for token, state in tokens_at_risk(store):
         yield _token(token, state)
+    for alert in store.drift_alerts(only_open=True, limit=_MOST_ALERTS):
+        yield _drift(alert)
 
 
 def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:
@@ -95,6 +100,12 @@ def _reconciliation(row: Reconciliation) -> Iterator[Notice]:
         )
     if row.fault:
         yield "mild", f"{row.archive} was not compared completely:", StatusReason(ended(row.fault))
+
+
+def _drift(alert: DriftAlert) -> Notice:
+    color = "mild" if alert.level is Level.NOTICE else "bad"
+    words = f" {alert.words} The page Monitor has its cases and what else changed."
+    return color, f"{alert.title}:", StatusReason("since ", ClockTime(alert.first), ".", words)
 
 
 def _token(token: Token, state: TokenState) -> Notice:

@@ -1,0 +1,1 @@
+"""Drift in the database: rows, reference periods, charts and alerts."""
