@@ -25,7 +25,7 @@ _MOST_ALERTS = 10
 
 
 def attention(store: Store, settings: Settings) -> Iterator[Notice]:
-    """Yield the notices of destinations, of commitment reports, of archives, of tokens, then of drift."""
+    """Yield the notices of destinations, commitment reports, archives, tokens, then of drift."""
     yield from _destinations(store, settings)
     yield from _commitments(store, settings)
     yield from _undecided(store, settings)
