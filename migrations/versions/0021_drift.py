@@ -1,5 +1,7 @@
 """Rows of readings, decisions and final reports; reference periods, charts and alerts of drift."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,7 +17,7 @@ def _text(name: str, length: int) -> sa.Column[str]:
     return sa.Column(name, sa.String(length), nullable=False)
 
 
-def _needed(name: str, kind: sa.types.TypeEngine) -> sa.Column:
+def _needed(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
     return sa.Column(name, kind, nullable=False)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from service.drift.alert import DriftAlert
 from service.drift.charts import Alarm, ChartResult
-from service.drift.designs import ChartKind
+from service.drift.kinds import KIND_WORDS, ChartKind
 from service.drift.rows import UNKNOWN, Category, MonitorRow
 from service.drift.streams import LEVELS, WATCHED_CATEGORIES, Measure, Stream
 
@@ -42,7 +42,7 @@ def alert_of(
     begin, end = rows[0].at, rows[-1].at
     return DriftAlert(
         chart=result.name,
-        title=f"{result.stream.title}: {_KIND_WORDS[result.kind]}",
+        title=f"{result.stream.title}: {KIND_WORDS[result.kind]}",
         level=LEVELS[result.stream.group],
         words=alarm.words,
         first=begin,
@@ -53,16 +53,6 @@ def alert_of(
         cases=_cases(result, alarm),
         opened_at=now,
     )
-
-
-_KIND_WORDS: Final = {
-    ChartKind.RISE: "more often",
-    ChartKind.FALL: "less often",
-    ChartKind.MEAN: "the daily mean moved",
-    ChartKind.SHAPE: "distributed otherwise",
-    ChartKind.SHARES: "distributed otherwise",
-    ChartKind.NEW: "a new value",
-}
 
 
 def _value(stream: Stream, row: MonitorRow) -> float | None:
@@ -76,7 +66,9 @@ def _moved_most(stream: Stream, before: Sequence[MonitorRow], rows: Sequence[Mon
     found: list[tuple[float, str]] = []
     for category in WATCHED_CATEGORIES:
         then, now = (_means(stream, category, part) for part in (before, rows))
-        for name in then.keys() & now.keys():
+        if len(now) < 2:
+            continue
+        for name in then.keys() & now.keys() - {UNKNOWN}:
             (old, _), (new, n) = then[name], now[name]
             words = (
                 f"It moved most with {category.value} “{name}”: {old:.3g} to {new:.3g} (n = {n})."

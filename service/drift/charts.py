@@ -11,14 +11,13 @@ import numpy as np
 from service.drift.designs import (
     WEEK_CASES,
     WEEKS,
-    ChartKind,
     MeanPlan,
     NoChart,
     RatePlan,
-    chart_name,
     mean_plan,
     rate_plans,
 )
+from service.drift.kinds import ChartKind, chart_name
 from service.drift.reference import FEWEST_ROWS, categories_of
 from service.drift.rows import UNKNOWN, MonitorRow
 from service.drift.streams import STREAMS, Measure, Stream

@@ -6,13 +6,13 @@ unfavorable bound, so that a reference that came out low by chance does not rais
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from math import sqrt
 from typing import Final
 
 from scipy.special import chdtri
 
+from service.drift.kinds import ChartKind
 from service.drift.reference import FEWEST_DAYS, FEWEST_ROWS
 from service.drift.streams import STREAMS, Measure, Stream
 from service.drift.summary import ReferenceSummary, StreamReference
@@ -36,22 +36,6 @@ _SHORTEST_RUN: Final = 500.0
 # Weekly tests: at 1 % each, and an alarm needs two weeks one after the other.
 WEEK_CASES: Final = 100
 WEEKS: Final = 2
-
-
-class ChartKind(StrEnum):
-    """The kind of a chart; the last part of its name."""
-
-    RISE = "rise"
-    FALL = "fall"
-    MEAN = "mean"
-    SHAPE = "shape"
-    SHARES = "shares"
-    NEW = "new"
-
-
-def chart_name(stream: str, kind: ChartKind) -> str:
-    """Return the name of a chart: letters, digits and hyphens."""
-    return f"{stream}-{kind.value}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,8 +69,8 @@ def _dispersion(days: Sequence[str], places: Integers, size: int) -> float:
     numbers = {day: number for number, day in enumerate(dict.fromkeys(days))}
     if len(numbers) < 2 or size < 2:
         return 1.0
-    table = np.zeros((len(numbers), size))
-    np.add.at(table, ([numbers[day] for day in days], places), 1)
+    lines = np.array([numbers[day] for day in days], dtype=np.int64)
+    table = np.bincount(lines * size + places, minlength=len(numbers) * size).reshape(-1, size)
     rare = table.sum(axis=0) < _RARE * table.sum()
     table = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
     table = table[:, table.sum(axis=0) > 0]

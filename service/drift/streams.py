@@ -146,7 +146,7 @@ def _performance() -> tuple[Stream, ...]:
         for each in CODED_OBSERVATIONS
     )
     decisions = (
-        (NOT_ACCEPTABLE, "Drafts rated as not acceptable (steps C and D)", Measure.RATE),
+        (NOT_ACCEPTABLE, "Drafts rated as not acceptable (steps 3 and 4)", Measure.RATE),
         (REJECTED, "Rejected drafts", Measure.RATE),
         (READER_CHANGED, "Drafts with a finding corrected by the reader", Measure.RATE),
         (EDITED_SHARE, "Share of words edited", Measure.NUMBER),

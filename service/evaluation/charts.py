@@ -87,7 +87,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scale:
+class Scale:
     """Maps values of [low, high] to [start, end] of the picture."""
 
     low: float
@@ -96,14 +96,16 @@ class _Scale:
     end: float
 
     def __call__(self, value: float) -> float:
+        """Return the place of a value in the picture."""
         share = (value - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 2)
 
 
-def _scales(
+def scales(
     x: tuple[float, float], y: tuple[float, float], width: int = WIDTH, height: int = HEIGHT
-) -> tuple[_Scale, _Scale]:
-    return _Scale(*x, LEFT, width - RIGHT), _Scale(*y, height - BOTTOM, TOP)
+) -> tuple[Scale, Scale]:
+    """Return the scales of the ranges of x and y in a picture of this size."""
+    return Scale(*x, LEFT, width - RIGHT), Scale(*y, height - BOTTOM, TOP)
 
 
 _UNIT: Final = (0.0, 1.0)
@@ -119,7 +121,7 @@ def reliability_chart(name: str, bins: Sequence[ReliabilityBin]) -> Chart:
         name: Identifier in the page, letters, digits and hyphens.
         bins: Of `reliability_bins`; empty ones are not drawn.
     """
-    x, y = _scales(_UNIT, _UNIT)
+    x, y = scales(_UNIT, _UNIT)
     bars: list[Bar] = []
     dots: list[Dot] = []
     for each in bins:
@@ -133,7 +135,7 @@ def reliability_chart(name: str, bins: Sequence[ReliabilityBin]) -> Chart:
         if isinstance(interval, Interval):
             bars.append(Bar(x(mean), y(interval.low), y(interval.high)))
     return Chart(
-        name=_checked_name(name),
+        name=checked_name(name),
         title="Reliability diagram",
         description=(
             "Share of positive cases over the mean score, by bins of the score. Bars: 95 % intervals; "
@@ -158,7 +160,7 @@ def roc_chart(name: str, curve: RocCurve, area: Auroc, *, threshold: float | Non
         area: Of `auroc`, for the description.
         threshold: The operating point; None for no point.
     """
-    x, y = _scales(_UNIT, _UNIT)
+    x, y = scales(_UNIT, _UNIT)
     rates = list(
         zip(curve.false_positive_rate.tolist(), curve.true_positive_rate.tolist(), strict=True)
     )
@@ -171,7 +173,7 @@ def roc_chart(name: str, curve: RocCurve, area: Auroc, *, threshold: float | Non
         dots = (Dot(x(fpr), y(tpr), title, f"threshold {threshold:g}"),)
     value = "undefined" if isinstance(area.value, Undefined) else f"{area.value:.3f}"
     return Chart(
-        name=_checked_name(name),
+        name=checked_name(name),
         title="ROC curve",
         description=(
             f"Sensitivity over 1 - specificity for all thresholds; AUROC {value}, "
@@ -200,10 +202,10 @@ def cusum_chart(name: str, design: CusumDesign, path: CusumPath) -> Chart:
     width = 2 * WIDTH
     n = max(path.values.size, 1)
     highest = max(design.limit, float(path.values.max(initial=0.0))) * 1.1
-    x, y = _scales((0.0, float(n)), (0.0, highest), width)
+    x, y = scales((0.0, float(n)), (0.0, highest), width)
     values = path.values.tolist()
     return Chart(
-        name=_checked_name(name),
+        name=checked_name(name),
         title="CUSUM chart",
         description=(
             f"S after each of {path.values.size} studies, reference rate {design.p0:g}, rate to detect "
@@ -212,8 +214,8 @@ def cusum_chart(name: str, design: CusumDesign, path: CusumPath) -> Chart:
         ),
         x_title="study, in the order of reading",
         y_title="S",
-        x_ticks=_ticks(_round_steps(n), x, "{:.0f}"),
-        y_ticks=_ticks(_round_steps(highest), y, "{:g}"),
+        x_ticks=_ticks(round_steps(n), x, "{:.0f}"),
+        y_ticks=_ticks(round_steps(highest), y, "{:g}"),
         lines=(
             Line("reference", ((x(0), y(design.limit)), (x(n), y(design.limit)))),
             Line("data", tuple((x(at + 1), y(value)) for at, value in _thinned(path.values))),
@@ -243,7 +245,7 @@ def _thinned(values: Floats) -> list[Point]:
     return kept
 
 
-def _round_steps(highest: float) -> tuple[float, ...]:
+def round_steps(highest: float) -> tuple[float, ...]:
     """Return 0 and up to six multiples of 1, 2 or 5 times a power of ten, at most `highest`."""
     power = 10.0 ** np.floor(np.log10(highest))
     for step in (power / 5, power / 2, power, power * 2):
@@ -258,7 +260,7 @@ def _ticks(
     return tuple(Tick(scale(value), form.format(value)) for value in values)
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
     """Return the name if it is fit for an identifier of the page."""
     if not name or not name.replace("-", "").isalnum() or not name.isascii():
         raise EvaluationInputError(f"a chart's name may hold letters, digits and hyphens: {name!r}")
@@ -287,7 +289,7 @@ def range_chart(
     """
     drawn = [each for each in series if each.points]
     highest = max((point[0] for each in drawn for point in each.points), default=1.0) or 1.0
-    x, y = _scales((0.0, highest), _UNIT)
+    x, y = scales((0.0, highest), _UNIT)
     bars = [
         Bar(x(at), y(low), y(high))
         for each in drawn
@@ -305,12 +307,12 @@ def range_chart(
         for place, (at, value, _, _) in enumerate(each.points)
     ]
     return Chart(
-        name=_checked_name(name),
+        name=checked_name(name),
         title=title,
         description=description,
         x_title=axes[0],
         y_title=axes[1],
-        x_ticks=_ticks(_round_steps(highest), x, "{:g}"),
+        x_ticks=_ticks(round_steps(highest), x, "{:g}"),
         y_ticks=_ticks(_FIFTHS, y),
         lines=tuple(
             Line(

@@ -149,9 +149,9 @@ def render(report: Report) -> str:
     return _TEMPLATES.get_template("report.html").render(report=report)
 
 
-def render_chart(chart: Chart) -> str:
-    """Return a chart as an SVG file."""
-    return _TEMPLATES.get_template("chart.svg").render(chart=chart, alone=True)
+def render_chart(chart: Chart, *, alone: bool = True) -> str:
+    """Return a chart as an SVG file; if not `alone`, as a part of a page that has its style sheet."""
+    return _TEMPLATES.get_template("chart.svg").render(chart=chart, alone=alone)
 
 
 def shown(value: Value | TooFew, *, digits: int = 3) -> str:

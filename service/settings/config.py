@@ -21,6 +21,7 @@ from service.settings.destinations import Destination
 from service.settings.error_messages import sentences
 from service.settings.final_reports import FinalReports
 from service.settings.judge import Judge
+from service.settings.monitor import Monitor
 from service.settings.oidc import Oidc
 from service.settings.questions import QuestionLimits
 from service.settings.reading import Model, Reading
@@ -81,6 +82,7 @@ class Settings(Section):
     sweep: Sweep = Sweep()
     judge: Judge = Judge()
     final_reports: FinalReports = FinalReports()
+    monitor: Monitor = Monitor()
     questions: QuestionLimits = QuestionLimits()
     log: Log = Log()
 

@@ -125,6 +125,7 @@ def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
         ("read", "Worklist"),
         *([("mine", "Mine")] if reads else []),
         *([("", "Queue")] if operates else []),
+        *([("monitor", "Monitor")] if reads or person.has(Role.ADMIN) else []),
         *([("admin/audit", "Audit")] if person.has(Role.ADMIN) else []),
     )
 

@@ -15,7 +15,7 @@ from service.database.final_report_tables import FinalReportRow
 from service.database.review_tables import DecisionRow, UndoRow
 from service.database.tables import InstanceRow, JobRow
 from service.drift import streams
-from service.drift.rows import MonitorRow, RowKind
+from service.drift.rows import Category, MonitorRow, RowKind
 from service.final_reports.report import FinalState
 from service.jobs import JobState
 from service.records import JobWithDraft
@@ -163,7 +163,7 @@ def _store(session: Session, row: MonitorRow, outcome: str) -> None:
     )
 
 
-def _categories(session: Session, job_id: str) -> Mapping[Any, str]:
+def _categories(session: Session, job_id: str) -> Mapping[Category, str]:
     """Return the categories of the reading that a decision or a final report is about."""
     found = session.scalar(
         select(MonitorRowRow.categories).where(
@@ -173,9 +173,9 @@ def _categories(session: Session, job_id: str) -> Mapping[Any, str]:
     return categories_of_json(found or {})
 
 
-def categories_of_json(found: Mapping[str, str]) -> dict[Any, str]:
+def categories_of_json(found: Mapping[str, str]) -> dict[Category, str]:
     """Return stored categories; those of another version are left out."""
-    known = {each.value: each for each in streams.Category}
+    known = {each.value: each for each in Category}
     return {known[name]: value for name, value in found.items() if name in known}
 
 

@@ -4,10 +4,11 @@ from typing import Final
 
 from service.accounts import Role
 from service.tokens import Scope
-from service.web.access.roles import guarded
-from service.web.monitor import final_reports
+from service.web.access.roles import OPEN, guarded
+from service.web.monitor import final_reports, pages
 
 _ACTING: Final = frozenset({Role.ADMIN})
+_VIEWING: Final = frozenset({Role.ADMIN, Role.RADIOLOGIST})
 
 MONITOR_ROUTES: Final = (
     guarded(
@@ -15,6 +16,16 @@ MONITOR_ROUTES: Final = (
         final_reports.take_reports,
         roles=_ACTING,
         scope=Scope.REPORTS,
+        methods=("POST",),
+    ),
+    guarded("/monitor", pages.drift_page, roles=_VIEWING),
+    guarded("/monitor/acceptability", pages.acceptability_page, roles=_VIEWING),
+    guarded("/monitor/chart.css", pages.chart_style, access=OPEN),
+    guarded("/monitor/reference", pages.accept_reference, roles=_ACTING, methods=("POST",)),
+    guarded(
+        "/monitor/alerts/{alert_id}/acknowledge",
+        pages.acknowledge,
+        roles=_ACTING,
         methods=("POST",),
     ),
 )

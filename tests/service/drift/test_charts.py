@@ -10,7 +10,8 @@ import pytest
 from dicom.content.report import CODED_OBSERVATIONS, Observation
 from service.drift.alerts import alert_of
 from service.drift.charts import ChartInput, run_charts
-from service.drift.designs import ChartKind, chart_name, rate_plans
+from service.drift.designs import rate_plans
+from service.drift.kinds import ChartKind, chart_name
 from service.drift.reference import summarized
 from service.drift.rows import Category, MonitorRow, RowKind
 from service.drift.streams import (
