@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, delete, or_, select
 from sqlalchemy.orm import Session
 
+from service.database.drift_tables import MonitorRowRow
 from service.database.final_report_tables import FinalReportRow
+from service.drift.rows import RowKind
 from service.final_reports.report import (
     WAITING,
     FinalLabels,
@@ -207,8 +209,8 @@ def _place(session: Session, row: FinalReportRow, found: StudyMatch, now: dateti
         return
     session.flush()
     row.state = (FinalState.WITHDRAWN if withdraws else found.state).value
-    for other in session.scalars(_same_report(row)):
-        _order(other, row, withdraws=withdraws)
+    for other in session.scalars(_same_report(row)).all():
+        _order(session, other, row, withdraws=withdraws)
         if row.state == FinalState.SUPERSEDED.value:
             break
     if row.state not in _WAITING:
@@ -216,7 +218,9 @@ def _place(session: Session, row: FinalReportRow, found: StudyMatch, now: dateti
         _close(row)
 
 
-def _order(other: FinalReportRow, row: FinalReportRow, *, withdraws: bool) -> None:
+def _order(
+    session: Session, other: FinalReportRow, row: FinalReportRow, *, withdraws: bool
+) -> None:
     """Let the later of two reports of a study stand."""
     # The time of the reporting system decides where both have one, else the order of arrival.
     times = other.reported_at, row.reported_at
@@ -226,6 +230,11 @@ def _order(other: FinalReportRow, row: FinalReportRow, *, withdraws: bool) -> No
         return
     other.state = (FinalState.WITHDRAWN if withdraws else FinalState.SUPERSEDED).value
     _close(other)
+    session.execute(
+        delete(MonitorRowRow).where(
+            MonitorRowRow.kind == RowKind.FINAL.value, MonitorRowRow.source_id == str(other.id)
+        )
+    )
 
 
 def _same_report(row: FinalReportRow) -> Select[FinalReportRow]:

@@ -21,6 +21,7 @@ from service.final_reports.report import (
     FinalLabels,
     FinalReport,
     FinalSource,
+    FinalStatus,
     ReportKeys,
     TakingRules,
 )
@@ -88,7 +89,14 @@ def test_decisions_and_final_reports_become_rows(store, reviewing, clock):
         (final,) = [each for each in store.monitor_rows("2000-01-01") if each.kind == "final"]
         disagrees = final.events[disagreement_stream(Observation.CARDIOMEGALY)]
         assert disagrees is (presence is Presence.ABSENT)
-    assert [each.kind for each in store.monitor_rows("2000-01-01")].count("decision") == 0
+    withdrawn = FinalReport(
+        source=FinalSource.FILE,
+        keys=ReportKeys(study_uid="1.2.3"),
+        status=FinalStatus.WITHDRAWN,
+    )
+    store.take_final_report(withdrawn, rules)
+    DriftMonitor(store).record()
+    assert [each.kind for each in store.monitor_rows("2000-01-01")] == [RowKind.READING]
     clock.move(120)
     DriftMonitor(store).record()
     (decision,) = [each for each in store.monitor_rows("2000-01-01") if each.kind == "decision"]
