@@ -46,9 +46,9 @@ class FieldFault(WetreadError):
         column: Its name.
     """
 
-    def __init__(self, column: str, words: str) -> None:
+    def __init__(self, column: str, message: str) -> None:
         """Take the column, and what is wrong and what to do; the value may be a patient attribute."""
-        super().__init__(f"column {column}: {words}")
+        super().__init__(f"column {column}: {message}")
         self.column = column
 
 

@@ -173,13 +173,13 @@ class CommitmentSender:
 
     def _fail(self, report: CommitmentReport, error: DestinationError) -> None:
         limit = timedelta(hours=self._settings.receiver.commitment_give_up_hours)
-        before, words = self._store.now() - limit, ended(str(error))
+        before, error_text = self._store.now() - limit, ended(str(error))
         if report.created_at <= before:
-            count = self._store.give_up_reports(report, before, words)
+            count = self._store.give_up_reports(report, before, error_text)
             log.error("commitment_given_up", to=report.ae_title, reports=count)
             return
         is_away = not isinstance(error, DestinationRejected)
-        self._store.postpone_report(report, _pause(report), words, is_peer_away=is_away)
+        self._store.postpone_report(report, _pause(report), error_text, is_peer_away=is_away)
 
     def _peer(self, report: CommitmentReport) -> Peer:
         """Return where the report is sent: as the settings say now, else as when it was requested."""

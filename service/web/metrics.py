@@ -103,8 +103,8 @@ class StoreCollector(Collector):
         return family
 
     def _questions(self) -> Metric:
-        words = "Stored questions about images by state; they are removed with the images."
-        family = GaugeMetricFamily("wetread_questions", words, labels=["state"])
+        description = "Stored questions about images by state; they are removed with the images."
+        family = GaugeMetricFamily("wetread_questions", description, labels=["state"])
         for state, count in self._store.question_counts().items():
             family.add_metric([state.value], count)
         return family

@@ -27,9 +27,9 @@ def test_a_killed_shadow_reads_again_and_the_archive_never_sees_it(
         try:
             site.start()
             dataset = as_dataset(draw(41, rows=420, columns=400))
-            film = write(dataset, tmp_path / "film.dcm")
+            image = write(dataset, tmp_path / "image.dcm")
             study = str(dataset.StudyInstanceUID)
-            assert site.store_scu(film).acknowledged
+            assert site.store_scu(image).acknowledged
             job = site.completed(study)
 
             def reading():

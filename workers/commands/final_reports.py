@@ -52,9 +52,9 @@ def import_files(files: Sequence[Path], *, skip_faulty: bool) -> None:
         click.echo("Nothing was imported: repair these lines, or give --skip-faulty.", err=True)
         sys.exit(_FAULTY)
     with open_store() as store:
-        words = _import(store, files)
-        note(store, AuditAction.IMPORTED, detail=f"final reports: {words}"[:200])
-    click.echo(words)
+        summary = _import(store, files)
+        note(store, AuditAction.IMPORTED, detail=f"final reports: {summary}"[:200])
+    click.echo(summary)
     if faults:
         click.echo(f"{len(faults)} lines with faults were left out.", err=True)
         sys.exit(_FAULTY)

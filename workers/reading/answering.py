@@ -138,8 +138,8 @@ class Answering:
         lease = Lease(extend, _LEASE_SECONDS)
         lease.interval = _LOOK_SECONDS
         with lease.kept(), self._counted(question):
-            said = self._answer(question, lease)
-            retry_while_held(lambda: self._store.answer_question(question, said), lease)
+            answered = self._answer(question, lease)
+            retry_while_held(lambda: self._store.answer_question(question, answered), lease)
         log.info("question_answered", question_id=question.id, job_id=question.job_id)
 
     def give_back(self, question: Question, error: Exception) -> None:
@@ -160,17 +160,17 @@ class Answering:
 
     def _end(self, question: Question, error: Exception) -> None:
         if self._abandon.is_set():
-            words = "Its worker was stopped."
-            self._store.hand_back_question(question, words, counted=False)
+            message = "Its worker was stopped."
+            self._store.hand_back_question(question, message, counted=False)
         elif isinstance(error, NotAnswered):
             log.info("question_not_answered", question_id=question.id, fault=error.fault.value)
             self._store.fail_question(question, error.fault, error.reason)
         elif may_pass(error) and question.attempts < MOST_ATTEMPTS:
             self._store.hand_back_question(question, sentence(error))
         else:
-            words = f"The model failed: {ended(sentence(error))}"
-            log.error("question_failed", question_id=question.id, reason=words)
-            self._store.fail_question(question, QuestionFault.MODEL_FAILED, words)
+            message = f"The model failed: {ended(sentence(error))}"
+            log.error("question_failed", question_id=question.id, reason=message)
+            self._store.fail_question(question, QuestionFault.MODEL_FAILED, message)
 
     @contextmanager
     def _counted(self, question: Question) -> Iterator[None]:

@@ -85,8 +85,8 @@ class QuestionClaims(Transactions):
         Raises:
             LeaseLost: The claim no longer holds it; nothing was written.
         """
-        words = reason or FAULT_TEXT[fault]
-        self._end_question(question, QuestionState.FAILED, fault=fault.value, reason=words)
+        sentence = reason or FAULT_TEXT[fault]
+        self._end_question(question, QuestionState.FAILED, fault=fault.value, reason=sentence)
 
     def _end_question(self, question: Question, state: QuestionState, **values: Any) -> None:  # noqa: ANN401 - column values
         now = self.now()

@@ -58,7 +58,7 @@ def test_a_token_that_expires_is_named(days, expected, fault, output_of):
 def test_a_profile_is_checked_without_its_model(tmp_path, monkeypatch):
     """A shipped one is valid; a missing file is a fault, also with --no-model."""
     monkeypatch.chdir(tmp_path)
-    for name, words in (
+    for name, text in (
         ("generic", "ok profile generic: valid"),
         ("own.toml", "FAULT profile own.toml:"),
     ):
@@ -66,7 +66,7 @@ def test_a_profile_is_checked_without_its_model(tmp_path, monkeypatch):
             f'[reading]\nkind = "transformers"\nmodel = "own"\nmodel_dir = "."\nprofile = "{name}"\n'
         )
         result = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "250"})
-        assert words in " ".join(result.output.split())
+        assert text in " ".join(result.output.split())
 
 
 def test_the_check_makes_no_folder(tmp_path, monkeypatch):

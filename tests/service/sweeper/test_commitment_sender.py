@@ -85,12 +85,12 @@ class Modality:
         self.arrived.set()
         if self.hold is not None:
             self.hold.wait(20)
-        said = event.event_information
+        report = event.event_information
         uids = [
-            [item.ReferencedSOPInstanceUID for item in said.get(name) or ()]
+            [item.ReferencedSOPInstanceUID for item in report.get(name) or ()]
             for name in ("ReferencedSOPSequence", "FailedSOPSequence")
         ]
-        self.reports.put((said.TransactionUID, event.event_type, *uids))
+        self.reports.put((report.TransactionUID, event.event_type, *uids))
         return self.status, None
 
     def close(self) -> None:

@@ -84,7 +84,7 @@ def report_site(tmp_path):
     settings = settings_of({"data_dir": tmp_path})
     schema.upgrade(settings.database_url)
     store = Store(settings.database_url)
-    add_instance(store, tmp_path / "film", "1.2.3.1", "1.2.840.10008.5.1.4.1.1.1.1")
+    add_instance(store, tmp_path / "image", "1.2.3.1", "1.2.840.10008.5.1.4.1.1.1.1")
     job = store.schedule(STUDY, model="demo", version="1", actor="t", reason="Released.")
     job = store.claim_reading(job.id, "reader", 60)
     store.draft(job.id, job.fence, draft(job.revision), [], ())

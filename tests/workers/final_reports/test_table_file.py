@@ -63,7 +63,7 @@ def test_faults_of_lines_name_file_line_and_column(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"", "empty"),
         (b"accession,report\nA1,M\xfcller\n", "UTF-8"),
@@ -75,7 +75,7 @@ def test_faults_of_lines_name_file_line_and_column(tmp_path):
         (b"\n\n", "no column with the text"),
     ],
 )
-def test_a_file_that_cannot_be_read(content, words, tmp_path):
+def test_a_file_that_cannot_be_read(content, message, tmp_path):
     """The message says why and where."""
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=message):
         list(read_reports(written(tmp_path, content)))

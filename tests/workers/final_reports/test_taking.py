@@ -23,7 +23,7 @@ def command(tmp_path, monkeypatch):
     config = tmp_path / "wetread.toml"
     config.write_text(f'data_dir = "{tmp_path}"\n')
     monkeypatch.setenv(CONFIG, str(config))
-    return lambda *words: CliRunner().invoke(final_reports, [str(word) for word in words])
+    return lambda *arguments: CliRunner().invoke(final_reports, [str(word) for word in arguments])
 
 
 def test_a_file_is_imported_once(command, report_site, tmp_path):

@@ -119,8 +119,8 @@ def served(tmp_path, scripted_server, desk_of):
         texts = [REPORT, REPORT, *answers]  # of the first try at the start, and of the draft
 
         def script(number, _body):
-            said = texts[min(number, len(texts) - 1)]
-            return said() if callable(said) else server.events([said], model="chest")
+            answer = texts[min(number, len(texts) - 1)]
+            return answer() if callable(answer) else server.events([answer], model="chest")
 
         server = scripted_server(script)
         reading = {

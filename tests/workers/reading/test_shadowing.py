@@ -38,17 +38,17 @@ class Failing:
 
 def arrived(store, folder, seed=1):
     """Return the job of a synthetic image, which waits."""
-    film = describe(write(as_dataset(draw(seed, rows=420, columns=400)), folder / f"{seed}.dcm"))
-    store.add_instance(film, calling_ae="M", association_id="A", eligible=True)
-    study = film.study_instance_uid
-    return film, store.schedule(study, model="tiny", version="1", actor="t", reason="Released.")
+    image = describe(write(as_dataset(draw(seed, rows=420, columns=400)), folder / f"{seed}.dcm"))
+    store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
+    study = image.study_instance_uid
+    return image, store.schedule(study, model="tiny", version="1", actor="t", reason="Released.")
 
 
 def drafted(store, drafts, folder, seed=1):
     """Return a job with the draft of the model in use."""
-    film, job = arrived(store, folder, seed)
+    image, job = arrived(store, folder, seed)
     job = store.claim_reading(job.id, "reader", 60)
-    return store.draft(job.id, job.fence, drafts.draft(film, job.produced_at), [], ["pacs"])
+    return store.draft(job.id, job.fence, drafts.draft(image, job.produced_at), [], ["pacs"])
 
 
 def test_its_draft_is_kept_and_compared_and_nothing_else_changes(store, tmp_path, settings, drafts):

@@ -31,8 +31,8 @@ def test_the_reporting_system_sends_reports(site, seeder):
     assert site.get("/api/jobs", headers=token, as_="").status_code == 403
     faulty = sent(good, {"accession": "A2"}, {"report": "x", "study_uid": "y"}, 7)
     assert faulty.status_code == 400
-    for words in ("reports[1], column report", "reports[2], column study_uid", "reports[3], "):
-        assert words in faulty.json()["error"]
+    for fault in ("reports[1], column report", "reports[2], column study_uid", "reports[3], "):
+        assert fault in faulty.json()["error"]
     assert site.store.final_reports() == []
     answer = sent(good, {**good, "status": "preliminary"})
     assert answer.json() == {

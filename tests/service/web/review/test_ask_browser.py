@@ -49,10 +49,10 @@ def newest(reading_site):
     return find
 
 
-def answer(store, question, said=ANSWER):
+def answer(store, question, text=ANSWER):
     """Answer a question as a worker does."""
     held = store.claim_question(question.id, "reading@a", 60, model=question.model_name)
-    store.answer_question(held, said)
+    store.answer_question(held, text)
 
 
 def state_is(state):

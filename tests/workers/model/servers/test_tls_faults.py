@@ -135,17 +135,17 @@ def test_a_plain_server_that_breaks_off_stays_unavailable(scripted_server):
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
+    ("status", "message"),
     [
         (401, r"API key is missing or wrong: set server_api_key"),
         (403, r"correct server_api_key or server_model"),
         (404, r"correct server_url .*/v1\) or server_model"),
     ],
 )
-def test_a_refusal_names_the_setting(scripted_server, status, words):
+def test_a_refusal_names_the_setting(scripted_server, status, message):
     """What the administrator changes."""
     server = scripted_server(lambda _n, _body: server.json({}, status))
-    with pytest.raises(ServerRefused, match=words):
+    with pytest.raises(ServerRefused, match=message):
         ask(server.url)
 
 
