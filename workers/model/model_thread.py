@@ -1,12 +1,20 @@
-"""The thread of an engine: it ends before the interpreter does."""
+"""The thread of an engine, which ends before the interpreter does, and the waits for its steps."""
 
+import abc
 import atexit
 import threading
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Final, TypeVar
+
+from workers.model.errors import Cancelled, EngineStopped, ModelError
 
 # A step that takes longer than this at the end of the process is a device that does not answer.
 _LAST_SECONDS: Final = 30.0
+# The errors that a device, a file that is mapped into memory, or an image can cause.
+STEP_FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError)
+
+_T = TypeVar("_T")
 
 
 class ModelThread:
@@ -39,3 +47,71 @@ class ModelThread:
         atexit.unregister(self.end)
         self._stop()
         self._thread.join(timeout)
+
+
+class SteppingModel(abc.ABC):
+    """A model that one thread owns; the thread answers many callers, one step after the other.
+
+    A subclass starts `_thread` at the end of its constructor, adds one to `_steps` after each step, and
+    wakes `_changed`, which guards `_closed` and its queue, for each new request.
+    """
+
+    def __init__(self, *, name: str, step_timeout: float) -> None:
+        """Prepare the thread; do not start it.
+
+        Args:
+            name: Name of the thread.
+            step_timeout: Seconds without a step after which waiting callers get EngineStopped.
+        """
+        self._step_timeout = step_timeout
+        self._changed = threading.Condition()
+        self._closed = False
+        self._steps = 0
+        self._thread = ModelThread(self._run, name=name, stop=self._stop)
+
+    @abc.abstractmethod
+    def _run(self) -> None:
+        """Take requests and make steps until `_closed`."""
+
+    def close(self) -> None:
+        """End the thread; unfinished requests fail with EngineStopped."""
+        self._thread.end()
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def _check_open(self) -> None:
+        """Raise EngineStopped if the thread has ended; call it with `_changed` held."""
+        if self._closed:
+            raise EngineStopped("the engine has ended")
+
+    def _awaited(self, answer: Future[_T]) -> _T:
+        """Wait for an answer; raise EngineStopped if no step ends within `step_timeout` seconds."""
+        while True:
+            steps = self._steps
+            try:
+                return answer.result(timeout=self._step_timeout)
+            except TimeoutError:
+                if answer.done():
+                    # It came after the wait ended; an error of its own is raised here.
+                    return answer.result()
+                if self._steps == steps:
+                    raise EngineStopped(
+                        "the device has not answered within the step timeout"
+                    ) from None
+
+    def _succeeded(
+        self,
+        samples: Iterable[Future[_T]],
+        faults: tuple[type[BaseException], ...] = STEP_FAULTS,
+    ) -> Iterator[_T]:
+        """Yield the samples that succeed; a sample that fails by `faults` does not fail the answer."""
+        for one in samples:
+            try:
+                yield self._awaited(one)
+            except (Cancelled, EngineStopped):
+                raise
+            except faults:
+                continue

@@ -6,9 +6,8 @@ others wait: complete rows leave, waiting rows join, and rows that go on read th
 does not fit into memory is halved.
 """
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,9 +18,9 @@ from workers.model.automodel.generating import extend_batch
 from workers.model.automodel.loading import Loaded
 from workers.model.automodel.processors import Prompt
 from workers.model.automodel.row_queue import RowQueue
-from workers.model.automodel.rows import Row, Written
-from workers.model.errors import Cancelled, EngineStopped, GenerationError, ModelError
-from workers.model.model_thread import ModelThread
+from workers.model.automodel.rows import Row
+from workers.model.errors import EngineStopped, GenerationError
+from workers.model.model_thread import STEP_FAULTS, SteppingModel
 from workers.model.networks.generate import Writing
 from workers.model.profiles import chat
 from workers.model.profiles.picture import image_sent
@@ -38,12 +37,11 @@ _REFUSALS: Final = (
     AssertionError,
     ArithmeticError,
 )
-# These, and the errors that a device, a file that is mapped into memory, or an image can cause.
-_FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError, *_REFUSALS)
+_FAULTS: Final = (*STEP_FAULTS, *_REFUSALS)
 _NO_IMAGE_TOKENS: Final = np.zeros((0, 0), dtype=np.float32)
 
 
-class BatchEngine:
+class BatchEngine(SteppingModel):
     """Answers several callers at once with one model of the library."""
 
     def __init__(self, loaded: Loaded, *, rows: int, step_timeout: float = 600.0) -> None:
@@ -54,15 +52,11 @@ class BatchEngine:
             rows: Most rows of a batch; one if the model's batches do not give the same as single rows.
             step_timeout: Seconds without a step after which waiting callers get EngineStopped.
         """
+        super().__init__(name="batches", step_timeout=step_timeout)
         self.loaded = loaded
         self.rows = rows if loaded.batches else 1
-        self._step_timeout = step_timeout
         self._waiting = RowQueue()
-        self._changed = threading.Condition()
-        self._closed = False
-        self._steps = 0
         self._batch: Sequence[Row] = ()
-        self._thread = ModelThread(self._run, name="batches", stop=self._stop)
         self._thread.start()
 
     @property
@@ -117,8 +111,9 @@ class BatchEngine:
         ]
         main, beside = row(decoding), [row(how) for how in samples]
         self._enter([*queries, main, *beside])
-        chances = tuple(self._awaited(query).chance for query in queries)
-        answer = self._awaited(main)
+        chances = tuple(self._awaited(query.answer).chance for query in queries)
+        answer = self._awaited(main.answer)
+        others = self._succeeded([row.answer for row in beside], _FAULTS)
         return Answer(
             text=self.loaded.text(answer.ids),
             token_ids=answer.ids,
@@ -128,7 +123,7 @@ class BatchEngine:
             image_tokens=_NO_IMAGE_TOKENS,
             chances=chances,
             timings_ms={"preprocess": spent, **answer.timings_ms},
-            samples=tuple(self._written(beside)),
+            samples=tuple(self.loaded.text(one.ids) for one in others),
         )
 
     def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
@@ -136,48 +131,14 @@ class BatchEngine:
         one = Decoding(max_new_tokens=1)
         return self.answer(frame, Task.REPORT, questions=questions, decoding=one).chances
 
-    def close(self) -> None:
-        """End the thread; unfinished rows fail with EngineStopped."""
-        self._thread.end()
-
-    def _stop(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-
     def _writing(self, prompt: Prompt, how: Decoding) -> Writing:
         return Writing(self.loaded.bounded(how, prompt.length), self.loaded.ends)
 
     def _enter(self, rows: Sequence[Row]) -> None:
         with self._changed:
-            if self._closed:
-                raise EngineStopped("the engine has ended")
+            self._check_open()
             self._waiting.add(rows)
             self._changed.notify()
-
-    def _awaited(self, row: Row) -> Written:
-        """Wait for a row; raise EngineStopped if no step ends within `step_timeout` seconds."""
-        while True:
-            steps = self._steps
-            try:
-                return row.answer.result(timeout=self._step_timeout)
-            except TimeoutError:
-                if row.answer.done():
-                    return row.answer.result()
-                if self._steps == steps:
-                    raise EngineStopped(
-                        "the device has not answered within the time limit"
-                    ) from None
-
-    def _written(self, samples: Sequence[Row]) -> Iterator[str]:
-        """Yield the texts of the samples that succeed."""
-        for one in samples:
-            try:
-                yield self.loaded.text(self._awaited(one).ids)
-            except (Cancelled, EngineStopped):
-                raise
-            except _FAULTS:
-                continue  # a failed sample does not fail the answer
 
     @torch.inference_mode()
     def _run(self) -> None:

@@ -8,10 +8,9 @@ on the other rows.
 """
 
 import itertools
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -25,8 +24,8 @@ from workers.model.checkpoints.llava import Llava
 from workers.model.engine.prefill import Pieces, Prefill
 from workers.model.engine.request import AnswerRequest
 from workers.model.engine.request_queue import RequestQueue
-from workers.model.errors import Cancelled, EngineStopped, GenerationError, ModelError
-from workers.model.model_thread import ModelThread
+from workers.model.errors import EngineStopped, GenerationError
+from workers.model.model_thread import STEP_FAULTS, SteppingModel
 from workers.model.networks import generate, memory
 from workers.model.networks.decode_step import CompiledStep, next_logits
 from workers.model.networks.generate import Writing
@@ -36,11 +35,9 @@ from workers.model.vlm import Answer, Checkpoint, Decoding, never
 
 STEP_TIMEOUT: Final = 600.0  # seconds without a step
 _NO_MEMORY: Final = (MemoryError, torch.OutOfMemoryError)
-# The errors that a device, a file that is mapped into memory, or an image can cause.
-_FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError)
 
 
-class Engine:
+class Engine(SteppingModel):
     """Answers several callers at once with one model; implements `vlm.VisionLanguageModel`."""
 
     def __init__(
@@ -61,6 +58,7 @@ class Engine:
             step_timeout: Seconds without a step after which waiting callers get EngineStopped.
             compiled: Compile the step first, which takes minutes; see `decode_step.CompiledStep`.
         """
+        super().__init__(name="engine", step_timeout=step_timeout)
         self.model = model
         self._most = rows
         # Rows that may be in use now: fewer than `_most` while memory is short.
@@ -74,11 +72,6 @@ class Engine:
         self._pieces: Pieces | None = None
         self._rows: list[AnswerRequest] = []
         self._waiting = RequestQueue()
-        self._step_timeout = step_timeout
-        self._changed = threading.Condition()
-        self._closed = False
-        self._steps = 0
-        self._thread = ModelThread(self._run, name="engine", stop=self._stop)
         self._thread.start()
 
     @property
@@ -137,52 +130,18 @@ class Engine:
         request, beside = request_for(decoding, questions), tuple(map(request_for, samples))
         request.samples = beside
         with self._changed:
-            if self._closed:
-                raise EngineStopped("the engine has ended")
+            self._check_open()
             self._waiting.add(request, urgent=urgent)
             self._changed.notify()
-        answer = self._awaited(request)
+        answer = self._awaited(request.answer)
         timings = {"preprocess": spent, **answer.timings_ms}
-        return replace(answer, timings_ms=timings, samples=tuple(self._written(beside)))
+        others = self._succeeded(one.answer for one in beside)
+        return replace(answer, timings_ms=timings, samples=tuple(one.text for one in others))
 
     def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
         """Return the probabilities of yes; see `vlm.VisionLanguageModel.chances`."""
         one = Decoding(max_new_tokens=1)
         return self.answer(frame, Task.REPORT, questions=questions, decoding=one).chances
-
-    def close(self) -> None:
-        """End the thread; unfinished requests fail with EngineStopped."""
-        self._thread.end()
-
-    def _stop(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-
-    def _awaited(self, request: AnswerRequest) -> Answer:
-        """Wait for the answer; raise EngineStopped if no step ends within `step_timeout` seconds."""
-        while True:
-            steps = self._steps
-            try:
-                return request.answer.result(timeout=self._step_timeout)
-            except TimeoutError:
-                if request.answer.done():
-                    # It came after the wait ended; an error of its own is raised here.
-                    return request.answer.result()
-                if self._steps == steps:
-                    raise EngineStopped(
-                        "the device has not answered within the step timeout"
-                    ) from None
-
-    def _written(self, samples: Sequence[AnswerRequest]) -> Iterator[str]:
-        """Yield the texts of the samples that succeed."""
-        for one in samples:
-            try:
-                yield self._awaited(one).text
-            except (Cancelled, EngineStopped):
-                raise
-            except _FAULTS:
-                continue  # a failed sample does not fail the answer
 
     @torch.inference_mode()
     def _run(self) -> None:
@@ -246,7 +205,7 @@ class Engine:
         except _NO_MEMORY as error:
             self._pieces = None
             self._short(requests, error)
-        except _FAULTS as error:
+        except STEP_FAULTS as error:
             self._pieces = None
             for request in requests:
                 request.fail(error)
@@ -329,7 +288,7 @@ class Engine:
             middle = (start + stop) // 2
             self._advance(start, middle)
             self._advance(middle, stop)
-        except _FAULTS as error:
+        except STEP_FAULTS as error:
             self._drop(rows, start, error)
         else:
             for request in rows:
