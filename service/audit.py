@@ -110,10 +110,15 @@ def chained(event: AuditEvent, at: datetime, last: tuple[int, str] | None) -> Au
     return replace(record, digest=record.computed_digest())
 
 
-def first_fault(records: Iterable[AuditRecord]) -> str:
-    """Return what is wrong with the first record that does not fit its predecessor, or ""."""
-    digest = BEGINNING
-    for number, record in enumerate(records, start=1):
+def first_fault(records: Iterable[AuditRecord], *, after: AuditRecord | None = None) -> str:
+    """Return what is wrong with the first record that does not fit its predecessor, or "".
+
+    Args:
+        records: All records, or those after one of them, the oldest first.
+        after: That one; None for all.
+    """
+    digest, first = (after.digest, after.id + 1) if after else (BEGINNING, 1)
+    for number, record in enumerate(records, start=first):
         if record.id != number:
             return f"record {number} is missing: record {record.id} stands in its place"
         if record.previous != digest:

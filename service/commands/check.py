@@ -7,6 +7,7 @@ from itertools import chain
 
 import click
 
+from service.checks.accounts import account_checks
 from service.checks.archives import archive_checks
 from service.checks.broker import broker
 from service.checks.check import Check, Grade, Outcome, results
@@ -35,7 +36,7 @@ from service.settings.config import Settings, load_settings
     help="Time limit for loading one model and reading a synthetic image.",
 )
 def check(*, no_model: bool, model_seconds: float) -> None:
-    """Check configuration, folders, database, broker, ports, TLS files, destinations and models.
+    """Check settings, folders, database, accounts, broker, ports, TLS files, destinations and models.
 
     Prints one line per check: ok, note (the first start creates it), warning or FAULT. The exit status
     is 1 if there is a FAULT. Each model is loaded and reads a synthetic image.
@@ -68,6 +69,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield from library_checks()
     yield from storage_checks(settings)
     yield Check("database", partial(database, settings))
+    yield from account_checks(settings)
     yield Check("tokens", partial(tokens, settings))
     yield Check("broker", partial(broker, settings))
     yield from port_checks(settings)

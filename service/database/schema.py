@@ -53,7 +53,7 @@ def current(url: str) -> str | None:
     Raises:
         StoreUnavailable: The database does not answer.
     """
-    file = _sqlite_file(url)
+    file = sqlite_file(url)
     if file is not None and not file.exists():
         return None
     engine = make_engine(url, busy_seconds=_BUSY_SECONDS).execution_options(begin=READING)
@@ -126,7 +126,8 @@ def _migrating(url: str) -> Iterator[Config]:
         engine.dispose()
 
 
-def _sqlite_file(url: str) -> Path | None:
+def sqlite_file(url: str) -> Path | None:
+    """Return the path of an SQLite database; None for another one."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return None
@@ -134,14 +135,14 @@ def _sqlite_file(url: str) -> Path | None:
 
 
 def _make_folder(url: str) -> None:
-    file = _sqlite_file(url)
+    file = sqlite_file(url)
     if file is not None:
         make_folder(file.parent, "data_dir or database.url")
 
 
 def _check_folder(url: str) -> None:
     """Check that the folder of the SQLite file exists, or that `upgrade` can make it."""
-    file = _sqlite_file(url)
+    file = sqlite_file(url)
     if file is None:
         return
     missing = [each for each in (file.parent, *file.parent.parents) if not each.exists()]

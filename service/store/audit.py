@@ -60,9 +60,14 @@ class AuditTrail(Audited):
         with self._reading() as session:
             return [_record(row) for row in session.scalars(query)]
 
-    def whole_audit(self) -> Iterator[AuditRecord]:
-        """Yield all records, the oldest first, in several transactions."""
-        position = 0
+    def audit_record(self, number: int) -> AuditRecord | None:
+        """Return the record with this id; None if there is none."""
+        with self._reading() as session:
+            row = session.get(AuditRow, number)
+            return _record(row) if row is not None else None
+
+    def whole_audit(self, position: int = 0) -> Iterator[AuditRecord]:
+        """Yield the records after the one with this id, the oldest first, in several transactions."""
         while records := self.audit_from(position):
             yield from records
             position = records[-1].id
