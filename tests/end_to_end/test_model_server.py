@@ -7,7 +7,9 @@ import pytest
 from pydicom import dcmread
 
 from dicom.phantom import as_dataset, draw, write
+from dicom.validation.result_object import faults
 from service.jobs import JobState
+from workers.training import as_llava
 
 pytestmark = [pytest.mark.dcmtk, pytest.mark.timeout(240)]
 
@@ -71,3 +73,55 @@ def test_images_are_read_by_the_server(served_site, tmp_path):
     for raw in server.requests:
         assert b"PHANTOM" not in raw
         assert json.loads(raw.partition(b"\r\n\r\n")[2])["model"] == "chest"
+
+
+@pytest.mark.slow
+def test_models_of_all_kinds_read_at_once_for_their_callers(
+    site_class, scripted_server, free_port, tmp_path
+):
+    """A server, a checkpoint of the library and a built-in model: each study by its caller's model."""
+    server = scripted_server(lambda _n, _body: server.events([REPORT], model="chest"))
+    as_llava.write(llava := tmp_path / "llava")
+    served = {
+        "name": "served", "kind": "openai", "profile": "generic", "server_url": server.url,
+        "server_model": "chest",
+    }  # fmt: skip
+    library = {
+        "name": "library", "kind": "transformers", "model_dir": str(llava),
+        "profile": str(llava / "profile.toml"),
+    }  # fmt: skip
+    port = free_port()
+    callers = [
+        {"ae_title": "MODALITY"},
+        *({"ae_title": name.upper(), "model": name} for name in ("served", "library")),
+    ]
+    overrides = {
+        "receiver": {"port": port, "callers": callers},
+        "models": [served, library],
+        "destinations": [{"kind": "folder", "name": "pacs", "path": str(tmp_path / "pacs")}],
+    }
+    (tmp_path / "site").mkdir()
+    site = site_class(tmp_path / "site", port, overrides)
+    try:
+        site.start()
+        sent = {}
+        for seed, name in enumerate(("demo", "served", "library"), start=81):
+            image = as_dataset(draw(seed, rows=256, columns=256))
+            calling = "MODALITY" if name == "demo" else name.upper()
+            assert site.store_scu(
+                write(image, tmp_path / f"{name}.dcm"), calling=calling
+            ).acknowledged
+            sent[name] = str(image.StudyInstanceUID)
+        for name, study in sent.items():
+            job = site.completed(study)
+            assert job.model_name == name
+            assert ("regions" in job.draft.model.cannot) is (name != "demo")
+            srs = [
+                each
+                for each in map(dcmread, (tmp_path / "pacs").rglob("*.dcm"))
+                if (each.StudyInstanceUID, each.Modality) == (study, "SR")
+            ]
+            assert srs
+            assert all(faults(each) == () for each in srs)
+    finally:
+        site.stop()

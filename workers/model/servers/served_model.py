@@ -52,11 +52,14 @@ class ServedModel:
             server: The server.
             profile: The profile by which prompts are made and answers are read.
             checkpoint: The record of the model, see `recorded`.
+
+        Raises:
+            ServerRefused: The file of the authorities of its certificate cannot be used.
         """
         self._profile = profile
         self._checkpoint = checkpoint
-        self._loop = EventLoop()
         self._client = ChatClient(server)
+        self._loop = EventLoop()
 
     @property
     def checkpoint(self) -> Checkpoint:
