@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
@@ -37,6 +37,8 @@ from service.settings.rules import (
     lenient_value,
     own_conflicts,
 )
+
+_BEARER: Final = re.compile(r"[\x21-\x7e]*")
 
 
 def _ae_title(value: str) -> str:
@@ -73,6 +75,13 @@ def matching(pattern: str, allowed: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _bearer(value: SecretStr) -> SecretStr:
+    """Refuse characters that an HTTP header cannot hold, such as the line break at a file's end."""
+    if not _BEARER.fullmatch(value.get_secret_value()):
+        raise ValueError("allowed are ASCII characters without spaces and line breaks")
+    return value
 
 
 def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -143,6 +152,8 @@ def _none(value: object) -> object:
 
 
 AETitle = Annotated[str, AfterValidator(_ae_title)]
+# Sent in an HTTP header (RFC 9110 section 5.5); "" for none.
+BearerKey = Annotated[SecretStr, AfterValidator(_bearer)]
 HttpRoot = Annotated[str, AfterValidator(_http_root)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 PeerPort = Annotated[int, Field(ge=1, le=65535)]

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, SecretStr, Tag
 from dicom.content.output_kind import NoticeForm, OutputKind
 from service.settings.base import (
     AETitle,
+    BearerKey,
     Digest,
     Host,
     HttpRoot,
@@ -158,7 +159,7 @@ class StowDestination(_HttpDestination):
     url: HttpRoot = Field(description="DICOMweb root, e.g. http://host:8042/dicom-web.")
     username: str = Field("", description="User name for basic authentication.")
     password: SecretStr = Field(SecretStr(""), description="Password for it.")
-    token: SecretStr = Field(
+    token: BearerKey = Field(
         SecretStr(""), description="Bearer token, instead of user and password."
     )
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr
 
-from service.settings.base import HttpRoot, Section
+from service.settings.base import BearerKey, HttpRoot, Section
 from service.settings.rules import Conflict, Rule, conflict
 from service.settings.site_networks import is_outside
 
@@ -45,7 +45,7 @@ class Judge(Section):
         description="Its name in answers, where the server reports another than `model`; `any` accepts "
         "every name.",
     )
-    api_key: SecretStr = Field(SecretStr(""), description="Sent as a bearer token.")
+    api_key: BearerKey = Field(SecretStr(""), description="Sent as a bearer token.")
     allow_remote: bool = Field(
         False,
         description="Accept a server outside the loopback and private networks: report texts leave the "

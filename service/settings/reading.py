@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field, SecretStr, ValidationInfo
 from pydantic.functional_validators import AfterValidator
 
-from service.settings.base import Digest, HttpRoot, Section, matching
+from service.settings.base import BearerKey, Digest, HttpRoot, Section, matching
 from service.settings.model_names import model_names
 from service.settings.nearest_name import choice
 from service.settings.rules import Conflict, Rule, conflict
@@ -290,7 +290,7 @@ class Reading(Section):
         description="Its name in answers, where the server reports another than `server_model`; `any` "
         "accepts every name.",
     )
-    server_api_key: SecretStr = Field(SecretStr(""), description="Sent as a bearer token.")
+    server_api_key: BearerKey = Field(SecretStr(""), description="Sent as a bearer token.")
     server_tls_ca: Path | None = Field(
         None,
         description="PEM file of the authorities that its certificate must come from; absent: those of "

@@ -14,6 +14,7 @@ _NEEDED: Final = {
 _KEYS: Final = (
     *_NEEDED,
     "server_reported_model",
+    "server_api_key",
     "server_tls_ca",
     "server_indication",
     "allow_remote",
