@@ -9,7 +9,7 @@ from service.drift.alert import DriftAlert
 from service.drift.charts import Alarm, ChartResult
 from service.drift.kinds import KIND_WORDS, ChartKind
 from service.drift.rows import UNKNOWN, Category, MonitorRow
-from service.drift.streams import LEVELS, WATCHED_CATEGORIES, Measure, Stream
+from service.drift.streams import LEVELS, REASON_PREFIX, WATCHED_CATEGORIES, Measure, Stream
 
 CASES: Final = 3
 _FEWEST: Final = 20
@@ -40,6 +40,8 @@ def alert_of(
     """
     rows = alarm.rows
     begin, end = rows[0].at, rows[-1].at
+    others = _changes(before, after, begin, end, settings_changed)
+    changes = (*_reasons(before, rows), *others)
     return DriftAlert(
         chart=result.name,
         title=f"{result.stream.title}: {KIND_WORDS[result.kind]}",
@@ -49,7 +51,7 @@ def alert_of(
         last=end,
         n=len(rows),
         subgroup=_moved_most(result.stream, before, rows),
-        changes=tuple(_changes(before, after, begin, end, settings_changed))[:_MOST_CHANGES],
+        changes=changes[:_MOST_CHANGES],
         cases=_cases(result, alarm),
         opened_at=now,
     )
@@ -115,6 +117,17 @@ def _changes(
     for at in settings_changed:
         if begin - _BEFORE <= at <= end:
             yield f"The settings changed on {at.astimezone():%Y-%m-%d %H:%M}."
+
+
+def _reasons(before: Sequence[MonitorRow], rows: Sequence[MonitorRow]) -> Iterator[str]:
+    """Yield the most frequent reason why studies of the change were not analyzed, if any was."""
+    then, now = (
+        Counter(name for row in part for name in row.events if name.startswith(REASON_PREFIX))
+        for part in (before, rows)
+    )
+    for name, count in now.most_common(1):
+        code, n = name.removeprefix(REASON_PREFIX), len(rows)
+        yield f"Most frequent reason {code}: {count} of {n}, {then[name]} in the reference period."
 
 
 def _moved_shares(category: Category, known: Counter[str], seen: Counter[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from service.drift.designs import (
 )
 from service.drift.kinds import ChartKind, chart_name
 from service.drift.reference import FEWEST_ROWS, categories_of
-from service.drift.rows import UNKNOWN, MonitorRow
+from service.drift.rows import UNKNOWN, MonitorRow, RowKind
 from service.drift.streams import STREAMS, Measure, Stream
 from service.drift.summary import ReferenceSummary, StreamReference
 from service.evaluation import cusum, ewma
@@ -70,7 +71,7 @@ class ChartResult:
     alarm: Alarm | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ChartInput:
     """What all charts are run over.
 
@@ -85,14 +86,18 @@ class ChartInput:
     today: date
     starts: Mapping[str, datetime] = field(default_factory=dict)
 
+    @cached_property
+    def by_kind(self) -> Mapping[RowKind, list[MonitorRow]]:
+        """The rows by their kind."""
+        found: dict[RowKind, list[MonitorRow]] = defaultdict(list)
+        for row in self.rows:
+            found[row.kind].append(row)
+        return found
+
     def of(self, stream: Stream, chart: str) -> list[MonitorRow]:
         """Return the rows of a stream that a chart counts."""
-        start = self.starts.get(chart)
-        return [
-            row
-            for row in self.rows
-            if row.kind is stream.rows and (start is None or row.at > start)
-        ]
+        start, rows = self.starts.get(chart), self.by_kind.get(stream.rows, [])
+        return rows if start is None else [row for row in rows if row.at > start]
 
 
 def run_charts(given: ChartInput) -> Iterator[ChartResult]:

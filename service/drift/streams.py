@@ -82,6 +82,8 @@ def _slug(observation: Observation) -> str:
 
 NOT_ANALYZED: Final = "not-analyzed"
 FAILED: Final = "failed"
+# Before the code of the reason why a study was not analyzed: events that are no streams.
+REASON_PREFIX: Final = "reason:"
 CUT: Final = "cut"
 CONFLICT: Final = "conflict"
 WORDS: Final = "words"

@@ -23,9 +23,11 @@ from service.store.drift.alerts import Reference
 from service.sweeper.study_measures import row_of
 
 _EVERY: Final = 30.0
-_COMPUTED_EVERY: Final = 600.0
+_COMPUTED_EVERY: Final = 3600.0
 _MOST_BATCHES: Final = 10
 _SHOWN_DAYS: Final = 120
+# Charts begin at the latest so many days ago, which bounds memory and time.
+_CHARTED_DAYS: Final = 180
 _SETTLED: Final = timedelta(days=30)
 
 log = get_logger(__name__)
@@ -55,7 +57,7 @@ class DriftMonitor:
                 return
 
     def compute_due(self) -> None:
-        """Run the charts if something changed, rows at most every ten minutes.
+        """Run the charts if something changed, rows at most every hour.
 
         Raises:
             StoreError: As `record`.
@@ -74,14 +76,16 @@ class DriftMonitor:
         """Run all charts over all rows, store them, and open alerts."""
         now = self._store.now()
         shown = _day_before(local_day(now), _SHOWN_DAYS)
-        first = min(_day_before(reference.last_day, -1), shown) if reference else shown
-        rows = self._store.monitor_rows(first)
+        charted = _day_before(local_day(now), _CHARTED_DAYS)
+        if reference is not None:
+            charted = max(_day_before(reference.last_day, -1), charted)
+        rows = self._store.monitor_rows(min(charted, shown))
         days = {stream.name: _daily(stream, rows, shown) for stream in STREAMS}
         if reference is None:
             charts = [(name, {"days": each}) for name, each in days.items()]
             self._store.store_charts(charts)
             return
-        after = [row for row in rows if row.day > reference.last_day]
+        after = [row for row in rows if row.day >= charted]
         today = date.fromisoformat(local_day(now))
         given = ChartInput(summary=reference.summary, rows=after, today=today, starts=starts)
         results = list(run_charts(given))
@@ -127,7 +131,7 @@ def _daily(stream: Stream, rows: Sequence[MonitorRow], since: str) -> list[tuple
     """Return day, number and mean of each day; of shares the number only."""
     values: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        if row.day < since or row.kind is not stream.rows:
+        if row.kind is not stream.rows or row.day < since:
             continue
         if stream.measure is Measure.SHARES:
             values[row.day].append(0.0)

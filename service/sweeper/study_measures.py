@@ -68,6 +68,8 @@ def _events(reading: EndedReading) -> dict[str, bool]:
         streams.NOT_ANALYZED: reading.outcome == NOT_ANALYZED,
         streams.FAILED: reading.outcome == FAILED,
     }
+    if reading.outcome == NOT_ANALYZED:
+        events[streams.REASON_PREFIX + reading.job.reason_code] = True
     draft = reading.job.draft
     if draft is None or reading.outcome != DRAFT:
         return events

@@ -32,6 +32,7 @@ _ENDED: Final = (
 # Changes may be committed out of the order of their times.
 _OVERLAP: Final = timedelta(hours=1)
 _BATCH: Final = 200
+_CATEGORIES: Final = {each.value: each for each in Category}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +176,7 @@ def _categories(session: Session, job_id: str) -> Mapping[Category, str]:
 
 def categories_of_json(found: Mapping[str, str]) -> dict[Category, str]:
     """Return stored categories; those of another version are left out."""
-    known = {each.value: each for each in Category}
-    return {known[name]: value for name, value in found.items() if name in known}
+    return {_CATEGORIES[name]: value for name, value in found.items() if name in _CATEGORIES}
 
 
 def _decision_row(

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -21,6 +22,8 @@ from service.store.drift.alerts import Reference, StoredChart
 
 _TABLE_DAYS: Final = 14
 _CLOSED: Final = 20
+# Readings of which a reference period may be chosen.
+_RECORDED_DAYS: Final = 400
 _Y_TITLES: Final = {Measure.RATE: "share", Measure.NUMBER: "mean", Measure.SHARES: ""}
 _GROUP_TITLES: Final = {
     Group.PERFORMANCE: "Performance: final reports and decisions",
@@ -69,7 +72,9 @@ def drift_values(store: Store, settings: Settings) -> dict[str, Any]:
         )
         for group, title in _GROUP_TITLES.items()
     ]
-    readings = [(day, n) for day, kind, n in store.monitor_days() if kind == RowKind.READING]
+    since = f"{store.now() - timedelta(days=_RECORDED_DAYS):%Y-%m-%d}"
+    days = store.monitor_days(since)
+    readings = [(day, n) for day, kind, n in days if kind == RowKind.READING]
     return {
         "site_name": settings.site_name,
         "reference": reference,

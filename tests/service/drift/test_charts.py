@@ -16,7 +16,13 @@ from service.drift.designs import rate_plans
 from service.drift.kinds import ChartKind, chart_name
 from service.drift.reference import summarized
 from service.drift.rows import MonitorRow, RowKind
-from service.drift.streams import STREAMS, Level, disagreement_stream, finding_stream
+from service.drift.streams import (
+    NOT_ANALYZED,
+    STREAMS,
+    Level,
+    disagreement_stream,
+    finding_stream,
+)
 from service.drift.summary import ReferenceSummary
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "drift_alarms.py"
@@ -137,6 +143,34 @@ def test_darker_images_move_the_daily_mean(simulation):
     assert set(kinds) == {ChartKind.MEAN, ChartKind.SHAPE}
     days = {row.day for row in kinds[ChartKind.MEAN].alarm.rows}
     assert 1 <= len(days) <= 6
+
+
+def test_an_alert_of_studies_not_analyzed_names_the_reason(simulation):
+    """The most frequent one, beside the reference period."""
+    site = simulation.SimulatedSite(4)
+    analyzed = [
+        replace(row, events={**row.events, NOT_ANALYZED: False})
+        for row in site.days(0, 35)
+        if row.kind is RowKind.READING
+    ]
+    summary = summarized(analyzed, BEGIN, BEGIN + timedelta(days=34))
+    refused = [
+        replace(row, events={NOT_ANALYZED: True, "reason:NOT_FRONTAL": True})
+        for row in site.days(35, 2)
+        if row.kind is RowKind.READING
+    ]
+    (result,) = simulation.alarms(summary, refused, 37)
+    assert result.name == chart_name(NOT_ANALYZED, ChartKind.RISE)
+    alert = alert_of(
+        result,
+        result.alarm,
+        before=analyzed,
+        after=refused,
+        settings_changed=[],
+        now=datetime.now(UTC),
+    )
+    assert alert.changes[0].startswith("Most frequent reason NOT_FRONTAL: ")
+    assert alert.changes[0].endswith(", 0 in the reference period.")
 
 
 def test_an_acknowledged_alert_starts_its_chart_anew(simulation):
