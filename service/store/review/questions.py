@@ -178,5 +178,5 @@ class Questions(Audited):
         """Return the number of stored questions by state."""
         counted = select(QuestionRow.state, func.count()).group_by(QuestionRow.state)
         with self._reading() as session:
-            found = dict(session.execute(counted).tuples().all())
+            found = {str(state): int(count) for state, count in session.execute(counted)}
         return {state: found.get(state.value, 0) for state in QuestionState}
