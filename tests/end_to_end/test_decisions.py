@@ -1,8 +1,10 @@
 """`kill -9` between decision, verified report and delivery: no report twice, none without its author."""
 
+import contextlib
 import json
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,6 +13,8 @@ import pytest
 
 from dicom.phantom import as_dataset, draw, write
 from service.accounts import Role, SessionLimits, new_secret
+from service.audit import AuditAction, first_fault
+from service.errors import StoreError
 from service.review.content import ReviewContent
 from service.review.decision import UNDO_SECONDS, DecisionRequest, Reviewer, Seconds
 from service.review.draft_sentences import draft_sentences
@@ -198,3 +202,152 @@ def test_nothing_that_was_typed_is_lost_and_a_decision_is_made_once(
         assert len(site.store.report_deliveries(found.id)) == 1
     finally:
         site.stop()
+
+
+class _Killer:
+    """Kills the database after a delay, and starts it again a second later, beside what a test does.
+
+    One thread for all: the kernel ends the server with the thread that has started it.
+    """
+
+    def __init__(self, database):
+        self._database = database
+        self._thread = ThreadPoolExecutor(1)
+        self._running = None
+
+    def after(self, seconds):
+        """Kill it in so many seconds."""
+        self.join()
+        self._running = self._thread.submit(self._run, seconds)
+
+    def _run(self, seconds):
+        time.sleep(seconds)
+        self._database.kill()
+        time.sleep(1)
+        self._database.start()
+
+    def join(self):
+        """Return once the database runs again."""
+        if self._running is not None:
+            self._running.result()
+            self._running = None
+
+    def close(self):
+        """End the thread, and the database with it."""
+        self._thread.shutdown()
+
+
+def _typed(browser, path, content, moments, killer):
+    """Save fifteen versions of a text while the database is killed; return the last acknowledged one."""
+    killer.after(moments.uniform(0.1, 0.5))
+    version, deadline = 0, time.monotonic() + 120
+    for number in range(15):
+        content["sentences"][0]["text"] = f"Typed {number} times."
+        while True:
+            answer = browser.ask("PUT", path, headers={"If-Match": f'"{version}"'}, body=content)
+            if answer is not None and answer.status_code == 200:
+                version = answer.json()["version"]
+                break
+            if answer is not None and answer.status_code == 412:
+                # The lost answer was a success: the page finds its own text stored.
+                stored = browser.insist("GET", path).json()["review"]
+                assert stored["content"]["sentences"][0]["text"] == f"Typed {number} times."
+                version = stored["version"]
+                break
+            assert answer is None or answer.status_code >= 500, answer.text
+            assert time.monotonic() < deadline, "the text is not stored"
+            time.sleep(0.1)
+    killer.join()
+    return version
+
+
+def _answered(site, browser, path, **options):
+    """Return the answer to a POST, repeated while the database is away."""
+    answers = []
+
+    def done():
+        answers.append(browser.ask("POST", path, **options))
+        return answers[-1] is not None and answers[-1].status_code < 500
+
+    site.until(done, seconds=60, what=f"an answer to {path}")
+    return answers[-1]
+
+
+def _typed_and_decided(site, browser, job_id, moments, killer):
+    """Type a text and decide on it, with a kill of the database in each; return the decision's id."""
+    path = f"/api/jobs/{job_id}/review"
+    content = browser.insist("GET", path).json()["review"]["content"]
+    for each in content["sentences"]:
+        each["answer"] = "agree"
+    version = _typed(browser, path, content, moments, killer)
+    killer.after(moments.uniform(0, 0.15))
+    body = {
+        "verdict": "edit",
+        "base_version": version,
+        "acceptability": 2,
+        "seconds": {"total": 12},
+    }
+    key = {"Idempotency-Key": f"the-decision-{job_id}"}
+    made = _answered(site, browser, f"/api/jobs/{job_id}/decisions", headers=key, body=body)
+    assert made.status_code in {200, 201}, made.text
+    killer.join()
+    return made.json()["id"]
+
+
+@pytest.mark.postgres
+def test_a_killed_database_loses_nothing_that_was_typed_or_decided(
+    site_class, orthanc, in_pacs, tmp_path, free_port, postgres_server_class, postgres_folder
+):
+    """PostgreSQL is killed while a person types, decides, and while the reports are built and sent."""
+    database = postgres_server_class(postgres_folder)
+    database.start()
+    overrides = {
+        "site_name": "Klinikum Süd",
+        "database": {"url": database.new_database()},
+        "destinations": [{"kind": "orthanc", "name": "pacs", "url": orthanc.url}],
+        "reading": {"lease_seconds": 5},
+        "delivery": {"lease_seconds": 5, "retry_seconds": 0.5, "retry_max_seconds": 2},
+        "sweep": {"republish_seconds": 3},
+    }
+    site = site_class(tmp_path, free_port(), overrides)
+    killer, moments = _Killer(database), random.Random(SEED)
+    try:
+        site.start()
+        studies = []
+        for number in range(3):
+            dataset = as_dataset(draw(4200 + number, rows=256, columns=256))
+            assert site.store_scu(write(dataset, tmp_path / f"{number}.dcm")).acknowledged
+            studies.append(str(dataset.StudyInstanceUID))
+        jobs = [site.completed(study) for study in studies]
+        browser = _Browser(site)
+        decided = [_typed_and_decided(site, browser, job.id, moments, killer) for job in jobs]
+        found = [site.store.decisions(job_id=job.id) for job in jobs]
+        assert [[each.id for each in one] for one in found] == [[each] for each in decided]
+        assert {one[0].findings_text[0] for one in found} == {"Typed 14 times."}
+        records = [each.event for each in site.store.whole_audit()]
+        audited = [each.job_id for each in records if each.action is AuditAction.DECIDED]
+        assert sorted(audited) == sorted(job.id for job in jobs)
+        assert first_fault(site.store.whole_audit()) == ""
+
+        decisions = [one[0] for one in found]
+        killer.after(UNDO_SECONDS + 1)  # about when the reports are due
+
+        def all_there():
+            with contextlib.suppress(StoreError):
+                states = {each.state for each in site.store.reports_of(decisions).values()}
+                return states == {ReportState.READ_BACK}
+            return False
+
+        site.until(all_there, seconds=UNDO_SECONDS + 90, what="all verified reports read back")
+        killer.join()
+        for study in studies:
+            (report,) = _verified(in_pacs(study))
+            observer = report.VerifyingObserverSequence[0]
+            assert str(observer.VerifyingObserverName) == "Curie^Marie"
+            texts = [str(each.value) for each in report.iterall() if each.keyword == "TextValue"]
+            assert "Typed 14 times." in texts
+    finally:
+        killer.join()
+        site.stop()
+        database.stop()
+        killer.close()
