@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy.orm import defer
 
+from dicom.content.output_kind import OutputKind
 from dicom.content.report import DraftReport
 from dicom.errors import UnreadableDraft
 from dicom.study import Instance
+from service.database.review_tables import VerifiedRow
 from service.database.tables import (
     DeliveryRow,
     EventRow,
@@ -39,6 +41,7 @@ log = get_logger(__name__)
 # What a list of jobs is loaded with; `row.draft` then raises an error.
 NO_DRAFT: Final = defer(JobRow.draft, raiseload=True)
 _JOB: Final = tuple(each.name for each in fields(Job))
+_OBJECT: Final = ("sop_class_uid", "sop_instance_uid", "series_instance_uid", "sha256")
 _INSTANCE: Final = tuple(each.name for each in fields(Instance))
 
 
@@ -102,14 +105,21 @@ def event(row: EventRow) -> JobEvent:
 def result_object(row: ObjectRow) -> ResultObject:
     """Return the record of one object in the outbox."""
     return ResultObject(
-        kind=row.kind,
-        sop_class_uid=row.sop_class_uid,
-        sop_instance_uid=row.sop_instance_uid,
-        series_instance_uid=row.series_instance_uid,
-        study_instance_uid=row.study_instance_uid,
-        path=Path(row.path),
-        sha256=row.sha256,
+        kind=row.kind, study_instance_uid=row.study_instance_uid, **_object_columns(row)
     )
+
+
+def verified_object(row: VerifiedRow, study_instance_uid: str) -> ResultObject:
+    """Return the record of the object of a verified report, whose row does not name its study."""
+    return ResultObject(
+        kind=OutputKind.VERIFIED_REPORT,
+        study_instance_uid=study_instance_uid,
+        **_object_columns(row),
+    )
+
+
+def _object_columns(row: ObjectRow | VerifiedRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _OBJECT} | {"path": Path(row.path)}
 
 
 def delivery(row: DeliveryRow) -> Delivery:

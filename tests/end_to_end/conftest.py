@@ -23,6 +23,7 @@ from service.jobs import FINAL, JobState
 from service.records import Job, JobWithDraft
 from service.settings.config import load_settings
 from service.store import Store
+from tests.servers import take_free_port
 
 MODALITY = "MODALITY"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -256,12 +257,7 @@ def site_class() -> type[Site]:
 def site(site_class, orthanc, tmp_path_factory) -> Iterator[Site]:
     """One Wetread for the session, delivering to the session's Orthanc."""
     overrides = {"destinations": [{"kind": "orthanc", "name": "pacs", "url": orthanc.url}]}
-    from socket import socket  # noqa: PLC0415
-
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = site_class(tmp_path_factory.mktemp("site"), port, overrides)
+    running = site_class(tmp_path_factory.mktemp("site"), take_free_port(), overrides)
     try:
         yield running.start()
     finally:

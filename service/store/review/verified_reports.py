@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from dicom.content.output_kind import OutputKind
 from service.audit import AuditEvent
 from service.database.review_tables import DecisionRow, VerifiedRow
 from service.database.tables import DeliveryRow
@@ -143,15 +141,7 @@ def _made(session: Session, row: VerifiedRow) -> MadeReport:
         job_id=row.job_id,
         revision=row.revision,
         made_at=row.made_at,
-        object=ResultObject(
-            kind=OutputKind.VERIFIED_REPORT,
-            sop_class_uid=row.sop_class_uid,
-            sop_instance_uid=row.sop_instance_uid,
-            series_instance_uid=row.series_instance_uid,
-            study_instance_uid=decision.study_instance_uid,
-            path=Path(row.path),
-            sha256=row.sha256,
-        ),
+        object=record_mapping.verified_object(row, decision.study_instance_uid),
         predecessor_uid=row.predecessor_uid,
     )
 
