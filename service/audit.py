@@ -41,6 +41,9 @@ class AuditAction(StrEnum):
     REMOVED_UNDECIDED = "removed undecided images"
     TESTED = "tested a destination"
     CHANGED_SETTINGS = "changed settings"
+    STOPPED_DRAFTING = "stopped drafting"
+    STARTED_DRAFTING = "started drafting"
+    CHOSE_MODEL = "chose the model for new studies"
     CHANGED_ACCOUNT = "changed an account"
     CHANGED_ROLES = "changed roles"
     CHANGED_TOKEN = "changed a token"  # noqa: S105 - no password

@@ -34,8 +34,13 @@ _COMMANDS = {
         "Figures and export of radiologists' decisions.",
     ),
     "demo": ("service.commands.demo:demo", "Run the whole service here with synthetic images."),
+    "drafting": (
+        "service.commands.drafting:drafting",
+        "Stop drafting for all studies, and start it again.",
+    ),
     "echo": ("service.commands.echo:echo", "Send a C-ECHO to a DICOM peer."),
     "jobs": ("service.commands.jobs:jobs", "List, show, retry and cancel jobs."),
+    "model": ("service.commands.models:model", "List models; choose the one for new studies."),
     "receive": ("service.commands.receive:receive", "Run the storage SCP."),
     "receive-web": ("service.commands.receive_web:receive_web", "Run the STOW-RS service."),
     "reconcile": (

@@ -8,7 +8,8 @@ WetreadError
 │   │   └── StoreNotWritable     readable only: a replica, a full disk, or missing permissions
 │   ├── SchemaMismatch       not at the revision that this code needs
 │   ├── NotFound             no such job, Study or Instance
-│   └── LeaseLost            this claim of the job is void: stop, write nothing
+│   ├── LeaseLost            this claim of the job is void: stop, write nothing
+│   └── DraftingStopped      a person has stopped drafting: record no draft
 ├── SelectionError       a selection of jobs is empty, too wide or invalid
 ├── InvalidReview        the text, the answers or the decision of a review cannot be taken
 ├── ReviewConflict       the review or the decision changed meanwhile (in `service.review.conflicts`)
@@ -74,6 +75,10 @@ class NotFound(StoreError):
 
 class LeaseLost(StoreError):
     """This claim of the job is void; its results must not be written."""
+
+
+class DraftingStopped(StoreError):
+    """A person has stopped drafting: no draft may be recorded; the message names who and why."""
 
 
 class SelectionError(WetreadError):

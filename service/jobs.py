@@ -71,6 +71,7 @@ class ReasonCode(StrEnum):
     LEASE_EXPIRED = "LEASE_EXPIRED"
     WORKER_LOST = "WORKER_LOST"  # too often
     WORKER_STOPPED = "WORKER_STOPPED"
+    DRAFTING_STOPPED = "DRAFTING_STOPPED"  # by a person, for all studies
 
 
 class Event(StrEnum):

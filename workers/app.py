@@ -22,7 +22,7 @@ from service.errors import LeaseLost, ReadingError, StoreError
 from service.jobs import ReasonCode
 from service.log import get_logger, report_untested_versions
 from service.monitoring.heartbeat import Heartbeat
-from service.monitoring.model_start import note_failure, note_success
+from service.monitoring.model_start import note_failure, note_loaded, note_success
 from service.queue import celery_private, kombu_private
 from service.queue.job_queue import Queue, celery_app
 from service.queue.names import DELIVERY, READING, reading_queues
@@ -192,6 +192,8 @@ class _Worker:
             note_failure(self._store, self._queue, self._settings.model_name, str(error))
             raise
         note_success(self._store, self._queue)
+        facts = import_module("workers.reading.model_facts").facts_of(reader, self._settings)
+        note_loaded(self._store, self._queue, self._settings.model_name, facts)
         return reader
 
     def _deliveries(self) -> ExitStack:

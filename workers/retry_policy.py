@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dicom.errors import DicomError
-from service.errors import ModelServerAway, StoreUnavailable, WetreadError
+from service.errors import DraftingStopped, ModelServerAway, StoreUnavailable, WetreadError
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -23,13 +23,13 @@ def may_pass(error: Exception) -> bool:
 
 
 def is_outage(error: Exception) -> bool:
-    """Return whether no study could be finished now: disk full, database or model server away.
+    """Return whether no study could be finished now: disk full, database or server away, a stop.
 
     Such a failure is independent of the study and must not use up its attempts.
     """
     if isinstance(error, OSError):
         return error.errno in _NO_ROOM
-    return isinstance(error, StoreUnavailable | ModelServerAway)
+    return isinstance(error, StoreUnavailable | ModelServerAway | DraftingStopped)
 
 
 def code(error: Exception) -> str:

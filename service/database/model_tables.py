@@ -1,12 +1,23 @@
-"""The tables of models beside the jobs: readings by shadow models.
+"""The tables of models beside the jobs: shadow readings, stops of drafting, choices, loaded models.
 
-jobs ─< shadow_readings
+jobs ─< shadow_readings     drafting_stops     model_choices     loaded_models
 """
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.database.tables import UID, Base, Counter, JobId, UtcTime
@@ -48,3 +59,60 @@ class ShadowReadingRow(Base):
     reason: Mapped[str] = mapped_column(Text)
     draft: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     comparison: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class DraftingStopRow(Base):
+    """One time for which a person stopped drafting; drafting is stopped while `started_at` is NULL.
+
+    Attributes:
+        requeued_at: When all jobs that got a notice instead of a draft waited again; NULL before.
+    """
+
+    __tablename__ = "drafting_stops"
+    __table_args__ = (
+        # At most one stop holds.
+        Index(
+            "ux_drafting_stops_holds",
+            "holds",
+            unique=True,
+            sqlite_where=text("holds = 1"),
+            postgresql_where=text("holds"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Counter, primary_key=True)
+    holds: Mapped[bool] = mapped_column(Boolean)
+    stopped_at: Mapped[datetime] = mapped_column(UtcTime)
+    stopped_by: Mapped[str] = mapped_column(String(128))
+    reason: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    started_by: Mapped[str] = mapped_column(String(128))
+    requeued_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class ModelChoiceRow(Base):
+    """A person's choice of the model that reads new studies; the latest row holds."""
+
+    __tablename__ = "model_choices"
+
+    id: Mapped[int] = mapped_column(Counter, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcTime)
+    chosen_by: Mapped[str] = mapped_column(String(128))
+    model_name: Mapped[str] = mapped_column(String(64))
+
+
+class LoadedModelRow(Base):
+    """What the latest reading worker of a role on a host has loaded.
+
+    Attributes:
+        role: The worker's role in heartbeats.
+        facts: Values of `service.records.models.LoadedModel` that pages show.
+    """
+
+    __tablename__ = "loaded_models"
+
+    role: Mapped[str] = mapped_column(String(64), primary_key=True)
+    host: Mapped[str] = mapped_column(String(255), primary_key=True)
+    model_name: Mapped[str] = mapped_column(String(64))
+    loaded_at: Mapped[datetime] = mapped_column(UtcTime)
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)

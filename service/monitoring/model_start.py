@@ -11,6 +11,7 @@ from contextlib import suppress
 from service.errors import StoreError
 from service.log import get_logger
 from service.records import IncidentKind, ProcessStatus, StatusReport
+from service.records.models import ModelFacts
 from service.settings.config import restarts
 from service.store import Store
 
@@ -51,6 +52,14 @@ def note_success(store: Store, role: str) -> None:
     """Remove this machine's record of an earlier failure to load the model."""
     with suppress(StoreError):
         store.sign_off(_name(role))
+
+
+def note_loaded(store: Store, role: str, model: str, facts: ModelFacts) -> None:
+    """Record for the page of models what this worker has loaded."""
+    try:
+        store.note_loaded(role, socket.gethostname(), model, facts)
+    except StoreError as error:
+        log.warning("loaded_model_not_recorded", model=model, reason=str(error))
 
 
 def _name(role: str) -> str:

@@ -150,17 +150,26 @@ def incident_reporter(store: Store, path: Path | None, actor: str) -> Callable[[
     return report
 
 
-def reading_for(settings: Settings, caller: Caller | None) -> tuple[str, Reading]:
-    """Return the name and the settings of the model that reads what a calling AE sends."""
-    name = (caller and caller.model) or settings.model_name
+def reading_for(settings: Settings, caller: Caller | None, chosen: str = "") -> tuple[str, Reading]:
+    """Return the name and the settings of the model that reads what a calling AE sends.
+
+    Args:
+        settings: The settings.
+        caller: The calling AE; a model in its table comes first.
+        chosen: The model that a person chose for new studies (`Store.chosen_models`); "" for none.
+    """
+    name = (caller and caller.model) or chosen or settings.model_name
     return name, settings.readings().get(name, settings.reading)
 
 
 def job_request(
-    settings: Settings, caller: Caller | None, study_uid: str, calling_ae: str
+    settings: Settings, caller: Caller | None, study_uid: str, calling_ae: str, *, chosen: str = ""
 ) -> JobRequest:
-    """Return the model and the destinations for a study, by the current settings of its calling AE."""
-    model, reading = reading_for(settings, caller)
+    """Return the model and the destinations for a study, by the current settings of its calling AE.
+
+    `chosen` is the model that a person chose, as in `reading_for`.
+    """
+    model, reading = reading_for(settings, caller, chosen)
     return JobRequest(
         study_instance_uid=study_uid,
         model=model,

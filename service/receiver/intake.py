@@ -163,8 +163,13 @@ class Intake:
         return jobs
 
     def _schedule(self, complete: Sequence[tuple[str, str]]) -> list[Job]:
+        uids = [study_uid for study_uid, _ in complete]
+        chosen = self._store.chosen_models(uids, self._settings.readings())
         jobs = self._store.schedule_all(
-            [self._job_request(study_uid, calling_ae) for study_uid, calling_ae in complete],
+            [
+                self._job_request(uid, calling_ae, chosen.get(uid, ""))
+                for uid, calling_ae in complete
+            ],
             actor="intake",
             reason="The association that sent the image was released.",
         )
@@ -179,8 +184,9 @@ class Intake:
             publish_jobs(self._store, self._publish, *jobs)
         return jobs
 
-    def _job_request(self, study_uid: str, calling_ae: str) -> JobRequest:
-        return job_request(self._settings, self._caller(calling_ae), study_uid, calling_ae)
+    def _job_request(self, study_uid: str, calling_ae: str, chosen: str) -> JobRequest:
+        caller = self._caller(calling_ae)
+        return job_request(self._settings, caller, study_uid, calling_ae, chosen=chosen)
 
 
 def is_urgent(header: Dataset) -> bool:

@@ -60,6 +60,7 @@ class QuestionFault(StrEnum):
     EMPTY = "EMPTY"
     NOT_LANGUAGE = "NOT_LANGUAGE"
     MODEL_FAILED = "MODEL_FAILED"
+    STOPPED = "STOPPED"
 
 
 FAULT_TEXT: Final = {
@@ -78,6 +79,7 @@ FAULT_TEXT: Final = {
     QuestionFault.NOT_LANGUAGE: "The model's answer is not language and is not shown. Ask in other "
     "words.",
     QuestionFault.MODEL_FAILED: "The model failed while it answered. Ask again.",
+    QuestionFault.STOPPED: "An administrator has stopped drafting: the model answers no questions.",
 }
 
 

@@ -10,6 +10,7 @@ from service.store.backlogs import Backlogs
 from service.store.commitments import CommitmentReports
 from service.store.deliveries import Deliveries
 from service.store.doubts import Doubts
+from service.store.drafting_stops import DraftingStops
 from service.store.drift.alerts import DriftStore
 from service.store.drift.recording import MonitorRecording
 from service.store.final_reports.queries import FinalReportQueries
@@ -18,6 +19,7 @@ from service.store.heartbeats_incidents import HeartbeatsAndIncidents
 from service.store.history import History
 from service.store.jobs import Jobs
 from service.store.login_attempts import LoginAttempts
+from service.store.model_choices import ModelChoices
 from service.store.oidc_people import OidcPeople
 from service.store.operator_actions import OperatorActions
 from service.store.queries import Queries
@@ -71,6 +73,8 @@ class Store(
     OidcPeople,
     Sessions,
     LoginAttempts,
+    DraftingStops,
+    ModelChoices,
     AuditTrail,
     StudyIdentities,
     ShadowReadings,

@@ -15,6 +15,7 @@ from service.jobs import Action, DeliveryState, JobState, ReasonCode
 from service.records import Job, JobWithDraft, ResultObject
 from service.store import record_mapping
 from service.store.doubts import compare_again
+from service.store.stop_in_force import check_drafting, stop_in_force
 from service.store.transitions import UNDRAFTED, Change, Transitions, changed_rows
 
 
@@ -22,18 +23,25 @@ class Jobs(Transitions):
     """Changes of a job from its claim to the end of its reading."""
 
     def claim_reading(
-        self, job_id: str, owner: str, lease_seconds: float, *, model: str | None = None
+        self,
+        job_id: str,
+        owner: str,
+        lease_seconds: float,
+        *,
+        model: str | None = None,
+        while_stopped: bool = False,
     ) -> Job | None:
         """Claim the job for `owner` until the lease ends; return it, or None if it cannot be claimed.
 
         None is normal: the message came twice or early, or the job is held by another worker, is for
-        another model, or has an earlier revision that is not yet read.
+        another model, has an earlier revision that is not yet read, or a person has stopped drafting.
 
         Args:
             job_id: The job.
             owner: Name of the worker.
             lease_seconds: Length of the lease in seconds.
             model: Only a job for this model; for any model when None.
+            while_stopped: Whether to claim the job although drafting is stopped, to send a notice.
         """
         with self._writing() as session:
             row = session.get(JobRow, job_id)
@@ -45,6 +53,8 @@ class Jobs(Transitions):
             # Locked: a person may cancel the job at this moment.
             session.refresh(row, with_for_update=True)
             if not self._claimable(session, row):
+                return None
+            if stop_in_force(session) is not None and not while_stopped:
                 return None
             self._claim(session, row, owner, lease_seconds)
             session.refresh(row)
@@ -121,8 +131,10 @@ class Jobs(Transitions):
 
         Raises:
             LeaseLost: The claim no longer holds the job; nothing was written.
+            DraftingStopped: A person has stopped drafting; nothing was written.
         """
         with self._writing() as session:
+            check_drafting(session)
             before = self._previous_draft_row(session, self._row(session, job_id))
             values = {
                 "draft": draft.to_json(),

@@ -16,6 +16,7 @@ from service.jobs import JobState, ReasonCode
 from service.records import JobWithDraft
 from service.records.shadow import ShadowComparison, ShadowEnd, ShadowReading, ShadowState
 from service.store import record_mapping
+from service.store.stop_in_force import stop_in_force
 from service.store.transitions import UNDRAFTED, Transitions, changed_rows
 
 MAX_ATTEMPTS: Final = 3
@@ -56,6 +57,12 @@ class ShadowReadings(Transitions):
         waiting = select(func.count(JobRow.id)).where(JobRow.state.in_(UNDRAFTED))
         with self._reading() as session:
             return session.scalar(waiting) or 0
+
+    def shadow_must_end(self, limits: ShadowLimits) -> bool:
+        """Return whether a running shadow reading must end: more jobs came, or drafting is stopped."""
+        with self._reading() as session:
+            stopped = stop_in_force(session) is not None
+        return stopped or self.open_jobs() > limits.max_open_jobs
 
     def claim_shadow(
         self, model: str, version: str, owner: str, lease_seconds: float, limits: ShadowLimits
@@ -109,6 +116,8 @@ class ShadowReadings(Transitions):
         self, session: Session, model: str, version: str, limits: ShadowLimits
     ) -> str | None:
         """Return the id of the job to read next; None if a limit or the lack of drafts forbids it."""
+        if stop_in_force(session) is not None:
+            return None
         open_jobs = select(func.count(JobRow.id)).where(JobRow.state.in_(UNDRAFTED))
         if (session.scalar(open_jobs) or 0) > limits.max_open_jobs:
             return None
@@ -197,6 +206,16 @@ class ShadowReadings(Transitions):
         gone = delete(ShadowReadingRow).where(ShadowReadingRow.job_id.in_(removed))
         with self._writing() as session:
             session.execute(gone)
+
+    def shadow_counts(self) -> dict[tuple[str, ShadowState], int]:
+        """Return how many readings each shadow model has in each state."""
+        columns = (ShadowReadingRow.model_name, ShadowReadingRow.state)
+        counts = select(*columns, func.count()).group_by(*columns)
+        with self._reading() as session:
+            return {
+                (model, ShadowState(state)): count
+                for model, state, count in session.execute(counts)
+            }
 
     def shadow_readings(self, model: str, *, limit: int) -> Sequence[ShadowReading]:
         """Return the latest readings of a shadow model, the newest first."""

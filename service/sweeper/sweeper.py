@@ -6,8 +6,8 @@ change that only one of them can make.
 1. Make the jobs of studies whose quiet time is over.
 2. Take back jobs whose worker is silent; a job to which that happened too often fails.
 3. Do the same with deliveries.
-4. Publish jobs and deliveries that are due and have no message in the queue. Take back, give up and
-   publish questions about images.
+4. Let jobs wait again that got a notice while drafting was stopped. Publish jobs and deliveries that
+   are due and have no message in the queue. Take back, give up and publish questions about images.
 5. Each minute, and when the clock was set back: correct times from a clock that was ahead, delete silent
    processes, and record incidents: no worker for waiting jobs, a token that expires, a destination that
    takes no results. Notify the authors of verified reports. Match final reports that waited.
@@ -119,6 +119,7 @@ class Sweeper:
         self._do("complete studies", self._complete_quiet, now)
         self._do("take back jobs", self._take_back, now)
         self._do("take back deliveries", self._take_back_deliveries, now)
+        self._do("requeue after a stop of drafting", lambda _: self._store.requeue_stopped(), now)
         self._do("publish", self._publish_due, now)
         self._do("questions", self._questions, now)
         # A time before the last one means that the clock was set back.
@@ -179,12 +180,16 @@ class Sweeper:
     def _complete_quiet(self, now: datetime) -> None:
         quiet = self._store.quiet_studies(now)
         senders = self._store.senders(quiet)
-        self._task("schedule studies").attempt_each(
-            lambda study_uid: self._complete_one(study_uid, senders.get(study_uid, "")), quiet
-        )
+        chosen = self._store.chosen_models(quiet, self._settings.readings())
 
-    def _complete_one(self, study_uid: str, sender: str) -> None:
-        request = job_request(self._settings, self._callers(sender), study_uid, sender)
+        def complete(study_uid: str) -> None:
+            self._complete_one(study_uid, senders.get(study_uid, ""), chosen.get(study_uid, ""))
+
+        self._task("schedule studies").attempt_each(complete, quiet)
+
+    def _complete_one(self, study_uid: str, sender: str, chosen: str) -> None:
+        caller = self._callers(sender)
+        request = job_request(self._settings, caller, study_uid, sender, chosen=chosen)
         for job in self._store.schedule_all(
             [request], actor="sweeper", reason="No further image arrived within the quiet time."
         ):
@@ -223,7 +228,9 @@ class Sweeper:
 
     def _publish_due(self, now: datetime) -> None:
         published_before = now - timedelta(seconds=self._settings.sweep.republish_seconds)
-        readings = self._store.due_readings(now, published_before)
+        # While drafting is stopped a worker takes jobs only to send notices.
+        paused = self._store.drafting_stop() is not None and not self._notifies
+        readings = [] if paused else self._store.due_readings(now, published_before)
         deliveries = self._store.due_deliveries(now, published_before)
         if not readings and not deliveries:
             return
@@ -243,6 +250,10 @@ class Sweeper:
         # Marked before sending: if a worker claims a job and hands it back at once, it clears the mark,
         # which a later write here would set again.
         self._send_all(unpublished + unseen)
+
+    @property
+    def _notifies(self) -> bool:
+        return any(each.not_analysed for each in self._settings.destinations)
 
     def _queue_of(self, job: Job) -> str:
         return queue_of(self._settings, job.model_name)

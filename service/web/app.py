@@ -37,6 +37,7 @@ from service.web.access.roles import (
     declare,
     guarded,
 )
+from service.web.access.stop_banner import StopBanner
 from service.web.app_context import AppContext
 from service.web.audit_page import audit_page
 from service.web.body_limit import BodyLimit
@@ -51,6 +52,7 @@ from service.web.login import pages as login
 from service.web.login.guard import Guard
 from service.web.login.oidc import Provider
 from service.web.metrics import make_registry, metrics
+from service.web.models.routes import MODEL_ROUTES
 from service.web.monitor.routes import MONITOR_ROUTES
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
@@ -111,6 +113,7 @@ def make_app(here: AppContext) -> Starlette:
         middleware=[
             # Outermost: a response that is sent before the body was read must reach the client.
             Middleware(LingeringClose),
+            Middleware(StopBanner, store=here.store),
             Middleware(
                 Guard,
                 settings=here.settings.web,
@@ -224,6 +227,7 @@ ROUTES: Final = [
     guarded("/api/studies/{study_uid}", api.study, roles=EVERYONE, scope=Scope.READ),
     *REVIEW_ROUTES,
     *MONITOR_ROUTES,
+    *MODEL_ROUTES,
     guarded("/admin/audit", audit_page, roles=_ACTING),
     guarded("/healthz", healthz, access=PROBE),
     guarded("/readyz", readyz, access=_PROBE_IN_FULL),

@@ -33,5 +33,6 @@ async def readyz(request: Request) -> JSONResponse:
         "disk": report.disk,
         "parts": {each.name: {"ok": not each.fault, "fault": each.fault} for each in parts},
         "destinations": report.destinations,
+        "drafting": report.drafting,
     }
     return JSONResponse(body, status_code=code)

@@ -19,6 +19,7 @@ from service.monitoring.destination_incidents import backlogs
 from service.queue.broker_health import BrokerFault, check_broker
 from service.queue.names import reading_queues
 from service.records import CommitmentState, ProcessStatus
+from service.records.shadow import ShadowState
 from service.settings.config import Settings
 from service.store import Store
 from service.system.disk_space import Watermark, free_bytes
@@ -81,6 +82,8 @@ class StoreCollector(Collector):
                 self._refusals(),
                 *self._processes(),
                 self._models(),
+                self._stopped(),
+                self._shadows(),
                 self._deliveries(),
                 *self._destinations(),
                 self._tokens(),
@@ -194,6 +197,24 @@ class StoreCollector(Collector):
         situation = SystemStatus(now=self._store.now(), processes=self._store.processes())
         for model, role in reading_queues(self._settings).items():
             family.add_metric([model], float(situation.load_failure(role) is not None))
+        return family
+
+    def _stopped(self) -> Metric:
+        stopped = float(self._store.drafting_stop() is not None)
+        return _family(
+            "wetread_drafting_stopped", "1 while a person has stopped drafting.", stopped
+        )
+
+    def _shadows(self) -> Metric:
+        family = GaugeMetricFamily(
+            "wetread_shadow_readings",
+            "Readings of shadow models whose images are kept, by model and state.",
+            labels=["model", "state"],
+        )
+        counts = self._store.shadow_counts()
+        for model in self._settings.shadows():
+            for state in ShadowState:
+                family.add_metric([model, state.value], counts.get((model, state), 0))
         return family
 
     def _deliveries(self) -> Metric:

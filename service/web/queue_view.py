@@ -14,7 +14,7 @@ from service.store.refusals import MOST_ROWS
 from service.web.render import Snapshot, part
 from service.web.status.attention import attention
 from service.web.status.refusal_text import RefusalLine, refusal_lines
-from service.web.status.status_text import StatusReason, SystemStatus, why
+from service.web.status.status_text import StatusReason, SystemStatus, stopped_reason, why
 
 PAGE_LENGTH = 100
 _INCIDENTS = 20
@@ -144,6 +144,12 @@ def _arriving(store: Store, choice: QueueChoice) -> Sequence[ArrivingStudy]:
 
 def _notices(situation: SystemStatus, waiting: int) -> Sequence[_Notice]:
     notices = []
+    if situation.stop is not None:
+        title = "Drafting is stopped:"
+        reason = stopped_reason(situation.stop).with_suffix(
+            " Studies are received and wait. An administrator starts it again on the page Models."
+        )
+        notices.append(_Notice(weight="bad", title=title, reason=reason))
     if situation.database_fault:
         reason = StatusReason(situation.database_fault)
         title = "The database cannot be written, and no image is accepted:"

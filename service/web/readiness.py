@@ -100,11 +100,12 @@ class SpoolHealth:
 
 @dataclass(frozen=True, slots=True)
 class ReadinessReport:
-    """Every part's health, with the state of disk and destinations."""
+    """Every part's health, with the state of disk, destinations and drafting."""
 
     parts: tuple[PartHealth, ...]
     disk: str
     destinations: dict[str, dict[str, Any]]
+    drafting: dict[str, str | bool]
 
 
 class Readiness:
@@ -139,7 +140,8 @@ class Readiness:
             PartHealth(name="reading_worker", fault=_reader_fault(situation)),
             PartHealth(name="background_tasks", fault=background_fault(situation)),
         )
-        return ReadinessReport(parts, spool.disk, database.destinations)
+        drafting = drafting_health(situation)
+        return ReadinessReport(parts, spool.disk, database.destinations, drafting)
 
 
 async def _within(look: SharedCheck[T], limit_seconds: float, otherwise: T) -> T:
@@ -160,6 +162,24 @@ def check_database(store: Store, settings: Settings) -> DatabaseHealth:
 def check_spool(settings: Settings) -> SpoolHealth:
     """Return whether images can be stored now, and the step of the disk's watermark."""
     return SpoolHealth(spool_fault(settings), Watermark(settings).measure().name.lower())
+
+
+def drafting_health(situation: SystemStatus | None) -> dict[str, str | bool]:
+    """Return whether drafting is stopped, by whom and why; {} if the database does not answer.
+
+    A stop does not make `/readyz` 503: images are accepted and wait.
+    """
+    if situation is None:
+        return {}
+    stop = situation.stop
+    if stop is None:
+        return {"stopped": False}
+    return {
+        "stopped": True,
+        "by": stop.stopped_by,
+        "reason": stop.reason,
+        "since": stop.stopped_at.isoformat(),
+    }
 
 
 def destination_health(store: Store, settings: Settings) -> dict[str, dict[str, Any]]:
@@ -224,7 +244,12 @@ def _situation(store: Store, settings: Settings) -> SystemStatus | None:
     """Return the state of the processes, or None if the database does not answer."""
     try:
         roles = reading_queues(settings)
-        return SystemStatus(now=store.now(), processes=store.processes(), roles=roles)
+        return SystemStatus(
+            now=store.now(),
+            processes=store.processes(),
+            roles=roles,
+            stop=store.drafting_stop(),
+        )
     except StoreError:
         return None
 

@@ -14,6 +14,7 @@ from pydicom.uid import UID
 from service.accounts import Person, Role
 from service.monitoring.state_names import STATE_WORDS, state_word
 from service.web.access.current import SHOWN_PERSON
+from service.web.access.stop_banner import SHOWN_STOP
 
 _HERE: Final = Path(__file__).parent
 STATIC_DIR: Final = _HERE / "static"
@@ -111,6 +112,7 @@ def page(name: str, **values: Any) -> str:  # noqa: ANN401 - whatever the templa
         "person": SHOWN_PERSON.get(),
         "areas": areas_of(SHOWN_PERSON.get()),
         "area": None,
+        "stop": SHOWN_STOP.get(),
     }
     return _TEMPLATES.get_template(name).render({**given, **values})
 
@@ -126,6 +128,7 @@ def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
         *([("mine", "Mine")] if reads else []),
         *([("", "Queue")] if operates else []),
         *([("monitor", "Monitor")] if reads or person.has(Role.ADMIN) else []),
+        *([("models", "Models")] if person.has(Role.ADMIN) else []),
         *([("admin/audit", "Audit")] if person.has(Role.ADMIN) else []),
     )
 

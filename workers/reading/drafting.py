@@ -11,7 +11,9 @@ from dicom.content.report import Predecessor
 from dicom.selection.image_selection import Rules
 from dicom.study import Study
 from service.errors import (
+    DraftingStopped,
     LeaseLost,
+    NotFound,
     ReaderStopped,
     ReadingCancelled,
     ReadingHangs,
@@ -35,6 +37,7 @@ from workers.reading.job_watch import JobWatch
 from workers.reading.not_analysed_notice import notice, notice_destinations
 from workers.reading.outcomes import Drafted, NotAnalysed, Unchanged
 from workers.reading.quarantine import quarantine
+from workers.reading.stop_notice import sends_notices, unread_by_stop
 from workers.retry_policy import backoff, code, is_outage, may_pass, sentence, where
 
 log = get_logger(__name__)
@@ -118,7 +121,10 @@ class Drafting:
                 self._owner,
                 self._settings.reading.lease_seconds,
                 model=self._settings.model_name,
+                while_stopped=self._gets_stop_notice(job_id),
             )
+        except NotFound:
+            return None
         except StoreUnavailable as error:
             log.warning("claim_failed", job_id=job_id, reason=str(error))
             return None
@@ -139,9 +145,40 @@ class Drafting:
             previous = self._store.previous_draft(job.id)
             study = self._store.study(job.study_instance_uid, through=job.read_through)
             _open_each(study)
-            result = self._read(job, study, previous, lease)
+            result = self._stopped(job, previous) or self._read(job, study, previous, lease)
             ended = retry_while_held(lambda: self._keep(job, study, previous, result, lease), lease)
         log.info("job_read", job_id=job.id, state=ended.state.value, reason_code=ended.reason_code)
+
+    def _gets_stop_notice(self, job_id: str) -> bool:
+        """Return whether drafting is stopped and a destination is to get a notice of that."""
+        if not sends_notices(self._settings):
+            return False
+        stop = self._store.drafting_stop()
+        if stop is None:
+            return False
+        job, previous = self._store.job(job_id), self._store.previous_draft(job_id)
+        return bool(self._noticed(job, previous, unread_by_stop(stop)))
+
+    def _stopped(self, job: Job, previous: Job | None) -> NotAnalysed | None:
+        """Return the result of a job while drafting is stopped; None if it may be read.
+
+        Raises:
+            DraftingStopped: No destination gets a notice: the job waits.
+        """
+        stop = self._store.drafting_stop()
+        if stop is None:
+            return None
+        result = unread_by_stop(stop)
+        if not self._noticed(job, previous, result):
+            raise DraftingStopped(stop.sentence)
+        return result
+
+    def _noticed(self, job: Job, previous: Job | None, result: NotAnalysed) -> list[str]:
+        """Return the destinations that get a notice that the study of a job was not read."""
+        wanted = self._destinations(job)
+        stands = None if previous is None or _withdrawn(previous) else previous
+        names = notice_destinations(self._settings, result, stands)
+        return [each for each in names if each in wanted]
 
     def _read(
         self, job: Job, study: Study, previous: JobWithDraft | None, lease: Lease
@@ -194,13 +231,7 @@ class Drafting:
     def _keep_unread(
         self, job: Job, study: Study, previous: Job | None, result: NotAnalysed
     ) -> Job:
-        destinations = self._destinations(job)
-        stands = None if previous is None or _withdrawn(previous) else previous
-        names = [
-            each
-            for each in notice_destinations(self._settings, result, stands)
-            if each in destinations
-        ]
+        names = self._noticed(job, previous, result)
         produced_at = job.produced_at or job.created_at
         revision, settings = job.revision, self._settings
         outputs = notice(settings, study, result, revision, produced_at) if names else ()
@@ -288,6 +319,10 @@ class Drafting:
             self._store.hand_back(
                 job.id, job.fence, ReasonCode.WORKER_STOPPED, reason, counted=False
             )
+            return
+        if isinstance(error, DraftingStopped):
+            stopped = ReasonCode.DRAFTING_STOPPED
+            self._store.hand_back(job.id, job.fence, stopped, str(error), counted=False)
             return
         quarantine(self._settings.outbox_dir.absolute() / job.id / "quarantine", error)
         reason = sentence(error)

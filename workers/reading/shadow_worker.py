@@ -15,7 +15,7 @@ from typing import Any, Final
 from service.errors import ReadingError, StoreError
 from service.log import get_logger
 from service.monitoring.heartbeat import Heartbeat
-from service.monitoring.model_start import note_failure, note_success
+from service.monitoring.model_start import note_failure, note_loaded, note_success
 from service.queue.names import shadow_role
 from service.receiver.calling_aes import CallingAEs, incident_reporter
 from service.records import ProcessStatus, StatusReport
@@ -23,6 +23,7 @@ from service.settings.config import Settings, config_path, load_settings
 from service.store import Store
 from service.system.signals import on_sighup, stop_event
 from service.system.supervisor import REPLACE_ME
+from workers.reading.model_facts import facts_of
 from workers.reading.reader import Reader
 from workers.reading.shadowing import Shadowing
 
@@ -71,6 +72,7 @@ def _loaded(settings: Settings, store: Store, role: str) -> Reader:
         note_failure(store, role, settings.model_name, str(error))
         raise
     note_success(store, role)
+    note_loaded(store, role, settings.model_name, facts_of(reader, settings))
     return reader
 
 

@@ -191,7 +191,7 @@ class _Yielding:
 
     def _is_busy(self) -> bool:
         try:
-            return self._store.open_jobs() > self._limits.max_open_jobs
+            return self._store.shadow_must_end(self._limits)
         except StoreError as error:
             log.debug("not_looked", reason=str(error))
             return True

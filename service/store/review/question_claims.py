@@ -19,6 +19,7 @@ from service.review.questions import (
 )
 from service.store.review import question_rows
 from service.store.session import Transactions
+from service.store.stop_in_force import stop_in_force
 from service.store.transitions import NO_LEASE, changed_rows
 
 _TRIED_AGAIN: Final = "Its worker was lost: the question is answered by the next one."
@@ -48,6 +49,8 @@ class QuestionClaims(Transactions):
             "reason": "",
         }
         with self._writing() as session:
+            if stop_in_force(session) is not None:
+                return None
             if not changed_rows(session, waiting.values(**values)):
                 return None
             return question_rows.question(question_rows.row_of(session, question_id))

@@ -13,10 +13,17 @@ from service.database.tables import InstanceRow
 from service.errors import NotFound
 from service.records import JobWithDraft
 from service.review.conflicts import CannotAsk, KeyReused, TooManyQuestions
-from service.review.questions import NewQuestion, Question, QuestionState
+from service.review.questions import (
+    FAULT_TEXT,
+    NewQuestion,
+    Question,
+    QuestionFault,
+    QuestionState,
+)
 from service.store.audit_append import Audited
 from service.store.review import question_rows
 from service.store.review.texts import lock_job
+from service.store.stop_in_force import stop_in_force
 from service.store.transitions import NO_LEASE, changed_rows
 
 _HOUR: Final = timedelta(hours=1)
@@ -46,7 +53,8 @@ class Questions(Audited):
         Raises:
             NotFound: There is no such job.
             KeyReused: The key belongs to another question of this person.
-            CannotAsk: An earlier question of this person about this draft is open.
+            CannotAsk: An earlier question of this person about this draft is open, or drafting is
+                stopped.
             TooManyQuestions: The person has asked too many.
         """
         with self._writing() as session:
@@ -76,6 +84,8 @@ class Questions(Audited):
         return question_rows.question(row)
 
     def _check_may_ask(self, session: Session, new: NewQuestion, most_an_hour: int) -> None:
+        if stop_in_force(session) is not None:
+            raise CannotAsk(FAULT_TEXT[QuestionFault.STOPPED])
         own = select(QuestionRow).where(QuestionRow.person_id == new.person.id)
         if session.scalar(
             own.where(QuestionRow.job_id == new.job_id, question_rows.is_open()).limit(1)

@@ -25,10 +25,11 @@ _MOST_ALERTS = 10
 
 
 def attention(store: Store, settings: Settings) -> Iterator[Notice]:
-    """Yield the notices of destinations, commitment reports, archives, tokens, then of drift."""
+    """Yield the notices of destinations, reports, models, archives, tokens, then of drift."""
     yield from _destinations(store, settings)
     yield from _commitments(store, settings)
     yield from _undecided(store, settings)
+    yield from _model_choice(store, settings)
     rows, now = store.reconciliations(), store.now()
     for row in rows:
         yield from _reconciliation(row)
@@ -55,6 +56,14 @@ def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:
             title = f"Results do not reach {each.destination}:"
             error = f" The latest error: {ended(each.last_error)}" if each.is_faulty else ""
             yield "bad", title, StatusReason(*each.pieces(), error)
+
+
+def _model_choice(store: Store, settings: Settings) -> Iterator[Notice]:
+    choice = store.model_choice()
+    if choice is not None and choice.model not in settings.readings():
+        title = f"The model {choice.model}, chosen for new studies, is not configured:"
+        reason = f"{settings.model_name} reads them. Choose a model on the page Models."
+        yield "mild", title, StatusReason(reason)
 
 
 def _commitments(store: Store, settings: Settings) -> Iterator[Notice]:

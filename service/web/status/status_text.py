@@ -8,6 +8,7 @@ from service.destination_backlog import Backlog
 from service.jobs import DeliveryState, DraftStatus, JobState
 from service.monitoring.draft_warnings import alarm_sentence
 from service.records import Delivery, Job, ProcessBeat, ProcessRole, ProcessStatus
+from service.records.models import DraftingStop
 from service.sentence import ended
 
 # Processes send a heartbeat every few seconds; one without a heartbeat for this long counts as dead.
@@ -69,6 +70,7 @@ class SystemStatus:
             reading worker may read any job.
         ahead: Number of jobs that are read before a waiting job, by job id, where known.
         backlogs: The state of each destination and the results that wait for it, by destination name.
+        stop: The stop of drafting that holds, or None.
     """
 
     now: datetime
@@ -78,6 +80,7 @@ class SystemStatus:
     roles: Mapping[str, str] = field(default_factory=dict)
     ahead: Mapping[str, int] = field(default_factory=dict)
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
+    stop: DraftingStop | None = None
 
     def alive(self, process: ProcessBeat) -> bool:
         """Return whether the process sent a heartbeat lately and did not end for lack of its model."""
@@ -147,7 +150,16 @@ def state_reason(job: Job, deliveries: Sequence[Delivery], situation: SystemStat
             return StatusReason(job.reason or job.last_error or "No reason was recorded.")
 
 
+def stopped_reason(stop: DraftingStop) -> StatusReason:
+    """Return who stopped drafting, when and why, as a sentence."""
+    return StatusReason(
+        f"Drafting was stopped by {stop.stopped_by} ", stop.stopped_at, f": {ended(stop.reason)}"
+    )
+
+
 def _why_scheduled(job: Job, situation: SystemStatus) -> StatusReason:
+    if situation.stop is not None:
+        return stopped_reason(situation.stop)
     if job.not_before is not None and job.not_before > situation.now:
         cause = job.last_error or job.reason
         tail = f", after: {cause}" if cause else "."

@@ -72,6 +72,7 @@ class StatusObserver:
             roles=self._roles,
             ahead=self._ahead,
             backlogs=self._backlogs,
+            stop=self._store.drafting_stop(),
         )
 
     def _look(self) -> None:

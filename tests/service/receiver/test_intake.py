@@ -6,6 +6,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dicom.study import Instance
+from service.audit import AuditAction, AuditEvent
 from service.errors import BrokerUnavailable, StoreUnavailable
 from service.receiver.intake import Intake
 from service.records import Arrival
@@ -274,3 +275,31 @@ def test_a_secondary_capture_with_a_radiographs_modality_is_read(intake, store, 
     intake.instance_arrived(capture, about, calling_ae="MODALITY", association_id="A1")
     (job,) = intake.association_ended("A1", "released")
     assert store.job(job.id).study_instance_uid == STUDY
+
+
+def test_new_studies_get_the_model_that_a_person_chose(store, settings, published):
+    """From the next study on, without a restart; a study that has a job keeps its model."""
+    second = {"name": "second", "model": "tiny", "model_version": "7"}
+    here = settings.model_copy(update={"models": load_settings(models=[second]).models})
+    intake = Intake(store, here, lambda *jobs: published.extend(jobs))
+    study = "1.9"
+
+    def read(study, number, association):
+        """Return model and version of the job that an arriving image makes."""
+        intake.instance_arrived(
+            image(number, study=study),
+            header(),
+            calling_ae="MODALITY",
+            association_id=association,
+        )
+        (job,) = intake.association_ended(association, "released")
+        return job.model_name, job.model_version
+
+    first = read(study, 1, "A1")
+    event = AuditEvent(action=AuditAction.CHOSE_MODEL, actor="kim (web page)", detail="second")
+    store.use_model("second", event)
+    assert read("1.10", 2, "A2") == ("second", "7")
+    store.claim_reading(store.jobs(study=study)[0].id, "reader", 60)
+    assert read(study, 3, "A3") == first
+    store.use_model("demo", event)
+    assert read("1.11", 4, "A4") == first

@@ -9,11 +9,15 @@ from dicom.phantom import as_dataset, draw, write
 from dicom.selection.local_files import describe
 from service.errors import PermanentReadingError, ReaderStopped, TransientReadingError
 from service.jobs import JobState
+from service.records.models import ModelFacts
 from service.records.shadow import ShadowState
+from service.records.shadow_summary import summary
 from service.settings.config import load_settings
+from workers.reading.model_facts import facts_of
 from workers.reading.reader import Reader
 from workers.reading.shadowing import Shadowing
 from workers.tasks import work_on
+from workers.training import as_llava
 
 TABLE = {"name": "trial", "model": "tiny", "model_version": "2", "shadow": True}
 
@@ -140,3 +144,43 @@ def test_a_stop_abandons_the_reading(store, tmp_path, settings, drafts):
     finally:
         reader.model.close()
     assert store.shadow_readings("trial", limit=10) == []
+
+
+REPORT = (
+    "Findings: The heart is enlarged. There is a small right pleural effusion. No pneumothorax.\n"
+    "Impression: Cardiomegaly with a right pleural effusion."
+)
+
+
+@pytest.fixture(params=["openai", "transformers"])
+def table(request, tmp_path, scripted_server):
+    """The keys of a shadow model of another kind, ready to be loaded."""
+    if request.param == "openai":
+        server = scripted_server(lambda _n, _body: server.events([REPORT], model="chest"))
+        own = {"profile": "generic", "server_url": server.url, "server_model": "chest"}
+    else:
+        as_llava.write(tmp_path / "own")
+        own = {"model_dir": tmp_path / "own", "profile": str(tmp_path / "own" / "profile.toml")}
+    return {"name": "trial", "kind": request.param, "shadow": True, **own}
+
+
+def test_each_kind_of_model_reads_in_the_shadow_and_says_what_is_loaded(
+    store, tmp_path, drafts, table
+):
+    """A checkpoint of the transformers library and a server; the page shows kind and trial."""
+    site = load_settings(data_dir=tmp_path, broker={"url": "redis://127.0.0.1:1/0"}, models=[table])
+    settings = site.for_model("trial")
+    drafted(store, drafts, tmp_path)
+    reader = Reader.from_settings(settings)
+    try:
+        facts = facts_of(reader, settings)
+        shadowing = Shadowing(store, settings, reader, "s", threading.Event())
+        assert work_on(shadowing, shadowing.claim()) is None
+    finally:
+        reader.model.close()
+    [kept] = store.shadow_readings("trial", limit=10)
+    assert (kept.state, kept.comparison.same_image) == (ShadowState.DRAFTED, True)
+    assert kept.comparison.coded_shadow
+    assert summary([kept]).compared == 1
+    assert (facts.kind, bool(facts.licence), bool(facts.tried)) == (table["kind"], True, True)
+    assert ModelFacts.from_json(facts.to_json()) == facts

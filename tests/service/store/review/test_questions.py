@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from service.audit import AuditAction, AuditEvent
 from service.errors import LeaseLost, NotFound
 from service.review.conflicts import CannotAsk, KeyReused, TooManyQuestions
 from service.review.decision import Reviewer
@@ -190,3 +191,21 @@ def test_the_version_of_the_live_pages_changes_with_each_step(store, ask, clock)
     store.answer_question(held, ANSWER)
     versions.append(store.version())
     assert len(set(versions)) == 3
+
+
+def test_a_stop_of_drafting_ends_and_refuses_questions(store, ask):
+    """One that is being answered loses its claim; after the start a person may ask again."""
+    first, _ = ask()
+    claimed = claim(store, first)
+    event = AuditEvent(action=AuditAction.STOPPED_DRAFTING, actor="kim (web page)")
+    store.stop_drafting("wrong side", event)
+    ended = store.question(first.id)
+    assert (ended.state, ended.fault) == (QuestionState.FAILED, QuestionFault.STOPPED)
+    with pytest.raises(LeaseLost):
+        store.answer_question(claimed, ANSWER)
+    with pytest.raises(CannotAsk, match="stopped drafting"):
+        ask("Another?")
+    store.start_drafting(replace(event, action=AuditAction.STARTED_DRAFTING))
+    second, is_new = ask("Another?")
+    assert is_new
+    assert claim(store, second) is not None

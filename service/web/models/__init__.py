@@ -1,0 +1,1 @@
+"""Models in use: their page, the switches on it, and the same in the JSON API."""
