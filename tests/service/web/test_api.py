@@ -132,8 +132,12 @@ def test_lists_run_a_fixed_number_of_statements(site, seeder):
             event.remove(engine, "before_cursor_execute", note)
         return [each for each in statements if "deliveries" in each or "FROM jobs" in each]
 
+    def fewest():
+        # The status of the system is refreshed beside the requests, which adds to a single count.
+        return [min(len(counted(path)) for _ in range(4)) for path in ("/api/jobs", "/")]
+
     seeder.drafted(1)
-    few = [len(counted(path)) for path in ("/api/jobs", "/")]
+    few = fewest()
     for number in range(2, 12):
         seeder.drafted(number)
-    assert [len(counted(path)) for path in ("/api/jobs", "/")] == few
+    assert fewest() == few
