@@ -1,1 +1,1 @@
-"""The application and its memory: configuration, jobs, store, web, command line."""
+"""The application and its database: configuration, jobs, store, web, command line."""

@@ -1,7 +1,7 @@
 """The worker process: one queue, a pool of threads, an orderly shutdown.
 
-Celery delivers job ids and nothing more. Its own task state is not used: results are off, and the
-database makes lost and repeated messages harmless.
+Celery delivers ids of jobs and of questions, nothing else. Its own task state is not used: results are
+off, and the database makes lost and repeated messages harmless.
 """
 
 import os
@@ -138,7 +138,11 @@ class _Worker:
             yield from DESTINATION_LIBRARIES
 
     def _registered(self, publisher: Queue) -> AbstractContextManager[Any]:
-        """Register the task; return a context to hold open while messages are consumed."""
+        """Register the tasks of the queue (read and answer, or deliver).
+
+        Returns:
+            A context to hold open while messages are consumed.
+        """
         if not self._reads:
             return self._deliveries()
         # Imported here because they load torch, which a process that only delivers does not need.
@@ -197,7 +201,7 @@ class _Worker:
         return reader
 
     def _deliveries(self) -> ExitStack:
-        """Register the task; return a context whose exit waits for the running deliveries."""
+        """Register the task that delivers; return a context whose exit waits for running deliveries."""
         sending = destinations(self._settings)
         limits = bulkheads(self._settings)
         work = Delivering(
@@ -217,7 +221,7 @@ class _Worker:
 
     @property
     def _threads(self) -> int:
-        """Size of Celery's thread pool; the urgent lane has its own thread."""
+        """Size of Celery's thread pool; the urgent lane and the question lane have a thread each."""
         if not self._reads:
             return self._settings.delivery.concurrency
         # More threads than rows: while some jobs are in the model, others decode or write.
@@ -271,7 +275,7 @@ class _Worker:
         threading.Thread(target=self._callers.reload_if_changed, name="reload", daemon=True).start()
 
     def _on_stop(self, **_: Any) -> None:  # noqa: ANN401 - Celery's signal
-        """Stop taking jobs; after `stop_seconds`, hand back those that are not finished."""
+        """Stop taking messages; after `stop_seconds`, hand back the work that is not finished."""
         self._stopping.set()
         log.info("worker_stopping", queue=self._queue)
         threading.Thread(target=self._end_in_time, name="end", daemon=True).start()
@@ -285,7 +289,7 @@ class _Worker:
         os._exit(0)
 
     def _replace(self) -> None:
-        """Hand back the held jobs and exit with REPLACE_ME, so that a supervisor starts a process."""
+        """Hand back the held work and exit with REPLACE_ME, so that a supervisor starts a process."""
         log.error("worker_must_be_replaced", queue=self._queue)
         # Exit even if the database does not answer.
         threading.Timer(_LAST_SECONDS, os._exit, [REPLACE_ME]).start()
@@ -293,7 +297,7 @@ class _Worker:
         os._exit(REPLACE_ME)
 
     def _release(self) -> None:
-        """Hand back the jobs and deliveries that this process still holds."""
+        """Hand back the jobs, deliveries and questions that this process still holds."""
         try:
             self._store.take_back_deliveries(self._store.now(), owner=self._owner)
             self._store.hand_back_questions(self._owner)
@@ -314,7 +318,7 @@ class _Worker:
 
 
 def worker_app(settings: Settings) -> Celery:
-    """Return a worker's Celery application: late acknowledgement, one message a thread, our logs."""
+    """Return a worker's Celery application: late acknowledgement, one message per thread, our logs."""
     app = celery_app(settings)
     app.conf.update(
         task_acks_late=True,

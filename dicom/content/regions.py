@@ -40,8 +40,16 @@ def closed_polygon(region: Region, image: SourceImage) -> Points | None:
     return points if len(points) >= 4 and _area(points) > 0 else None
 
 
-def located(findings: tuple[Finding, ...], image: SourceImage) -> list[tuple[Finding, Points]]:
-    """Return the findings with a region on `image`, each with its closed polygon, in their order."""
+def with_polygons(
+    findings: tuple[Finding, ...], image: SourceImage
+) -> list[tuple[Finding, Points]]:
+    """Return the findings with a region on `image`, each with its closed polygon, in their order.
+
+    A finding whose polygon has no area inside the matrix is left out (see `closed_polygon`).
+
+    Raises:
+        InvalidOutput: A coordinate is not a finite number.
+    """
     pairs = [
         (finding, closed_polygon(finding.region, image)) for finding in findings if finding.region
     ]
@@ -49,7 +57,9 @@ def located(findings: tuple[Finding, ...], image: SourceImage) -> list[tuple[Fin
 
 
 def shows_one_side(finding: Finding, columns: int) -> bool:
-    """Return whether a bilateral finding's region lies in one half of the image only.
+    """Return whether a bilateral finding's region shows one half of the image only.
+
+    It does if it reaches less than 15 % of the image's width beyond the middle.
 
     Args:
         finding: Any finding; False if it is not bilateral or has no region.

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dicom.content import phrases
-from dicom.content.regions import Points, located, shows_one_side
+from dicom.content.regions import Points, shows_one_side, with_polygons
 from dicom.content.report import DraftReport, Finding
 from dicom.content.result_header import Equipment
 from dicom.drawing.text_layout import font
@@ -64,7 +64,7 @@ def overlay_image(
     canvas = Image.new("RGB", (layout.width, layout.height), BACKGROUND)
     left, top, width, height = layout.image
     canvas.paste(_gray_image(pixels, width, height), (left, top))
-    placed = located(draft.findings, draft.source)
+    placed = with_polygons(draft.findings, draft.source)
     _draw_regions(canvas, layout, placed, (rows, columns))
     draw = ImageDraw.Draw(canvas)
     draw_banner(draw, layout)
@@ -85,11 +85,11 @@ def _gray_image(pixels: NDArray[np.float32], width: int, height: int) -> Image.I
 def _draw_regions(
     canvas: Image.Image,
     layout: Layout,
-    located: list[tuple[Finding, Points]],
+    polygons: list[tuple[Finding, Points]],
     source: tuple[int, int],
 ) -> None:
     """Draw outlines, a cross at each peak, and labels; `source` is (rows, columns) of the image."""
-    placed = [(finding, layout.on_canvas(p, *source)) for finding, p in located]
+    placed = [(finding, layout.on_canvas(p, *source)) for finding, p in polygons]
     for finding, points in placed:
         _draw_outline(canvas, layout, points, STATE_COLORS[finding.presence])
     draw = ImageDraw.Draw(canvas)

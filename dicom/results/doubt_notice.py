@@ -22,6 +22,7 @@ class Doubt:
     """Which draft is in doubt, and why.
 
     Attributes:
+        study_instance_uid: Study Instance UID of the draft.
         draft: The draft's SR, as it was delivered.
         model: Name and version of the model that wrote it.
         image_uid: SOP Instance UID of the image that arrived twice.
@@ -68,10 +69,11 @@ def doubt_notice(
         key=(doubt.image_uid, doubt.copy_digest),
         model=doubt.model,
         revision=doubt.revision,
-        decided_at=doubt.found_at,
+        noticed_at=doubt.found_at,
         title="AI draft in doubt; patient, order and image must be verified",
         banner=_BANNER,
-        opening=f"{_VERIFY} A corrected or conflicting copy of the image arrived. It was not read. The "
+        opening=f"{_VERIFY} A corrected or conflicting copy of the image arrived. This "
+        "later copy was not read. The "
         f"AI draft of this study, revision {doubt.revision} by {doubt.model}, was made from the "
         "copy that arrived first.",
         why=f"{clean_text(doubt.reason)} Image: SOP Instance UID {doubt.image_uid}.",

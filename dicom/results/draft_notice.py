@@ -48,11 +48,12 @@ class DraftNotice:
 
     Attributes:
         kind: Withdrawn or in doubt.
+        study_instance_uid: Study Instance UID of the draft.
         draft: The draft's SR, as it was delivered.
         key: Values that distinguish this notice from others about the same draft; part of its UIDs.
         model: Name and version of the model that wrote the draft.
         revision: Revision of the draft.
-        decided_at: When the withdrawal or doubt was decided or found, an aware time.
+        noticed_at: When the draft was withdrawn, or the doubt was found, an aware time.
         title: The notice in a few words, for Completion Flag Description.
         banner: The two lines at the top of the page.
         opening: The first text of the document.
@@ -66,7 +67,7 @@ class DraftNotice:
     key: tuple[str, ...]
     model: str
     revision: int
-    decided_at: datetime
+    noticed_at: datetime
     title: str
     banner: tuple[str, str]
     opening: str
@@ -145,7 +146,7 @@ def _page_image(notice: DraftNotice, header: Dataset, equipment: Equipment) -> I
     page.paragraph(notice.opening)
     page.heading("Why")
     page.paragraph(notice.why)
-    moment = in_image_time_zone(notice.decided_at, header)
+    moment = in_image_time_zone(notice.noticed_at, header)
     return page.finished(f"{equipment.name_and_version}  ·  {moment:%Y-%m-%d %H:%M:%S}")
 
 
@@ -155,11 +156,11 @@ def _origin(notice: DraftNotice, equipment: Equipment) -> Origin:
         key=(
             notice.draft.sop_instance_uid,
             *notice.key,
-            notice.decided_at.isoformat(),
+            notice.noticed_at.isoformat(),
             equipment.device_uid,
         ),
         revision=notice.revision,
-        produced_at=notice.decided_at,
+        produced_at=notice.noticed_at,
         software=(equipment.name_and_version,),
         statement=f"{notice.title}. Model {notice.model}.",
     )

@@ -14,7 +14,7 @@ from dicom.content import codes, phrases
 from dicom.content.highdicom_header import read_image
 from dicom.content.output_kind import OutputKind
 from dicom.content.patient_study import clean_text, value_of
-from dicom.content.regions import Points, located, whole_image
+from dicom.content.regions import Points, whole_image, with_polygons
 from dicom.content.report import STATED, DraftReport, Finding, Observation, Presence
 from dicom.content.result_header import Equipment, model_text, new_result, tracking_uid
 from dicom.content.sr_document import (
@@ -50,7 +50,7 @@ def findings_report(
         InvalidOutput: A region has a coordinate that is not a number.
     """
     kind = OutputKind.FINDINGS_3D if in_3d else OutputKind.FINDINGS
-    placed = located(draft.findings, draft.source)
+    placed = with_polygons(draft.findings, draft.source)
     observer = device_observer(equipment, draft.model.name, model_text(draft))
     (root,) = sr.MeasurementReport(
         sr.ObservationContext(observer_device_context=observer),

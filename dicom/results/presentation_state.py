@@ -15,7 +15,7 @@ from dicom.content import phrases
 from dicom.content.highdicom_header import OwnHeader, identity, read_image
 from dicom.content.output_kind import OutputKind
 from dicom.content.patient_study import lo, value_of
-from dicom.content.regions import Points, located, shows_one_side
+from dicom.content.regions import Points, shows_one_side, with_polygons
 from dicom.content.report import DraftReport, Finding
 from dicom.content.result_header import Equipment, new_result
 from dicom.pixels.image_matrix import photometric_interpretation
@@ -41,7 +41,7 @@ def presentation_state(draft: DraftReport, source: Dataset, equipment: Equipment
     """
     header = new_result(draft, source, equipment, kind=OutputKind.PRESENTATION_STATE)
     shown, layer = _source_image(draft), _layer()
-    placed = located(draft.findings, draft.source)
+    placed = with_polygons(draft.findings, draft.source)
     annotations = [_annotation(shown, layer, finding, points) for finding, points in placed]
     window = _window(source)
     negative = photometric_interpretation(source) == "MONOCHROME1"

@@ -22,6 +22,7 @@ class Withdrawal:
     """Which draft is withdrawn, and why.
 
     Attributes:
+        study_instance_uid: Study Instance UID of the draft.
         draft: The draft's SR, as it was delivered.
         model: Name and version of the model that wrote it.
         reason: Why it is withdrawn, for a person.
@@ -65,7 +66,7 @@ def withdrawal_notice(
         key=(withdrawal.reason,),
         model=withdrawal.model,
         revision=withdrawal.revision,
-        decided_at=withdrawal.withdrawn_at,
+        noticed_at=withdrawal.withdrawn_at,
         title="AI draft withdrawn",
         banner=_BANNER,
         opening=f"{_DO_NOT_USE} The AI draft of this study, revision {withdrawal.revision} by "

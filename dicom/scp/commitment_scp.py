@@ -1,4 +1,8 @@
-"""Storage commitment SCP: receives N-ACTION requests and sends the promised N-EVENT-REPORTs."""
+"""Storage commitment SCP: receives N-ACTION requests, and sends N-EVENT-REPORTs on their association.
+
+The application sends the reports that it accepts to send (`StorageHandler.accept_commitment`), over
+associations that it requests.
+"""
 
 import logging
 import time
@@ -36,7 +40,12 @@ _AGAIN_SECONDS: Final = 0.5
 
 @dataclass(slots=True)
 class CommitmentService:
-    """The storage commitment requests of one association (PS3.4 J)."""
+    """The storage commitment requests of one association (PS3.4 J).
+
+    Attributes:
+        pending: Requests whose report goes over this association. They are in memory only: the end of
+            the association or of the process loses them, and the peer must request again.
+    """
 
     handler: StorageHandler
     association: IncomingAssociation
@@ -85,7 +94,7 @@ class CommitmentService:
         return None
 
     def report(self, association: dul.Association) -> None:
-        """Send the reports that were promised on this association."""
+        """Send the pending reports on this association."""
         while self.pending and association.is_established:
             failures = self._failures(self.pending[0], association)
             if failures is None:

@@ -134,7 +134,7 @@ def secured(connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket
         # OpenSSL's error would not say that a peer speaks plain DICOM: look at the first byte.
         first = connection.recv(1, socket.MSG_PEEK)
         if first and first[0] != _HANDSHAKE:
-            what = "plain DICOM" if first[0] == _ASSOCIATE_RQ else "no TLS"
+            what = "plain DICOM" if first[0] == _ASSOCIATE_RQ else "something other than TLS"
             raise HandshakeFailed(Cause.NOT_TLS, f"it sent {what} to the TLS port")
         return context.wrap_socket(connection, server_side=True)
     except HandshakeFailed:

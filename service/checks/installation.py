@@ -41,7 +41,7 @@ def library_checks() -> Iterator[Check]:
         yield Check("libraries", partial(Outcome, f"tested versions: {', '.join(tried)}"))
 
 
-def pictures() -> Outcome:
+def fonts() -> Outcome:
     """Return the scripts in which names can be drawn: some need text shaping (Raqm with FriBiDi)."""
     if has_shaping():
         return Outcome("names in every script of the shipped fonts")

@@ -1,1 +1,1 @@
-"""The subcommands of `wetread`, one module a noun."""
+"""The subcommands of `wetread`, one module per noun."""

@@ -1,4 +1,4 @@
-"""`wetread check`: checks the installation; one line a check, exit status 1 if one finds a fault."""
+"""`wetread check`: checks the installation; one line per check, exit status 1 if one finds a fault."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from service.checks.broker import broker
 from service.checks.check import Check, Grade, Outcome, results
 from service.checks.database import database
 from service.checks.destinations import destination_checks
-from service.checks.installation import library_checks, pictures, time_zone
+from service.checks.installation import fonts, library_checks, time_zone
 from service.checks.model import model_checks
 from service.checks.ports import port_checks
 from service.checks.profiles import profile_checks
@@ -38,8 +38,8 @@ from service.settings.config import Settings, load_settings
 def check(*, no_model: bool, model_seconds: float) -> None:
     """Check settings, folders, database, accounts, broker, ports, TLS files, destinations and models.
 
-    Prints one line per check: ok, note (the first start creates it), warning or FAULT. The exit status
-    is 1 if there is a FAULT. Each model is loaded and reads a synthetic image.
+    Prints one line per check: ok, note (missing; the first start will create it), warning or FAULT. The
+    exit status is 1 if there is a FAULT. Each model is loaded and reads a synthetic image.
     """
     settings = load_settings()
     faults = []
@@ -74,6 +74,6 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield Check("broker", partial(broker, settings))
     yield from port_checks(settings)
     yield from tls_file_checks(settings)
-    yield Check("pictures", pictures)
+    yield Check("fonts", fonts)
     yield from destination_checks(settings)
     yield from archive_checks(settings)

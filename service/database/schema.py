@@ -66,7 +66,11 @@ def current(url: str) -> str | None:
 
 @cache
 def head() -> str:
-    """Return the revision that this code needs."""
+    """Return the revision that this code needs.
+
+    Raises:
+        SchemaMismatch: The installation has no migrations.
+    """
     revision = ScriptDirectory.from_config(_config()).get_current_head()
     if revision is None:
         raise SchemaMismatch("this installation has no migrations")
@@ -75,13 +79,15 @@ def head() -> str:
 
 @cache
 def revisions() -> frozenset[str]:
-    """Return all revisions that this code can upgrade."""
+    """Return all revisions that this code knows, the one that it needs included."""
     scripts = ScriptDirectory.from_config(_config()).walk_revisions()
     return frozenset(str(script.revision) for script in scripts)
 
 
 def check(url: str) -> None:
-    """Check that the database is at the revision that this code needs; create nothing.
+    """Check that the database is at the revision that this code needs; leave nothing created.
+
+    Missing folders of an SQLite file are made and removed again, to check that they can be made.
 
     Raises:
         ConfigurationError: The folder of the SQLite file is missing and cannot be made.
@@ -99,11 +105,11 @@ def check(url: str) -> None:
 
 
 def _refuse_newer(at: str | None) -> None:
-    known = {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if at is not None and at not in known:
+    if at is not None and at not in revisions():
         raise SchemaMismatch(
-            f"the database is at revision {at}, which this version does not know: a newer version made "
-            f"it. Install that version again, or restore a backup of before (needed is {head()})"
+            f"the database is at revision {at}, which this version does not know: it was created by a "
+            "newer version. Install that version again, or restore a backup made before the upgrade "
+            f"(needed is {head()})"
         )
 
 

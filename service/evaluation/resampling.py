@@ -114,7 +114,7 @@ def bootstrap(
 
     Args:
         statistic: A function of rows to a value.
-        rows: Array [n, ...], one row a study.
+        rows: Array [n, ...], one row per study.
         clusters: The patients of the n rows.
         draws: Number of resamples.
         seed: Of `numpy.random.default_rng`; equal inputs and seed give equal results.

@@ -131,7 +131,7 @@ def difference_from_rest(
 
     Args:
         statistic: A function of rows to a value.
-        rows: Array [n, ...], one row a study.
+        rows: Array [n, ...], one row per study.
         members: bool [n], true for the studies of the subgroup.
         clusters: The patients of the n rows.
         draws: Number of resamples.

@@ -117,7 +117,7 @@ def plan(store: Store, settings: Settings, order: RecallOrder) -> list[RecallSte
     """
     return [
         RecallStep(job=job, destination=delivery.destination, method=method)
-        for job in store.drafts_since(draft_filter(settings, order))
+        for job in store.jobs_with_drafts(draft_filter(settings, order))
         for delivery in store.deliveries(job.id)
         if (method := _method_for(store, settings, job, delivery)) is not None
     ]

@@ -151,10 +151,14 @@ class StorageService:
     def accept_commitment(
         self, request: CommitmentRequest, association: IncomingAssociation
     ) -> bool:
-        """Promise a report if the calling AE has a `commitment_port`; return whether it is promised.
+        """Record an owed report if the calling AE has a `commitment_port`.
+
+        Returns:
+            True if the report goes over an association that we request. False if it goes over the
+            association of the request; it is then held in memory only, and a restart loses it.
 
         Raises:
-            OutOfResources: The promise cannot be written.
+            OutOfResources: The owed report cannot be recorded.
         """
         caller = self._caller(association.calling_ae)
         if caller is None or caller.commitment_port is None:

@@ -1,1 +1,1 @@
-"""Which studies of an archive are not here: compared, fetched, on a schedule."""
+"""Finds studies in an archive that Wetread did not receive; fetches them on a schedule."""

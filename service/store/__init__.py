@@ -1,4 +1,4 @@
-"""The only place that holds a database session. Frozen records go out, typed errors, nothing else."""
+"""The only place that holds a database session. It returns frozen records, raises typed errors only."""
 
 from typing import Self
 
@@ -87,9 +87,11 @@ class Store(
 ):
     """The database of one service; threads may share one, each process opens its own.
 
-    A method is one transaction; `fail_overdue`, `take_back_deliveries` and `token_of` use several. Each
-    raises `StoreUnavailable` if the database does not answer, is locked or full, and `SchemaMismatch`
-    if a table or column is missing.
+    A method changes the database in one transaction; `fail_overdue` and `take_back_deliveries` use one
+    for each delivery, `notify_authors` one for each notice. Some look first in a reading transaction of
+    their own, for example `claim_shadow`, `match_waiting_reports` and `token_of`. Each method raises
+    `StoreUnavailable` if the database does not answer, is locked or full, and `SchemaMismatch` if a
+    table or column is missing.
     """
 
     @classmethod

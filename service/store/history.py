@@ -12,7 +12,7 @@ from service.store.transitions import Transitions
 
 _NAMED: Final[ColumnElement[str | None]] = JobRow.draft[("model", "name")].as_string()
 _TIMED: Final[ColumnElement[Any]] = JobRow.draft["timings_ms"]
-_DELIVERED: Final = (JobState.DRAFTED.value, JobState.COMPLETED.value)
+_WITH_STANDING_DRAFT: Final = (JobState.DRAFTED.value, JobState.COMPLETED.value)
 
 
 class History(Transitions):
@@ -43,7 +43,7 @@ class History(Transitions):
             state = JobState(self._row(session, job_id).state)
             self._event(session, job_id, action, actor, (state, state), reason)
 
-    def drafts_since(self, criteria: DraftFilter) -> list[Job]:
+    def jobs_with_drafts(self, criteria: DraftFilter) -> list[Job]:
         """Return the jobs whose drafts match `criteria`, without the drafts, the oldest first."""
         chosen = select(JobRow).options(record_mapping.NO_DRAFT).where(JobRow.draft.is_not(None))
         if criteria.since is not None:
@@ -67,7 +67,7 @@ class History(Transitions):
         """
         chosen = (
             select(self._in_draft(_TIMED))
-            .where(JobRow.state.in_(_DELIVERED), JobRow.draft.is_not(None))
+            .where(JobRow.state.in_(_WITH_STANDING_DRAFT), JobRow.draft.is_not(None))
             .order_by(JobRow.created_at.desc(), JobRow.id.desc())
             .limit(limit)
         )

@@ -10,7 +10,7 @@ from service.accounts import Account, InvalidAccount, Person, Role, Source
 from service.audit import AuditEvent
 from service.database.account_tables import PersonRow, SessionRow, SetupLinkRow
 from service.store.audit_append import Audited
-from service.store.session import new_job_id
+from service.store.session import new_id
 
 # Number of the advisory lock under which the first account is made.
 _FIRST_ACCOUNT = 0x574543
@@ -181,7 +181,7 @@ class People(Audited):
         added = self._insert_new(
             session,
             PersonRow,
-            id=new_job_id(),
+            id=new_id(),
             login=login,
             display_name="",
             dicom_name="",

@@ -60,8 +60,8 @@ class Reconciliations(Transactions):
             archive: Name of the archive.
             position: The archive's change after which the next comparison begins; None: unchanged.
             missing: Number of Studies that are missing or incomplete here.
-            complete_at: A time such that all that the archive had then is here; None, or an earlier
-                one than the stored: unchanged.
+            complete_at: Everything the archive held at this time was received. None or an earlier time
+                leaves the stored value.
             fault: Why not everything could be fetched; "" otherwise.
         """
         with self._writing() as session:

@@ -33,7 +33,7 @@ from service.store.job_statements import (
     new_jobs,
     newest_instances,
 )
-from service.store.session import new_job_id
+from service.store.session import new_id
 from service.store.transitions import Transitions, changed_rows
 
 _READ: Final = frozenset({JobState.IN_PROGRESS, JobState.DRAFTED, JobState.COMPLETED})
@@ -184,7 +184,7 @@ class Scheduling(Transitions):
         """Return the columns of a new job's row; columns that are left out are NULL."""
         now, latest = self.now(), known.latest
         return {
-            "id": new_job_id(),
+            "id": new_id(),
             "study_instance_uid": request.study_instance_uid,
             "calling_ae": request.calling_ae or known.calling_ae,
             "urgent": request.urgent or known.urgent,

@@ -23,8 +23,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def new_job_id() -> str:
-    """Return a random job id of 32 hexadecimal digits; people use a unique prefix of it."""
+def new_id() -> str:
+    """Return a random id of 32 hexadecimal digits; people give a job's by a unique prefix."""
     return uuid.uuid4().hex
 
 

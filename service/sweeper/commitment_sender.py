@@ -125,7 +125,7 @@ class CommitmentSender:
             thread.start()
 
     def _prepare(self) -> None:
-        """End the claims of an earlier run, and take over the files of an earlier version, once."""
+        """Release the claims of this owner, and take over the files of an earlier version, once."""
         if not self._is_prepared:
             self._store.release_reports(self._owner)
             take_over_files(self._store, self._settings.data_dir / "commitments")

@@ -363,6 +363,9 @@ def serve(settings: Settings) -> None:
         callers,
         questions=questions.sweep,
     )
+    # The same after a restart, so that the claims of an earlier run are released at once. A second
+    # sweeper on this host releases those of the first at its start: a report may then be sent twice,
+    # which a peer must accept in any case.
     owner = f"{ProcessRole.SWEEPER}@{socket.gethostname()}"
     commitments = CommitmentSender(store, settings, owner, callers)
     callers.reload_on_sighup()

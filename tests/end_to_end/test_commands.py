@@ -184,7 +184,7 @@ def test_check_states_which_names_are_drawn(tmp_path, monkeypatch, there, senten
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("service.checks.installation.has_shaping", lambda: there)
     result = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "200"})
-    assert "pictures" in result.output
+    assert "fonts" in result.output
     assert sentence in " ".join(result.output.split())
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from dicom.phantom import as_dataset, draw, write
 from service.accounts import Role, SessionLimits, new_secret
-from service.audit import AuditAction, first_fault
+from service.audit import AuditAction, AuditEvent, first_fault
 from service.errors import StoreError
 from service.review.content import ReviewContent
 from service.review.decision import UNDO_SECONDS, DecisionRequest, Reviewer, Seconds
@@ -58,7 +58,8 @@ def _decided(store, job, number):
         acceptability=Acceptability.MINOR_REVISION if is_edit else Acceptability.NO_REVISION,
     )
     author = AUTHORS[number % len(AUTHORS)]
-    return store.decide(job.id, request, author, key=f"key-{number}", digest="d")
+    audit = AuditEvent(action=AuditAction.DECIDED, actor=author.display_name)
+    return store.decide(job.id, request, author, key=f"key-{number}", digest="d", audit=audit)
 
 
 def _verified(found):

@@ -20,6 +20,7 @@ from dicom.content.report import (
 )
 from dicom.identifiers import derived_uid
 from dicom.study import Instance
+from service.audit import AuditAction, AuditEvent
 from service.records import ResultObject
 from service.review.content import ReviewContent
 from service.review.decision import DecisionRequest, Reviewer, Seconds
@@ -42,6 +43,7 @@ class Reviewing:
         identifier=Code("4711", "99KLINIKUM", "Wilhelm Röntgen"),
     )
     curie = Reviewer(id="u2", name="Curie^Marie", organization="Klinikum Süd")
+    audit = AuditEvent(action=AuditAction.DECIDED, actor="Wilhelm Röntgen (web page)")
 
     def findings(self) -> tuple[Finding, ...]:
         """Return findings: sure, unsure, urgent and contradicted by its score, not mentioned."""

@@ -1,4 +1,4 @@
-"""The subcommands of `wetread` that need the compute, by name: where each is, and what it does.
+"""The subcommands of `wetread` that need `workers`; a table of their names, modules and descriptions.
 
 Importing this package loads no torch: the command line reads the table to print its help, and the
 settings compare `reading.model` with the names of `MODELS`, and `wetread settings` and `check` judge a

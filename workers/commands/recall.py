@@ -73,7 +73,7 @@ def recall(
 
 def _run(store: Store, settings: Settings, order: RecallOrder, *, really: bool) -> int:
     """Carry out the recall, or show what it would do; return the exit status."""
-    if not store.drafts_since(draft_filter(settings, order)):
+    if not store.jobs_with_drafts(draft_filter(settings, order)):
         click.echo(_nothing_matches(store, settings, order))
         return 1
     steps = plan(store, settings, order)

@@ -1,8 +1,8 @@
 """Files with the counts of human raters, for `wetread judge --validate`.
 
-Two forms: one row a pair with the columns `reference`, `candidate`, `rater1`, `rater2` … (totals) and
+Two forms: one row per pair with the columns `reference`, `candidate`, `rater1`, `rater2` … (totals) and
 optionally `rater1_significant`, `rater1_insignificant` …; or ReXVal's
-`6_valid_raters_per_rater_error_categories.csv`, one row a count, whose pairs are named
+`6_valid_raters_per_rater_error_categories.csv`, one row per count, whose pairs are named
 `STUDY_CANDIDATE` and whose texts come from another file.
 """
 

@@ -21,7 +21,9 @@ _COUNT: Final[dict[Sum, Callable[[Rating], int]]] = {
 
 
 def rated_pairs(ratings: Ratings, others: Sequence[Pair] | None, path: Path) -> list[Pair]:
-    """Return the texts of the rated pairs, of the raters' file or of another; empty without texts.
+    """Return the rated pairs with their texts, or [] if there are no texts.
+
+    The texts come from `others`, or from the raters' file if `others` is None.
 
     Raises:
         ConfigurationError: The other file lacks a rated pair.

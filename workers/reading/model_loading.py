@@ -134,10 +134,10 @@ def _of_library(settings: Settings, progress: Callable[[str], None]) -> ReadingM
     profile = load_profile(find_profile(reading.profile))
     adapter = reading.adapter_dir
     loaded = loading.load(
-        snapshot.located(reading.model_dir, reading.model_sha256),
+        snapshot.resolved_folder(reading.model_dir, reading.model_sha256),
         profile,
         _place(settings),
-        adapter=adapter and snapshot.located(adapter, reading.adapter_sha256),
+        adapter=adapter and snapshot.resolved_folder(adapter, reading.adapter_sha256),
     )
     if not loaded.batches and rows(settings) > 1:
         progress(f"warning: {_ONE_BY_ONE}")
@@ -177,9 +177,9 @@ def load_model(settings: Settings) -> Llava:
     folder = reading.model_dir or settings.data_dir / _TINY_FOLDER
     base = reading.base_model_dir
     if reading.model_sha256 is not None:
-        folder = snapshot.located(folder, reading.model_sha256)
+        folder = snapshot.resolved_folder(folder, reading.model_sha256)
     if base is not None and reading.base_model_sha256 is not None:
-        base = snapshot.located(base, reading.base_model_sha256)
+        base = snapshot.resolved_folder(base, reading.base_model_sha256)
     model = registry.load(reading.model, folder, _place(settings), base=base)
     if reading.model in shipped_names():
         card = load_profile(find_profile(reading.model)).card

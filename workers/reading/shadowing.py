@@ -19,7 +19,6 @@ from service.records.shadow import ShadowEnd, ShadowState, compare
 from service.settings.config import Settings
 from service.settings.reading import Model
 from service.settings.sections import Caller
-from service.store import Store
 from service.store.shadow_readings import MAX_ATTEMPTS, ShadowClaim, ShadowLimits
 from workers.lease import Lease, retry_while_held
 from workers.reading.image_selection import rules_for
@@ -30,6 +29,36 @@ log = get_logger(__name__)
 
 _LOOK_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 30.0
+
+
+class ShadowStore(Protocol):
+    """The methods of `service.store.Store` that a shadow model may use.
+
+    None of them changes a job or a delivery. The type keeps the others from being called here.
+    """
+
+    def study(self, study_uid: str, *, through: int | None = None) -> Study:
+        """Return the study's readable Instances."""
+
+    def open_jobs(self) -> int:
+        """Return how many jobs wait or are being read."""
+
+    def claim_shadow(
+        self, model: str, version: str, owner: str, lease_seconds: float, limits: ShadowLimits
+    ) -> ShadowClaim | None:
+        """Claim the next reading of a shadow model."""
+
+    def extend_shadow(self, claim: ShadowClaim, lease_seconds: float) -> None:
+        """Extend the lease of a claim."""
+
+    def end_shadow(self, claim: ShadowClaim, end: ShadowEnd) -> None:
+        """Record how a reading ended."""
+
+    def put_off_shadow(self, claim: ShadowClaim, delay: float) -> None:
+        """Let any worker try again after a delay."""
+
+    def abandon_shadow(self, claim: ShadowClaim) -> None:
+        """Give up a claim without counting its attempt."""
 
 
 class StudyDrafter(Protocol):
@@ -51,7 +80,7 @@ class Shadowing:
 
     def __init__(
         self,
-        store: Store,
+        store: ShadowStore,
         settings: Settings,
         reader: StudyDrafter,
         owner: str,
@@ -61,7 +90,7 @@ class Shadowing:
         """Set up the work of one process.
 
         Args:
-            store: The store.
+            store: The methods of the store for shadow readings.
             settings: The settings with the shadow model's table as `reading`.
             reader: The reader with its loaded model.
             owner: This worker's name in its leases.
@@ -170,7 +199,7 @@ class _Yielding:
     """Says whether a shadow reading must end, because jobs came, its lease ended or its process ends."""
 
     def __init__(
-        self, store: Store, limits: ShadowLimits, lease: Lease, stopping: threading.Event
+        self, store: ShadowStore, limits: ShadowLimits, lease: Lease, stopping: threading.Event
     ) -> None:
         self._store = store
         self._limits = limits

@@ -51,7 +51,7 @@ def rater_agreement(ratings: ArrayLike, judge: ArrayLike | None = None) -> Rater
     """Return the agreement of raters, and of a judge with them.
 
     Args:
-        ratings: Counts [n, r], one row a pair, one column a rater, at least 2 of each.
+        ratings: Counts [n, r], one row per pair, one column per rater, at least 2 of each.
         judge: The judge's counts [n]; NaN where it gave none.
 
     Raises:

@@ -118,7 +118,7 @@ def _headline(share: Value, mean: Bootstrap, n: int) -> Estimate | None:
 
 
 def _figures(counts: Floats, patients: list[str], draws: int, seed: int) -> Figures:
-    """Return the figures of counts float64 [n, 6], one row a report."""
+    """Return the figures of counts float64 [n, 6], one row per report."""
     sums, clusters = counts.sum(axis=1), Clusters(patients)
     few = Undefined(Reason.NO_CASES)
     return Figures(

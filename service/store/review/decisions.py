@@ -39,7 +39,7 @@ from service.store.review.decision_queries import (
     with_undo,
 )
 from service.store.review.texts import check_version, lock_job
-from service.store.session import new_job_id
+from service.store.session import new_id
 from service.store.transitions import NO_LEASE, Transitions, changed_rows
 
 _DONE: Final = {
@@ -60,7 +60,7 @@ class Decisions(DecisionQueries, Transitions):
         *,
         key: str,
         digest: str,
-        audit: AuditEvent | None = None,
+        audit: AuditEvent,
     ) -> Decision:
         """Record a decision once; return it. A repeated request returns the decision of the first.
 
@@ -157,7 +157,7 @@ class Decisions(DecisionQueries, Transitions):
             each.observation.value for each in draft.findings if is_positive(each)
         )
         return Decision(
-            id=new_job_id(),
+            id=new_id(),
             job_id=job.id,
             study_instance_uid=job.study_instance_uid,
             number=_last_number(session, job.id) + 1,
@@ -203,10 +203,13 @@ class Decisions(DecisionQueries, Transitions):
         )
         session.flush()
 
-    def undo(
-        self, decision_id: str, reviewer: Reviewer, audit: AuditEvent | None = None
-    ) -> Decision:
+    def undo(self, decision_id: str, reviewer: Reviewer, audit: AuditEvent) -> Decision:
         """Undo a decision before anything of it is sent; return it. A repeated call changes nothing.
+
+        Args:
+            decision_id: The decision.
+            reviewer: Who undoes it.
+            audit: The record for the audit trail, in the same transaction; a repetition writes none.
 
         Raises:
             NotFound: There is no such decision.

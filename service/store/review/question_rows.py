@@ -19,7 +19,7 @@ from service.review.questions import (
     QuestionKind,
     QuestionState,
 )
-from service.store.session import new_job_id
+from service.store.session import new_id
 
 _OPEN: Final = tuple(state.value for state in OPEN)
 
@@ -45,7 +45,7 @@ def new_row(new: NewQuestion, job: JobWithDraft, now: datetime) -> QuestionRow:
     """Return the row of a question that waits."""
     unanswered = ("fault", "reason", "answer", "model", "model_version", "model_weights")
     return QuestionRow(
-        id=new_job_id(),
+        id=new_id(),
         study_instance_uid=job.study_instance_uid,
         job_id=job.id,
         sop_instance_uid=job.drafted_image,

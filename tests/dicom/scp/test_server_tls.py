@@ -290,7 +290,7 @@ def _half_a_handshake(port, _identities):
     ("attempt", "cause", "expected"),
     [
         (_plain_dicom, Cause.NOT_TLS, "it sent plain DICOM to the TLS port"),
-        (_http, Cause.NOT_TLS, "it sent no TLS to the TLS port"),
+        (_http, Cause.NOT_TLS, "it sent something other than TLS to the TLS port"),
         (_no_certificate, Cause.NO_CERTIFICATE, "it sent no client certificate"),
         (_foreign_certificate, Cause.UNKNOWN_AUTHORITY, "not from receiver.tls_client_ca"),
         (_distrust, Cause.UNKNOWN_AUTHORITY, "it does not trust our certificate"),

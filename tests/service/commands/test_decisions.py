@@ -23,9 +23,18 @@ def decided(tmp_path, monkeypatch, reviewing):
     store = Store.open(settings)
     edited = reviewing.drafted(store, study="1.2.1")
     rejected = reviewing.drafted(store, study="1.2.2")
-    store.decide(edited.id, reviewing.edit(), reviewing.roentgen, key="key-1", digest="d")
+    store.decide(
+        edited.id,
+        reviewing.edit(),
+        reviewing.roentgen,
+        key="key-1",
+        digest="d",
+        audit=reviewing.audit,
+    )
     rejection = reviewing.rejection(reason="=HYPERLINK()")
-    store.decide(rejected.id, rejection, reviewing.curie, key="key-2", digest="d")
+    store.decide(
+        rejected.id, rejection, reviewing.curie, key="key-2", digest="d", audit=reviewing.audit
+    )
     yield store
     store.close()
 

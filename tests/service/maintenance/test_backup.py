@@ -242,7 +242,12 @@ def test_a_verified_report_is_found_at_the_new_path(used, site, tmp_path, review
     with closing(Store.open(used)) as store:
         job = reviewing.drafted(store, study="1.2.77")
         decision = store.decide(
-            job.id, reviewing.request(), reviewing.roentgen, key="k", digest="d"
+            job.id,
+            reviewing.request(),
+            reviewing.roentgen,
+            key="k",
+            digest="d",
+            audit=reviewing.audit,
         )
         store.record_report(
             MadeReport(

@@ -6,7 +6,7 @@ import pytest
 
 from dicom.study import Instance
 from service.accounts import Role
-from service.audit import AuditAction
+from service.audit import AuditAction, AuditEvent
 from service.maintenance.retention import Retention
 from service.records import IncidentKind
 from service.review.conflicts import CannotDecide
@@ -68,7 +68,8 @@ def image(settings):
 
 def decide(store, job, request, reviewer):
     """Record a decision."""
-    return store.decide(job.id, request, reviewer, key="k", digest="d")
+    audit = AuditEvent(action=AuditAction.DECIDED, actor=reviewer.display_name)
+    return store.decide(job.id, request, reviewer, key="k", digest="d", audit=audit)
 
 
 def notices(store, settings):
@@ -108,7 +109,7 @@ def test_an_undecided_draft_keeps_its_image_until_the_limit(
 def test_a_decided_draft_is_removed_like_others(
     store, settings, retention, clock, job, reviewing, verdict
 ):
-    """Neither incident nor audit record: nothing was lost for anybody."""
+    """The removal makes neither incident nor audit record: the decision is there."""
     add_radiologist(store)
     request = reviewing.request() if verdict is Verdict.ACCEPT else reviewing.rejection()
     decide(store, job, request, reviewing.roentgen)
@@ -119,14 +120,16 @@ def test_a_decided_draft_is_removed_like_others(
     assert retention.remove_old(clock()) == 1
     assert not image(settings).exists()
     assert store.incidents() == []
-    assert store.audit_records(AuditFilter()) == []
+    assert [each.event.action for each in store.audit_records(AuditFilter())] == [
+        AuditAction.DECIDED
+    ]
 
 
 def test_a_decision_that_was_undone_is_none(store, settings, retention, clock, job, reviewing):
     """The draft awaits a decision again."""
     add_radiologist(store)
     made = decide(store, job, reviewing.request(), reviewing.roentgen)
-    store.undo(made.id, reviewing.roentgen)
+    store.undo(made.id, reviewing.roentgen, reviewing.audit)
     clock.move(31 * 86400)
     assert retention.remove_old(clock()) == 0
     assert image(settings).exists()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.audit import AuditAction, AuditEvent
 from service.monitoring.decision_figures import DecisionFigureCache
 from service.review.figures import Grouping, figures_by
 from service.review.words import Verdict
@@ -15,7 +16,8 @@ def figures(store):
 
 def decide(store, job, request, reviewer, key):
     """Record a decision."""
-    return store.decide(job.id, request, reviewer, key=key, digest=key)
+    audit = AuditEvent(action=AuditAction.DECIDED, actor=reviewer.display_name)
+    return store.decide(job.id, request, reviewer, key=key, digest=key, audit=audit)
 
 
 def test_figures_follow_every_decision(store, figures, reviewing, clock):
@@ -30,7 +32,7 @@ def test_figures_follow_every_decision(store, figures, reviewing, clock):
     jobs = [reviewing.drafted(store, study=f"1.2.{number}") for number in (3, 4)]
     first = decide(store, jobs[0], reviewing.request(), reviewing.roentgen, "a")
     check()
-    store.undo(first.id, reviewing.roentgen)
+    store.undo(first.id, reviewing.roentgen, reviewing.audit)
     check()
     second = decide(store, jobs[0], reviewing.edit(), reviewing.curie, "b")
     decide(store, jobs[1], reviewing.rejection(), reviewing.roentgen, "c")

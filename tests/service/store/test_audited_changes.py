@@ -44,7 +44,7 @@ class Actions:
 
     def _decided(self):
         request, who = self._reviewing.request(), self._reviewing.roentgen
-        return self._store.decide(self._job().id, request, who, key="k", digest="d")
+        return self._store.decide(self._job().id, request, who, key="k", digest="d", audit=EVENT)
 
     def decide(self):
         """Return the decision on a draft."""

@@ -19,7 +19,7 @@ _LOADS_A_DRAFT = re.compile(r"jobs\.draft(?! IS NOT NULL)")
 _LISTS: dict[str, Callable[[Store], list[Job]]] = {
     "jobs": lambda store: store.jobs(),
     "matching": lambda store: store.matching(Selection(model="tiny"), limit=10),
-    "drafts_since": lambda store: store.drafts_since(DraftFilter()),
+    "jobs_with_drafts": lambda store: store.jobs_with_drafts(DraftFilter()),
     "due_deliveries": lambda store: [
         job for _, job, _ in store.due_deliveries(_later(store), _later(store))
     ],

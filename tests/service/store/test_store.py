@@ -358,7 +358,7 @@ class TestQueries:
     def test_an_ambiguous_beginning_is_reported_as_such(self, store, monkeypatch):
         """Two jobs that begin alike: the sentence asks for more."""
         ids = iter(["abcd" + "0" * 28, "abcd" + "1" * 28])
-        monkeypatch.setattr("service.store.scheduling.new_job_id", lambda: next(ids))
+        monkeypatch.setattr("service.store.scheduling.new_id", lambda: next(ids))
         for study in ("1.1", "1.2"):
             arrive(store, study=study)
             schedule(store, study)

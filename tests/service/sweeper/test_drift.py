@@ -75,7 +75,14 @@ def test_a_reading_becomes_a_row(store, reviewing, tmp_path):
 def test_decisions_and_final_reports_become_rows(store, reviewing, clock):
     """A decision after its time of undo; a corrected report replaces the row of the earlier one."""
     job = reviewing.drafted(store)
-    store.decide(job.id, reviewing.rejection(), reviewing.roentgen, key="k" * 8, digest="d")
+    store.decide(
+        job.id,
+        reviewing.rejection(),
+        reviewing.roentgen,
+        key="k" * 8,
+        digest="d",
+        audit=reviewing.audit,
+    )
     rules = TakingRules(late=timedelta(days=30), wait=timedelta(days=30), keep_text=False)
     for number, presence in enumerate((Presence.PRESENT, Presence.ABSENT)):
         labels = FinalLabels(

@@ -131,10 +131,22 @@ def test_metrics_count_decisions_without_a_name(site, reviewing):
     """By verdict; who decided is in no metric."""
     jobs = [reviewing.drafted(site.store, study=f"1.2.{number}") for number in (3, 4)]
     made = site.store.decide(
-        jobs[0].id, reviewing.request(), reviewing.roentgen, key="a", digest="a"
+        jobs[0].id,
+        reviewing.request(),
+        reviewing.roentgen,
+        key="a",
+        digest="a",
+        audit=reviewing.audit,
     )
-    site.store.decide(jobs[1].id, reviewing.rejection(), reviewing.curie, key="b", digest="b")
-    site.store.undo(made.id, reviewing.roentgen)
+    site.store.decide(
+        jobs[1].id,
+        reviewing.rejection(),
+        reviewing.curie,
+        key="b",
+        digest="b",
+        audit=reviewing.audit,
+    )
+    site.store.undo(made.id, reviewing.roentgen, reviewing.audit)
     found = samples(site)
     counts = {
         verdict: found["wetread_decisions_total", (("verdict", verdict),)]

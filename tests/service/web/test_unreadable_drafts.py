@@ -73,7 +73,7 @@ def test_an_unreadable_draft_hides_no_other_job(site, seeder, spoil, kind):
     assert "cannot be read by this version of Wetread: draft" in found.draft_fault
     assert found.draft_status is DraftStatus.STANDS
     wanted = DraftFilter(models=(sound.draft.model.name,))
-    assert sound.id in [job.id for job in store.drafts_since(wanted)]
+    assert sound.id in [job.id for job in store.jobs_with_drafts(wanted)]
     assert sum(model.drafts for model in store.drafted_models()) == 2
     # The first page of each list, and the page and JSON of the job itself.
     answer = site.get("/api/jobs")

@@ -17,6 +17,7 @@ from dicom.phantom import as_dataset, draw, write
 from dicom.results.outputs import Equipment, build
 from dicom.selection.local_files import describe
 from dicom.validation.result_object import faults
+from service.audit import AuditAction, AuditEvent
 from service.errors import StoreUnavailable
 from service.jobs import DeliveryState
 from service.maintenance.recall import Recall, RecallOrder, plan
@@ -38,6 +39,7 @@ ROENTGEN = Reviewer(
     organization="Klinikum Süd",
     identifier=Code("roentgen", "99WETREAD", "Wilhelm Röntgen"),
 )
+AUDIT = AuditEvent(action=AuditAction.DECIDED, actor="Wilhelm Röntgen (web page)")
 CURIE = Reviewer(id="u2", name="Curie^Marie", organization="Klinikum Süd")
 
 
@@ -105,7 +107,7 @@ class Site:
             seconds=Seconds(total=10),
             **changes,
         )
-        made = self.store.decide(job.id, request, reviewer, key=key, digest=key)
+        made = self.store.decide(job.id, request, reviewer, key=key, digest=key, audit=AUDIT)
         self.clock.move(UNDO_SECONDS)
         return made
 
@@ -200,7 +202,7 @@ def test_an_undone_decision_is_never_sent(site):
     """Neither when its time comes nor when a person has the job sent again."""
     decision = site.decide()
     site.clock.move(-1)
-    site.store.undo(decision.id, ROENTGEN)
+    site.store.undo(decision.id, ROENTGEN, AUDIT)
     site.clock.move(1)
     site.deliver()
     site.store.resend(site.job.id, "admin")

@@ -75,8 +75,8 @@ def _heat(
         values = cache.values[:, :1, :, : image.stop].expand(-1, len(rows), -1, -1, -1)
         kept = values.clone().requires_grad_()  # [N, Q, K, L, D]
         seen = PrefixCache(list(zip(keys, kept, strict=True)))
-        behind = read_behind(network, seen, image.stop, [row.ids[:-1] for row in rows])
-        (slope,) = torch.autograd.grad(advantage(behind, rows).sum(), kept)
+        logits = read_behind(network, seen, image.stop, [row.ids[:-1] for row in rows])
+        (slope,) = torch.autograd.grad(advantage(logits, rows).sum(), kept)
         taken = (slope * kept)[:, :, :, image].detach().float().sum(-1)  # [N, Q, K, P]
     # Sum over the answers; drop what opposed the yes; sum over layers and heads: [questions, P].
     answers = len(rows) // len(questions)

@@ -97,10 +97,10 @@ def _slope(
     count, length = seen.layers[0][0].shape[0], seen.layers[0][0].shape[2]
     # The rows of one position stand `count` apart.
     repeated = [row for row in rows for _ in range(count)]
-    behind = read_behind(
+    logits = read_behind(
         network, PrefixCache(seen.layers), length, [row.ids[:-1] for row in repeated]
     )
-    gains = [advantage(behind[place::count], rows).sum() for place in range(count)]
+    gains = [advantage(logits[place::count], rows).sum() for place in range(count)]
     (slope,) = torch.autograd.grad(torch.stack(gains).mean(), image, retain_graph=True)
     # NaN and infinity mark no place.
     found: NDArray[np.float32] = slope[0].nan_to_num(0.0, 0.0, 0.0).float().cpu().numpy()

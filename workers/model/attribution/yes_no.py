@@ -46,7 +46,7 @@ def rows(model: ChatModel, read: Sequence[int], question: str) -> tuple[Row, ...
         question: The yes-or-no question.
 
     Raises:
-        GenerationError: The question cannot be used.
+        GenerationError: The model's prompt layout does not allow several questions on one image.
     """
     lead = read.index(IMAGE_SENTINEL) + 1
     turns = model.chat(Task.QUESTION, question)
@@ -60,24 +60,27 @@ def rows(model: ChatModel, read: Sequence[int], question: str) -> tuple[Row, ...
     return tuple(found)
 
 
-def weights(behind: Sequence[Tensor], asked: Sequence[Row]) -> Tensor:
+def answer_log_probabilities(logits: Sequence[Tensor], asked: Sequence[Row]) -> Tensor:
     """Return the log-probability of each answer, [questions, 2].
 
     Args:
-        behind: For each row, the logits [T, V] after each id that was read.
+        logits: For each row, the logits [T, V] after each of its ids but the last: T = len(ids) - 1.
         asked: The rows of the questions, one question after the other.
     """
-    each = [_log_chance(*one) for one in zip(behind, asked, strict=True)]
+    each = [_log_probability(*one) for one in zip(logits, asked, strict=True)]
     return torch.stack(each).view(-1, len(YES_OR_NO))
 
 
-def advantage(behind: Sequence[Tensor], asked: Sequence[Row]) -> Tensor:
-    """Return log p(Yes) - log p(No) of each question, [questions]; see `weights`."""
-    yes, no = weights(behind, asked).unbind(-1)
+def advantage(logits: Sequence[Tensor], asked: Sequence[Row]) -> Tensor:
+    """Return log p(Yes) - log p(No) of each question, [questions].
+
+    See `answer_log_probabilities` for the arguments.
+    """
+    yes, no = answer_log_probabilities(logits, asked).unbind(-1)
     return yes - no
 
 
-def _log_chance(logits: Tensor, row: Row) -> Tensor:
-    """Return the log-probability of a row's answer; `logits` [T, V] follow each of its ids."""
+def _log_probability(logits: Tensor, row: Row) -> Tensor:
+    """Return the log-probability of a row's answer from `logits` [T, V], T = len(row.ids) - 1."""
     answer = torch.tensor(row.ids[row.asked :], device=logits.device)
     return logits[row.asked - 1 :].log_softmax(-1).gather(1, answer[:, None]).sum()

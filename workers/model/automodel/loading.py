@@ -154,8 +154,8 @@ def load(
             to the profile; or they differ from their SHA256SUMS.
         DeviceError: The device has too little memory; the message states what would fit.
     """
-    folder = snapshot.located(folder)
-    adapter = None if adapter is None else snapshot.located(adapter)
+    folder = snapshot.resolved_folder(folder)
+    adapter = None if adapter is None else snapshot.resolved_folder(adapter)
     files = _safetensors(folder)
     model_type = _known_type(folder)
     library_logging.disable_progress_bar()

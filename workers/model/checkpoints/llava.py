@@ -210,17 +210,17 @@ class Llava(ABC):
             questions: Yes-or-no questions.
 
         Raises:
-            GenerationError: A question cannot be used, or the logits are not finite.
+            GenerationError: The prompt layout allows one question only, or logits are not finite.
         """
         if not questions:
             return ()
         rows = [row for question in questions for row in yes_no.rows(self, read, question)]
         length = read.index(IMAGE_SENTINEL) + self.network.tokens_per_image
-        behind = branch(length, [row.ids[:-1] for row in rows])
-        weights = yes_no.weights(behind, rows)
-        if not torch.isfinite(weights).all():
+        logits = branch(length, [row.ids[:-1] for row in rows])
+        answers = yes_no.answer_log_probabilities(logits, rows)
+        if not torch.isfinite(answers).all():
             raise GenerationError("the model computed logits that are not finite")
-        return tuple(weights.softmax(-1)[:, 0].tolist())
+        return tuple(answers.softmax(-1)[:, 0].tolist())
 
     def looked(
         self,

@@ -31,5 +31,5 @@ def load(name: str, folder: Path, place: Place = HERE, *, base: Path | None = No
     if name not in MODELS:
         raise CheckpointError(f"no model {name!r}; there are {', '.join(MODELS)}")
     loader = cast("Loader", importlib.import_module(MODELS[name]).load)
-    apart = {} if base is None else {"base": snapshot.located(base)}
-    return loader(snapshot.located(folder), place, **apart)
+    apart = {} if base is None else {"base": snapshot.resolved_folder(base)}
+    return loader(snapshot.resolved_folder(folder), place, **apart)

@@ -18,7 +18,7 @@ _NAMED: Final = 6  # files of each kind that an error names
 _MAX_BYTES: Final = 2**20
 
 
-def located(folder: Path, pinned: str | None = None) -> Path:
+def resolved_folder(folder: Path, pinned: str | None = None) -> Path:
     """Return the folder with the files, after a check against its list if it has one.
 
     Args:

@@ -23,8 +23,8 @@ from workers.model.prompts import Turn
 from workers.model.vlm import Decoding
 
 # The golden arrays differ from the float64 run by 1.1e-5 and 1.4e-4 at most, by rounding.
-VISION: Final = 2e-5
-LOGITS: Final = 2e-4
+VISION_TOLERANCE: Final = 2e-5
+LOGIT_TOLERANCE: Final = 2e-4
 # Our rounding may be this many times that of the golden array: processors differ by up to 4 times.
 _ROUNDING: Final = 10.0
 _STEPS: Final = 32  # greedy ids in a golden array
@@ -129,7 +129,7 @@ def chat(
     computed, exact = (_computed(each, pixels, ids, greedy) for each in models)
     for part, array in computed.items():
         if f"{name}_{part}" in golden:
-            tolerance = VISION if part == "inputs_embeds" else LOGITS
+            tolerance = VISION_TOLERANCE if part == "inputs_embeds" else LOGIT_TOLERANCE
             yield from near(f"{name}_{part}", array, exact[part], golden, tolerance)
     answer = model.converse(pixels, turns, Decoding(max_new_tokens=_STEPS))
     yield held(f"{name}_greedy_ids", np.array(answer.token_ids), golden, 0.0)

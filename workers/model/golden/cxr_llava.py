@@ -14,7 +14,7 @@ from workers.model import prompts
 from workers.model.checkpoints import cxr_llava
 from workers.model.checkpoints.cxr_llava import CxrLlava
 from workers.model.golden.comparison import (
-    VISION,
+    VISION_TOLERANCE,
     Array,
     Comparison,
     chat,
@@ -27,7 +27,7 @@ from workers.model.golden.comparison import (
 from workers.model.prompts import Role, Task, Turn
 from workers.model.vlm import Decoding
 
-PIXELS: Final = 0.0
+PIXEL_TOLERANCE: Final = 0.0
 _TASKS: Final = ("report", "ddx", "qa", "multiturn")
 
 
@@ -42,13 +42,13 @@ def compare(folder: Path) -> Iterator[Comparison]:
     notes = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
     model = cxr_llava.load(folder)
     exact = in_float64(model)
-    yield from preprocessing(model.pixel_values, folder, PIXELS)
+    yield from preprocessing(model.pixel_values, folder, PIXEL_TOLERANCE)
     with Image.open(folder / "input.png") as image:
         pixels = model.pixel_values(image)
-    yield held("pixel_values", pixels, golden, PIXELS)
+    yield held("pixel_values", pixels, golden, PIXEL_TOLERANCE)
     stages, expected = vision_stages(model, pixels), vision_stages(exact, pixels)
     for name, array in stages.items():
-        yield from near(name, array, expected[name], golden, VISION)
+        yield from near(name, array, expected[name], golden, VISION_TOLERANCE)
     for task in _TASKS:
         yield from chat(
             (model, exact), pixels, turns_of(task, notes["question"]), task, golden, notes

@@ -15,7 +15,7 @@ from workers.model.checkpoints.llava_rad import LlavaRad
 from workers.model.errors import CheckpointError
 from workers.model.files.adapter import ADAPTER_CONFIG
 from workers.model.golden.comparison import (
-    VISION,
+    VISION_TOLERANCE,
     Array,
     Comparison,
     chat,
@@ -28,8 +28,8 @@ from workers.model.golden.comparison import (
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
 
-PIXELS: Final = 0.0
-MERGED: Final = 1e-6
+PIXEL_TOLERANCE: Final = 0.0
+MERGED_TOLERANCE: Final = 1e-6
 _MERGED_WEIGHTS: Final = {
     "merged_layer0_q_proj": "llama.layers.0.self_attn.q_proj.weight",
     "merged_layer1_down_proj": "llama.layers.1.mlp.down_proj.weight",
@@ -51,14 +51,14 @@ def compare(folder: Path) -> Iterator[Comparison]:
     exact = in_float64(model)
     for name, weight in _MERGED_WEIGHTS.items():
         merged = model.network.state_dict()[weight]
-        yield held(name, merged.numpy(), golden, MERGED)
-    yield from preprocessing(model.pixel_values, folder, PIXELS)
+        yield held(name, merged.numpy(), golden, MERGED_TOLERANCE)
+    yield from preprocessing(model.pixel_values, folder, PIXEL_TOLERANCE)
     pixels = {name: _pixels(model, folder / name) for name in set(notes["loader_images"].values())}
-    yield held("pixel_values", pixels["input.png"], golden, PIXELS)
-    yield held("g_pixel_values", pixels["input2.png"], golden, PIXELS)
+    yield held("pixel_values", pixels["input.png"], golden, PIXEL_TOLERANCE)
+    yield held("g_pixel_values", pixels["input2.png"], golden, PIXEL_TOLERANCE)
     stages, expected = (vision_stages(each, pixels["input.png"]) for each in (model, exact))
     for name, array in stages.items():
-        yield from near(name, array, expected[name], golden, VISION)
+        yield from near(name, array, expected[name], golden, VISION_TOLERANCE)
     whole = {one["id"]: one["prediction"] for one in notes["reference_eval_script_predictions"]}
     for record in records:
         if (name := record["id"]) in whole:

@@ -21,9 +21,16 @@ def test_a_draft_is_listed_until_a_decision_stands(store, reviewing):
     """After an undo it is listed again."""
     job = reviewing.drafted(store)
     assert listed(store) == [job.id]
-    made = store.decide(job.id, reviewing.request(), reviewing.roentgen, key="k" * 8, digest="d")
+    made = store.decide(
+        job.id,
+        reviewing.request(),
+        reviewing.roentgen,
+        key="k" * 8,
+        digest="d",
+        audit=reviewing.audit,
+    )
     assert listed(store) == []
-    store.undo(made.id, reviewing.roentgen)
+    store.undo(made.id, reviewing.roentgen, reviewing.audit)
     assert listed(store) == [job.id]
 
 

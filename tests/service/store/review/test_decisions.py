@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
+from service.audit import AuditAction, AuditEvent
 from service.errors import InvalidReview, NotFound
 from service.jobs import DeliveryState, Event
 from service.review.conflicts import (
@@ -28,7 +29,8 @@ def job(store, reviewing):
 
 def decide(store, job, request, reviewer, key="k1", digest="d1"):
     """Record a decision."""
-    return store.decide(job.id, request, reviewer, key=key, digest=digest)
+    audit = AuditEvent(action=AuditAction.DECIDED, actor=reviewer.display_name)
+    return store.decide(job.id, request, reviewer, key=key, digest=digest, audit=audit)
 
 
 def due(store):
@@ -126,10 +128,10 @@ def test_a_decision_is_undone_by_its_author_within_a_minute(store, job, reviewin
     made = decide(store, job, reviewing.request(), reviewing.roentgen)
     clock.move(UNDO_SECONDS - 1)
     with pytest.raises(CannotUndo, match="Wilhelm Röntgen"):
-        store.undo(made.id, reviewing.curie)
-    undone = store.undo(made.id, reviewing.roentgen)
+        store.undo(made.id, reviewing.curie, reviewing.audit)
+    undone = store.undo(made.id, reviewing.roentgen, reviewing.audit)
     assert undone.undone_at == store.now()
-    assert store.undo(made.id, reviewing.roentgen) == undone
+    assert store.undo(made.id, reviewing.roentgen, reviewing.audit) == undone
     assert due(store) == [(made.id, "CANCELED")]
     assert store.standing_decisions([job.id]) == {}
     other = decide(store, job, reviewing.rejection(), reviewing.curie)
@@ -142,13 +144,13 @@ def test_it_cannot_be_undone_when_it_may_have_been_sent(store, job, reviewing, c
     made = decide(store, job, reviewing.request(), reviewing.roentgen)
     clock.move(UNDO_SECONDS)
     with pytest.raises(CannotUndo, match="time to undo is over"):
-        store.undo(made.id, reviewing.roentgen)
+        store.undo(made.id, reviewing.roentgen, reviewing.audit)
     delivery, _ = store.claim_delivery(job.id, "w", 600, {})
     store.confirm_delivery(delivery.id, delivery.fence)
     assert store.claim_delivery(job.id, "w", 600, {})[0].decision_id == made.id
     clock.move(-UNDO_SECONDS)
     with pytest.raises(CannotUndo, match="time to undo is over"):
-        store.undo(made.id, reviewing.roentgen)
+        store.undo(made.id, reviewing.roentgen, reviewing.audit)
     assert due(store) == [(made.id, "SENDING")]
 
 
@@ -181,7 +183,7 @@ def test_a_rejection_may_be_amended_to_a_report(store, job, reviewing, clock):
 def test_an_amendment_of_an_undone_decision_is_refused(store, job, reviewing):
     """It would amend nothing."""
     first = decide(store, job, reviewing.request(), reviewing.roentgen)
-    store.undo(first.id, reviewing.roentgen)
+    store.undo(first.id, reviewing.roentgen, reviewing.audit)
     with pytest.raises(AlreadyDecided, match="no longer stands"):
         decide(store, job, reviewing.edit(amends=first.id), reviewing.curie)
 
@@ -307,9 +309,16 @@ def test_decisions_are_listed_page_by_page(store, reviewing, clock):
 def test_what_is_not_there_is_not_found(store, reviewing):
     """Job and decision."""
     with pytest.raises(NotFound):
-        store.decide("0" * 32, reviewing.request(), reviewing.curie, key="k", digest="d")
+        store.decide(
+            "0" * 32,
+            reviewing.request(),
+            reviewing.curie,
+            key="k",
+            digest="d",
+            audit=reviewing.audit,
+        )
     with pytest.raises(NotFound):
-        store.undo("0" * 32, reviewing.curie)
+        store.undo("0" * 32, reviewing.curie, reviewing.audit)
     with pytest.raises(NotFound):
         store.decision("0" * 32)
 
@@ -322,7 +331,7 @@ def test_facts_are_of_the_decisions_that_stand(store, reviewing, clock):
     decide(store, first, reviewing.edit(amends=earlier.id), reviewing.curie)
     second = reviewing.drafted(store, study="1.2.2")
     undone = decide(store, second, reviewing.request(), reviewing.curie, key="k2")
-    store.undo(undone.id, reviewing.curie)
+    store.undo(undone.id, reviewing.curie, reviewing.audit)
     assert [each.verdict for each in store.decision_facts()] == ["edit"]
     clock.move(10)
     begun = store.now()

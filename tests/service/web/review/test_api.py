@@ -235,7 +235,12 @@ async def test_decisions_are_listed_by_period_person_and_page(app, browser, revi
     for number in range(3):
         job = reviewing.drafted(app.store, study=f"1.2.9{number}")
         app.store.decide(
-            job.id, reviewing.request(), reviewing.roentgen, key=f"key-{number}", digest="d"
+            job.id,
+            reviewing.request(),
+            reviewing.roentgen,
+            key=f"key-{number}",
+            digest="d",
+            audit=reviewing.audit,
         )
     one = browser(CURIE)
     first = (await one.ask("GET", "/api/decisions?limit=2")).json()
@@ -259,7 +264,9 @@ async def test_figures_of_readers_are_private(app, browser, cookie_of, reviewing
             await one.ask("POST", path, json=decision(review), headers=key())
         else:
             curie = reviewing.curie
-            app.store.decide(job.id, reviewing.request(), curie, key="key-9", digest="d")
+            app.store.decide(
+                job.id, reviewing.request(), curie, key="key-9", digest="d", audit=reviewing.audit
+            )
     figures = (await one.ask("GET", "/api/decisions/figures")).json()
     assert figures["groups"][0]["acceptable"]["n"] == 2
     assert figures["published"]["acceptable"] == 0.727

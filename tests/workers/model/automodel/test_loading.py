@@ -61,7 +61,7 @@ def test_pinned_files_are_compared_before_they_are_loaded(copy, profile):
     """A changed file of a folder with SHA256SUMS is named, and nothing is loaded."""
     folder = copy("gemma3")
     digest = snapshot.pin(folder)
-    assert load(snapshot.located(folder, digest), profile)
+    assert load(snapshot.resolved_folder(folder, digest), profile)
     edited(folder / "config.json", extra=1)
     with pytest.raises(CheckpointError, match=r"changed: config\.json"):
         load(folder, profile)

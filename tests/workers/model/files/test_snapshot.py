@@ -68,7 +68,7 @@ def test_a_list_that_was_recreated_is_not_what_was_pinned(folder, tmp_path):
 def test_a_folder_without_a_list_is_not_what_was_pinned(tiny_folder):
     """A digest in the settings needs the list in the folder."""
     with pytest.raises(CheckpointError, match="pin-model"):
-        snapshot.located(tiny_folder, "0" * 64)
+        snapshot.resolved_folder(tiny_folder, "0" * 64)
 
 
 def test_a_list_that_is_none_is_refused(folder):
