@@ -40,8 +40,8 @@ class ShadowStore(Protocol):
     def study(self, study_uid: str, *, through: int | None = None) -> Study:
         """Return the study's readable Instances."""
 
-    def open_jobs(self) -> int:
-        """Return how many jobs wait or are being read."""
+    def shadow_must_end(self, limits: ShadowLimits) -> bool:
+        """Return whether a running shadow reading must end."""
 
     def claim_shadow(
         self, model: str, version: str, owner: str, lease_seconds: float, limits: ShadowLimits
@@ -196,7 +196,7 @@ class Shadowing:
 
 
 class _Yielding:
-    """Says whether a shadow reading must end, because jobs came, its lease ended or its process ends."""
+    """Finds whether a reading must end: jobs came, drafting or the process stops, the lease ended."""
 
     def __init__(
         self, store: ShadowStore, limits: ShadowLimits, lease: Lease, stopping: threading.Event
