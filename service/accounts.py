@@ -19,6 +19,10 @@ SHORTEST_PASSWORD: Final = 12
 # A longer one is refused before it is hashed: the hash takes time in proportion to its length.
 LONGEST_PASSWORD: Final = 1024
 SETUP_LIFETIME: Final = timedelta(hours=1)
+# An administrator passes a password link on by mail or telephone, also to the next shift.
+PASSWORD_LINK_LIFETIME: Final = timedelta(hours=24)
+# Characters of a session's digest that name it in forms.
+REFERENCE_LENGTH: Final = 16
 _LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9_.@-]{0,63}")
 _LONGEST_NAME: Final = 64
 
@@ -40,6 +44,15 @@ class Source(StrEnum):
 
     LOCAL = "local"  # here, with a password
     OIDC = "oidc"  # at the OpenID provider, which also decides on the roles
+
+
+class AccountState(StrEnum):
+    """Whether a person can log in with an account."""
+
+    ACTIVE = "active"
+    BREAK_GLASS = "break-glass"  # in use; each login is an incident
+    NO_PASSWORD = "no password yet"  # noqa: S105 - no password
+    DISABLED = "disabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +105,15 @@ class Account:
     disabled_at: datetime | None
     last_login_at: datetime | None
 
+    @property
+    def state(self) -> AccountState:
+        """Whether its person can log in."""
+        if self.disabled_at is not None:
+            return AccountState.DISABLED
+        if self.source is Source.LOCAL and not self.has_password:
+            return AccountState.NO_PASSWORD
+        return AccountState.BREAK_GLASS if self.break_glass else AccountState.ACTIVE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
@@ -106,6 +128,22 @@ class Session:
     person: Person
     created_at: datetime
     seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSession:
+    """A session in force, as its person sees it in the list of own sessions.
+
+    Attributes:
+        reference: Beginning of the session's digest; names the session in forms.
+        seen_at: The latest request, to the minute.
+        address: The network address of the login.
+    """
+
+    reference: str
+    created_at: datetime
+    seen_at: datetime
+    address: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +162,11 @@ def new_secret() -> tuple[str, str]:
     """Return a random token of 256 bits, and its digest, which is what may be stored."""
     token = secrets.token_urlsafe(32)
     return token, digest_of(token)
+
+
+def reference_of(digest: str) -> str:
+    """Return the name of a session in forms: unique among the sessions of one person."""
+    return digest[:REFERENCE_LENGTH]
 
 
 def digest_of(token: str) -> str:

@@ -1,6 +1,6 @@
-"""The tables of people: accounts, sessions, failed logins, set-up links.
+"""The tables of people: accounts, sessions, failed logins, set-up and password links.
 
-people ─< sessions        login_failures        setup_links
+people ─< sessions, password_links        login_failures        setup_links
 """
 
 from datetime import datetime
@@ -96,5 +96,16 @@ class SetupLinkRow(Base):
     __tablename__ = "setup_links"
 
     digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class PasswordLinkRow(Base):
+    """A link with which one person sets the password of an account; used once, one for each account."""
+
+    __tablename__ = "password_links"
+
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     expires_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -22,6 +22,8 @@ from service.store.login_attempts import LoginAttempts
 from service.store.model_choices import ModelChoices
 from service.store.oidc_people import OidcPeople
 from service.store.operator_actions import OperatorActions
+from service.store.own_account import OwnAccount
+from service.store.password_links import PasswordLinks
 from service.store.queries import Queries
 from service.store.reconciliations import Reconciliations
 from service.store.refusals import RefusalCounts
@@ -71,6 +73,8 @@ class Store(
     AuthorNotices,
     Awaiting,
     OidcPeople,
+    PasswordLinks,
+    OwnAccount,
     Sessions,
     LoginAttempts,
     DraftingStops,

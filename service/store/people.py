@@ -8,12 +8,19 @@ from sqlalchemy.orm import Session as Transaction
 
 from service.accounts import Account, InvalidAccount, Person, Role, Source
 from service.audit import AuditEvent
-from service.database.account_tables import PersonRow, SessionRow, SetupLinkRow
+from service.database.account_tables import (
+    PasswordLinkRow,
+    PersonRow,
+    SessionRow,
+    SetupLinkRow,
+)
 from service.store.audit_append import Audited
 from service.store.session import new_id
 
 # Number of the advisory lock under which the first account is made.
 _FIRST_ACCOUNT = 0x574543
+# Number of the advisory lock under which an account loses the role admin or is disabled.
+_FEWER_ADMINS = 0x574546
 
 
 class People(Audited):
@@ -63,7 +70,7 @@ class People(Audited):
             InvalidAccount: There is none.
         """
         with self._reading() as session:
-            return account(_row_of(session, login))
+            return account(row_of(session, login))
 
     def credentials_of(self, login: str) -> tuple[Account, str] | None:
         """Return an account that may log in with a password, and the hash; None for other names."""
@@ -80,10 +87,12 @@ class People(Audited):
         """Replace the roles of an account and end its sessions.
 
         Raises:
-            InvalidAccount: There is no such account.
+            InvalidAccount: There is no such account, or no other admin would be left.
         """
         with self._writing() as session:
-            row = _row_of(session, login)
+            row = row_of(session, login)
+            if Role.ADMIN not in roles:
+                self._check_other_admin(session, row)
             if row.roles != stored_roles(roles):
                 row.roles = stored_roles(roles)
                 end_sessions(session, row.id)
@@ -99,11 +108,11 @@ class People(Audited):
             InvalidAccount: There is no such account, or it belongs to an OpenID provider.
         """
         with self._writing() as session:
-            row = _row_of(session, login)
-            if row.issuer:
-                raise InvalidAccount(f"{login} logs in at {row.issuer}: the password is kept there")
+            row = row_of(session, login)
+            check_local(row)
             row.password_hash = password_hash
             end_sessions(session, row.id)
+            end_links(session, row.id)
             self._audit(session, audit)
             return account(row)
 
@@ -118,13 +127,15 @@ class People(Audited):
         """Disable an account and end its sessions, or allow its logins again.
 
         Raises:
-            InvalidAccount: There is no such account.
+            InvalidAccount: There is no such account, or no other admin would be left.
         """
         with self._writing() as session:
-            row = _row_of(session, login)
+            row = row_of(session, login)
             if disabled and row.disabled_at is None:
+                self._check_other_admin(session, row)
                 row.disabled_at = self.now()
                 end_sessions(session, row.id)
+                end_links(session, row.id)
             elif not disabled:
                 row.disabled_at = None
             self._audit(session, audit)
@@ -195,7 +206,22 @@ class People(Audited):
         )
         if not added:
             raise InvalidAccount(f"there is an account {login} already: choose another login name")
-        return _row_of(session, login)
+        return row_of(session, login)
+
+    def _check_other_admin(self, session: Transaction, row: PersonRow) -> None:
+        """Raise InvalidAccount if an account is the only one of an admin who can log in."""
+        self._exclusive(session, _FEWER_ADMINS)
+        if row.disabled_at is not None or Role.ADMIN not in person(row).roles:
+            return
+        others = select(PersonRow).where(
+            PersonRow.id != row.id,
+            PersonRow.disabled_at.is_(None),
+            (PersonRow.password_hash != "") | (PersonRow.issuer != ""),
+        )
+        if not any(Role.ADMIN in person(other).roles for other in session.scalars(others)):
+            raise InvalidAccount(
+                f"{row.login} is the last admin who can log in: give another account that role first"
+            )
 
 
 def stored_roles(roles: Iterable[Role]) -> str:
@@ -238,7 +264,23 @@ def _has_accounts(session: Transaction) -> bool:
     return bool(session.scalar(select(in_use)))
 
 
-def _row_of(session: Transaction, login: str) -> PersonRow:
+def end_links(session: Transaction, person_id: str) -> None:
+    """Delete the password links of a person."""
+    session.execute(delete(PasswordLinkRow).where(PasswordLinkRow.person_id == person_id))
+
+
+def check_local(row: PersonRow) -> None:
+    """Raise InvalidAccount if an OpenID provider keeps the account."""
+    if row.issuer:
+        raise InvalidAccount(f"{row.login} logs in at {row.issuer}: the password is kept there")
+
+
+def row_of(session: Transaction, login: str) -> PersonRow:
+    """Return the row of a login name, in any case.
+
+    Raises:
+        InvalidAccount: There is none.
+    """
     row = session.scalar(select(PersonRow).where(func.lower(PersonRow.login) == login.lower()))
     if row is None:
         raise InvalidAccount(f"there is no account {login}: `wetread user list` shows all")

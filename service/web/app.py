@@ -38,6 +38,7 @@ from service.web.access.roles import (
     guarded,
 )
 from service.web.access.stop_banner import StopBanner
+from service.web.accounts.routes import ACCOUNT_ROUTES
 from service.web.app_context import AppContext
 from service.web.audit_page import audit_page
 from service.web.body_limit import BodyLimit
@@ -228,6 +229,7 @@ ROUTES: Final = [
     *REVIEW_ROUTES,
     *MONITOR_ROUTES,
     *MODEL_ROUTES,
+    *ACCOUNT_ROUTES,
     guarded("/admin/audit", audit_page, roles=_ACTING),
     guarded("/healthz", healthz, access=PROBE),
     guarded("/readyz", readyz, access=_PROBE_IN_FULL),

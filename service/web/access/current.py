@@ -29,10 +29,19 @@ def current_person(request: HTTPConnection) -> Person:
     Raises:
         HTTPException: 403: a program makes the request, with a token.
     """
+    return session_of(request).person
+
+
+def session_of(request: HTTPConnection) -> Session:
+    """Return the session of the person who is logged in.
+
+    Raises:
+        HTTPException: 403: a program makes the request, with a token.
+    """
     session = current_session(request)
     if session is None:
         raise HTTPException(403, "Only a person who is logged in may do this, not a program.")
-    return session.person
+    return session
 
 
 def current_session(request: HTTPConnection) -> Session | None:

@@ -138,7 +138,7 @@ def verified(here: AppContext, name: str, password: str, address: str) -> Logged
     digest = digest_of(name.strip().lower())
     if wait := here.store.begin_login(digest, address):
         log.warning("login_throttled", address=address, seconds=wait)
-        return Refused(status=429, message=_MANY.format(_duration(wait)), wait=wait)
+        return Refused(status=429, message=too_many(wait), wait=wait)
     try:
         account = _account(here, name, password)
     except TooManyLogins as error:
@@ -367,6 +367,7 @@ def _is_script(request: Request) -> bool:
     return request.headers.get("accept", "").startswith("application/json")
 
 
-def _duration(seconds: int) -> str:
+def too_many(seconds: int) -> str:
+    """Return what a person reads after too many wrong passwords, who has to wait so long."""
     minutes = -(-seconds // 60)
-    return f"{seconds} seconds" if seconds < 90 else f"{minutes} minutes"
+    return _MANY.format(f"{seconds} seconds" if seconds < 90 else f"{minutes} minutes")

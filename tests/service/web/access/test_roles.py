@@ -73,6 +73,7 @@ def paths():
     examples |= {"{level}": "0"}
     examples |= {"{name}": "pacs", "{link}": "none", "{decision_id}": "0" * 32, "{notice_id}": "1"}
     examples |= {"{question_id}": "0" * 32, "{finding}": "edema"}
+    examples |= {"{reference}": "0" * 16, "{login}": "nobody", "{token_id}": "0" * 12}
     found = []
     for route in ROUTES:
         path = route.path
