@@ -233,6 +233,11 @@ def check_password(password: str, login: str) -> str:
     return password
 
 
+def added_detail(login: str, roles: Iterable[Role]) -> str:
+    """Return what the audit trail states about a new account."""
+    return f"added {login}: {', '.join(sorted(roles))}"
+
+
 def check_roles(names: Iterable[str]) -> frozenset[Role]:
     """Return the roles with these names.
 

@@ -81,6 +81,10 @@ class AuditEvent:
     job_id: str = ""
     detail: str = ""
 
+    def with_detail(self, detail: str) -> "AuditEvent":
+        """Return the event with another detail."""
+        return replace(self, detail=detail)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:

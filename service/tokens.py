@@ -11,11 +11,14 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from dicom.errors import InvalidIdentifier
+from dicom.identifiers import check_ae_title
 from service.errors import WetreadError
 
 _TOKEN: Final = re.compile(r"wetread_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
@@ -125,6 +128,49 @@ class Credential:
         return hmac.compare_digest(self.digest, digest)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewToken:
+    """What a token that is to be made allows; valid.
+
+    Attributes:
+        ae_title: The calling AE as which it stores; "" without the scope STOW.
+        lifetime: None for never.
+    """
+
+    name: str
+    scopes: frozenset[Scope]
+    ae_title: str
+    lifetime: timedelta | None
+
+
+def new_token(name: str, scopes: Iterable[str], *, expires: str, ae_title: str) -> NewToken:
+    """Return the token that was requested in words.
+
+    Args:
+        name: As `check_name` takes it.
+        scopes: Values of Scope, at least one.
+        expires: As `lifetime` takes it.
+        ae_title: The calling AE title of what it stores; "" without the scope STOW.
+
+    Raises:
+        InvalidToken: It cannot be made; the message states why.
+    """
+    try:
+        chosen = frozenset(map(Scope, scopes))
+        title = check_ae_title(ae_title) if ae_title else ""
+    except (ValueError, InvalidIdentifier) as error:
+        raise InvalidToken(str(error)) from None
+    if not chosen:
+        raise InvalidToken(f"choose at least one scope: {', '.join(Scope)}")
+    if (Scope.STOW in chosen) != bool(title):
+        raise InvalidToken(
+            "the scope stow and an AE title must be given together: what is stored has a calling AE"
+        )
+    return NewToken(
+        name=check_name(name), scopes=chosen, ae_title=title, lifetime=lifetime(expires)
+    )
+
+
 def mint() -> tuple[str, Credential]:
     """Make a token; return its value, to be shown once, and the credential to store."""
     identifier, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
@@ -162,5 +208,5 @@ def lifetime(text: str) -> timedelta | None:
         return None
     found = _LIFETIME.fullmatch(text)
     if found is None:
-        raise InvalidToken("--expires: a number with h, d or w (90d), or never")
+        raise InvalidToken("the lifetime is a number with h, d or w, such as 90d, or never")
     return int(found[1]) * _UNITS[found[2]]

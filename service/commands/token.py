@@ -3,18 +3,17 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from difflib import get_close_matches
 
 import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from dicom.identifiers import check_ae_title
 from service.audit import AuditAction
 from service.commands.audited import event
 from service.commands.opened import actor, open_store
-from service.settings.config import Settings, load_settings
-from service.tokens import InvalidToken, Scope, Token, check_name, lifetime, mint
+from service.maintenance.issued_tokens import issue_token, unknown_calling_ae
+from service.settings.config import load_settings
+from service.tokens import Scope, Token, new_token
 
 
 @click.group()
@@ -40,40 +39,12 @@ def token() -> None:
 )
 def add(name: str, scopes: tuple[str, ...], expires: str, ae_title: str) -> None:
     """Make a token and print it once: it cannot be shown again."""
-    check_name(name)
-    if (Scope.STOW in scopes) != bool(ae_title):
-        raise InvalidToken(
-            "--ae-title and --scope stow must be given together: stored images need a calling AE title"
-        )
-    lives = lifetime(expires)
-    value, credential = mint()
+    wanted = new_token(name, scopes, expires=expires, ae_title=ae_title)
     with open_store() as store:
-        store.add_token(
-            credential,
-            name=name,
-            scopes=frozenset(map(Scope, scopes)),
-            ae_title=check_ae_title(ae_title) if ae_title else "",
-            expires_at=store.now() + lives if lives else None,
-            actor=actor(),
-            audit=event(AuditAction.CHANGED_TOKEN, f"added {name}: {', '.join(sorted(scopes))}"),
-        )
-    if ae_title and (warning := _unknown_calling_ae(load_settings(), ae_title)):
+        value = issue_token(store, wanted, event(AuditAction.CHANGED_TOKEN))
+    if warning := unknown_calling_ae(load_settings(), wanted.ae_title):
         click.echo(f"warning: {warning}", err=True)
     click.echo(value)
-
-
-def _unknown_calling_ae(settings: Settings, ae_title: str) -> str:
-    """Return why Instances sent under `ae_title` will be refused, or "" if they will not."""
-    if settings.caller(ae_title) is not None:
-        return ""
-    known = {each.ae_title.upper(): each.ae_title for each in settings.receiver.callers}
-    near = get_close_matches(ae_title.upper(), known, n=1)
-    return (
-        f"{ae_title} is not among receiver.callers, so everything that it stores is refused. Configured "
-        f"calling AE titles: {', '.join(known.values()) or 'none'}."
-        + (f" Did you mean {known[near[0]]}?" if near else "")
-        + " Add it to [[receiver.callers]], or revoke this token and add one for another title."
-    )
 
 
 @token.command("list")

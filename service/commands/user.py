@@ -12,6 +12,7 @@ from service.accounts import (
     Account,
     InvalidAccount,
     Role,
+    added_detail,
     check_dicom_name,
     check_display_name,
     check_login,
@@ -76,7 +77,7 @@ def add(
             display_name=shown,
             dicom_name=in_dicom,
             break_glass=break_glass,
-            audit=event(AuditAction.CHANGED_ACCOUNT, f"added {name}: {', '.join(sorted(chosen))}"),
+            audit=event(AuditAction.CHANGED_ACCOUNT, added_detail(name, chosen)),
         )
     click.echo(f"{name} added: {', '.join(sorted(chosen))}")
 
@@ -176,7 +177,7 @@ def _table(found: Sequence[Account]) -> Table:
         made, last = each.created_at.astimezone(), each.last_login_at
         table.add_row(
             each.person.login,
-            _state(each),
+            each.state,
             ", ".join(sorted(each.person.roles)),
             each.person.display_name or "-",
             each.source,
@@ -184,12 +185,6 @@ def _table(found: Sequence[Account]) -> Table:
             f"{last.astimezone():%Y-%m-%d %H:%M}" if last else "-",
         )
     return table
-
-
-def _state(account: Account) -> str:
-    if account.disabled_at is not None:
-        return "disabled"
-    return "break-glass" if account.break_glass else "active"
 
 
 def _summary(account: Account) -> dict[str, object]:
@@ -201,7 +196,7 @@ def _summary(account: Account) -> dict[str, object]:
         "dicom_name": person.dicom_name,
         "roles": sorted(person.roles),
         "source": account.source,
-        "state": _state(account),
+        "state": account.state,
         "created_at": account.created_at.isoformat(timespec="seconds"),
         "created_by": account.created_by,
         "last_login_at": (

@@ -46,6 +46,10 @@ def _clock(at: datetime, *, seconds: bool = False) -> str:
     return local.strftime("%d %b %H:%M:%S" if seconds else "%d %b %H:%M")
 
 
+def _day(at: datetime) -> str:
+    return at.astimezone().strftime("%d %b %Y")
+
+
 def _short_uid(uid: str) -> str:
     return uid if len(uid) <= 24 else f"{uid[:9]}…{uid[-10:]}"
 
@@ -81,6 +85,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         clock=_clock,
+        day=_day,
         short_uid=_short_uid,
         sentence_case=_sentence_case,
         size=_size,
@@ -117,6 +122,9 @@ def page(name: str, **values: Any) -> str:  # noqa: ANN401 - whatever the templa
     return _TEMPLATES.get_template(name).render({**given, **values})
 
 
+_ACCOUNT_AREAS: Final = (("people", "People"), ("tokens", "Tokens"))
+
+
 def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
     """Return the areas of the pages that a person may open: path from the root, and word."""
     if person is None:
@@ -129,7 +137,7 @@ def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
         *([("", "Queue")] if operates else []),
         *([("monitor", "Monitor")] if reads or person.has(Role.ADMIN) else []),
         *([("models", "Models")] if person.has(Role.ADMIN) else []),
-        *([("admin/audit", "Audit")] if person.has(Role.ADMIN) else []),
+        *([("admin/audit", "Audit"), *_ACCOUNT_AREAS] if person.has(Role.ADMIN) else []),
     )
 
 

@@ -1,7 +1,7 @@
 """What the pages of accounts have in common: their answers, and the fields of their forms."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -12,8 +12,10 @@ from service.settings.advice import cautions
 from service.web.app_context import app_context_of
 from service.web.render import page, root_of
 
-_LONGEST_FIELD = 2000
-_MOST_FIELDS = 20
+_LONGEST_FIELD: Final = 2000
+_MOST_FIELDS: Final = 20
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 def answer(

@@ -57,6 +57,9 @@ def test_an_account_lives_from_add_to_disable(site):
     assert store.account_of("kim").person.roles == {Role.ADMIN}
     assert wetread(folder, "password", "kim", given="another horse battery\n").returncode == 0
     assert verify_password(store.credentials_of("kim")[1], "another horse battery")
+    last = wetread(folder, "disable", "kim")
+    assert (last.returncode, "kim is the last admin" in last.stderr) == (1, True)
+    assert wetread(folder, "add", "eve", "--role", "admin", given=f"{PHRASE}\n").returncode == 0
     assert wetread(folder, "disable", "kim").returncode == 0
     assert store.credentials_of("kim") is None
     assert "disabled" in wetread(folder, "list").stdout

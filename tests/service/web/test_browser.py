@@ -218,8 +218,9 @@ def test_many_tabs_share_one_stream(site, seeder, browser, eventually):
         eventually(lambda: "No longer needed." in browser.run(text), seconds=10, what="the change")
 
 
-def test_the_page_states_when_the_login_is_over(site, seeder, browser, eventually):
+def test_the_page_states_when_the_login_is_over(site, seeder, browser, eventually, cookie_of):
     """And no longer what it was following."""
+    cookie_of(site.store, login="other")
     seeder.waiting(1)
     visit(browser, site.url)
     eventually(lambda: light(browser) == "live", seconds=10, what="the stream")

@@ -203,8 +203,9 @@ def test_one_stream_serves_several_pages(site, seeder):
     assert site.get(f"/live?{many}").status_code == 400
 
 
-def test_a_stream_ends_with_the_login(site, seeder, monkeypatch):
+def test_a_stream_ends_with_the_login(site, seeder, monkeypatch, cookie_of):
     """Also while the page changes all the time; a new request is then 401."""
+    cookie_of(site.store, Role.ADMIN, login="other")
     monkeypatch.setattr(live, "_LOGIN_SECONDS", 0.5)
     seeder.waiting(1)
     with open_stream(site, "live/queue") as stream:

@@ -116,7 +116,7 @@ def test_logout_ends_the_session_on_the_server(site):
 
 def test_a_change_of_role_password_or_state_ends_the_sessions(site, cookie_of):
     """At once; other people stay logged in."""
-    other = cookie_of(site.store, Role.VIEWER, login="eve")
+    other = cookie_of(site.store, Role.ADMIN, login="eve")
 
     def changed(change) -> int:
         cookie = cookie_in(log_in(site))
