@@ -11,7 +11,6 @@ import http.server
 import json
 import mimetypes
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -25,9 +24,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.npm import installed_packages
+
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
-CACHE = REPOSITORY / "build" / "ohif"
 
 _SOURCE = {
     "namespace": "@ohif/extension-default.dataSourcesModule.dicomweb",
@@ -84,22 +84,9 @@ _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
 @pytest.fixture(scope="session")
-def ohif_build(program: Callable[..., str]) -> Path:
+def ohif_build() -> Path:
     """The folder of OHIF's ready build, installed into build/ohif when it is not there yet."""
-    npm = program("npm")
-    dist = CACHE / "node_modules" / "@ohif" / "app" / "dist"
-    wanted = (HERE / "package-lock.json").read_text()
-    stamp = CACHE / "installed"
-    if not (stamp.exists() and stamp.read_text() == wanted and (dist / "index.html").exists()):
-        CACHE.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, CACHE / name)
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=CACHE, capture_output=True, text=True, timeout=240)
-        if done.returncode:
-            pytest.skip(f"OHIF cannot be installed here: {done.stderr.strip()[-200:]}")
-        stamp.write_text(wanted)
-    return dist
+    return installed_packages(HERE, "ohif") / "@ohif" / "app" / "dist"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -1,0 +1,149 @@
+"""Every page by axe-core, light and dark, on a phone and on a desk: no serious finding (WCAG 2.2 AA)."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.accounts import Role, digest_of
+from service.audit import AuditAction, AuditEvent
+from tests.npm import installed_packages
+from tests.servers import wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+WIDTHS, SCHEMES = (390, 1400), ("light", "dark")
+LINK = "A" * 43
+_SEND = """
+const form = document.querySelector("form.entry.pad");
+for (const [name, value] of Object.entries(arguments[0]))
+  form.elements.namedItem(name).value = value;
+form.querySelector(`input[value="${arguments[1]}"]`).checked = true;
+form.requestSubmit();
+"""
+_SHOWN_ONCE = "return !!document.querySelector('.secret')"
+_FORMS = (
+    ("people", ({"login": "new"}, "viewer")),
+    ("tokens", ({"name": "scanner", "ae_title": "OTHER"}, "stow")),
+)
+# Closed parts are examined too.
+_OPEN = "for (const each of document.querySelectorAll('details')) each.open = true;"
+_EXAMINE = """
+const done = arguments[arguments.length - 1];
+const rules = {"target-size": {enabled: true}};
+axe.run(document, {rules, resultTypes: ["violations"]}).then(
+  (result) => done(result.violations
+    .filter((each) => each.impact === "serious" || each.impact === "critical")
+    .map((each) => `${each.id}: ${each.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`)),
+  (error) => done([`axe failed: ${error}`]));
+"""
+_SIDEWAYS = "return document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """The script of axe-core."""
+    folder = installed_packages(Path(__file__).parent, "axe")
+    return (folder / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest.fixture
+def examine(axe):
+    """A function that returns the serious findings in a page, by width and colour scheme."""
+
+    def found(browser):
+        browser.run(_OPEN)
+        browser.run(axe)
+        findings = {}
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                show(browser, width, scheme)
+                faults = browser.wait(_EXAMINE)
+                faults += ["scrolls sideways"] * browser.run(_SIDEWAYS)
+                findings |= {(width, scheme): faults} if faults else {}
+        return findings
+
+    return found
+
+
+def show(browser, width, scheme):
+    """Give the page a width and a colour scheme."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.call("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=size)
+    feature = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.call("goog/cdp/execute", cmd="Emulation.setEmulatedMedia", params={"features": feature})
+
+
+def fill(site, seeder, cookie_of):
+    """Put jobs of several states, accounts and tokens into the store; return the paths of the pages."""
+    seeder.waiting(1)
+    seeder.reading(2)
+    seeder.completed(3)
+    drafted = seeder.drafted(4, urgent=True)
+    seeder.deliver(drafted, error="The archive does not answer.")
+    seeder.beat("web")
+    cookie_of(site.store, Role.RADIOLOGIST, login="kim", display_name="Dr. Kim")
+    site.store.disable_person("kim")
+    cookie_of(site.store, Role.VIEWER, login="vic")
+    later = site.store.now() + timedelta(hours=1)
+    event = AuditEvent(action=AuditAction.CHANGED_ACCOUNT, actor="test", detail="link")
+    site.store.add_password_link("vic", digest_of(LINK), later, event)
+    site.post("/tokens", data={"name": "monitor", "scope": "read", "expires": "90d"})
+    study = f"studies/{drafted.study_instance_uid}"
+    return [
+        *(
+            "",
+            "read",
+            f"read/{drafted.id}",
+            "mine",
+            study,
+            "monitor",
+            "monitor/acceptability",
+            "models",
+        ),
+        *("admin/audit", "people", "tokens", "account", "people?changed=vic", "nothing-here"),
+    ]
+
+
+def test_the_checker_finds_what_is_wrong(site, open_browser, examine):
+    """An image without a text, and grey on grey in the dark scheme only."""
+    browser = open_browser(site.url)
+    browser.open("login")
+    browser.run("""
+        document.querySelector("h1").append(document.createElement("img"));
+        document.querySelector("label").style.color = "#566268";
+    """)
+    found = examine(browser)
+    rules = {where: [each.split(":")[0] for each in faults] for where, faults in found.items()}
+    assert rules == {
+        (width, scheme): [*["color-contrast"] * (scheme == "dark"), "image-alt"]
+        for width in WIDTHS
+        for scheme in SCHEMES
+    }
+
+
+def test_no_page_has_a_serious_finding(site, seeder, cookie_of, open_browser, examine):
+    """Nor scrolls sideways; those without a login, those that show a secret once, and errors too."""
+    paths = fill(site, seeder, cookie_of)
+    browser, findings = open_browser(site.url), {}
+
+    def look(path):
+        browser.open(path)
+        findings.update({path: found} if (found := examine(browser)) else {})
+
+    for path in ("login", f"password/{LINK}", "password/over"):
+        look(path)
+    browser.log_in("ann", "correct horse battery", "/account")
+    at = "return location.pathname"
+    wait_until(lambda: browser.run(at) == "/account", seconds=20, what="the login")
+    for path in paths:
+        look(path)
+    for path, form in _FORMS:
+        browser.open(path)
+        browser.run(_SEND, *form)
+        wait_until(lambda: browser.run(_SHOWN_ONCE), seconds=20, what="the page with the secret")
+        findings |= {f"result of {path}": found} if (found := examine(browser)) else {}
+    listed = [f"{path}: {found}" for path, found in findings.items()]
+    assert listed == [], "\n".join(listed)
+    missing = "status of 404"
+    assert [each for each in browser.faults() if missing not in each] == []
