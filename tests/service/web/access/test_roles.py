@@ -22,7 +22,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Not in the matrix: their answers to a login that fails are those of a login that is missing.
 LOGGED_OUT_BY = {"/login", "/logout"}
 NO_PATIENT = {"/login", "/logout", "/setup/{link}", "/healthz", "/readyz", "/static"}
-NO_PATIENT |= {"/password/{link}"}
+NO_PATIENT |= {"/password/{link}", "/monitor/chart.css"}
 
 
 def answer(_request):
@@ -75,6 +75,7 @@ def paths():
     examples |= {"{name}": "pacs", "{link}": "none", "{decision_id}": "0" * 32, "{notice_id}": "1"}
     examples |= {"{question_id}": "0" * 32, "{finding}": "edema"}
     examples |= {"{reference}": "0" * 16, "{login}": "nobody", "{token_id}": "0" * 12}
+    examples |= {"{alert_id}": "1"}
     found = []
     for route in ROUTES:
         path = route.path
