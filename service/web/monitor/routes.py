@@ -4,7 +4,7 @@ from typing import Final
 
 from service.accounts import Role
 from service.tokens import Scope
-from service.web.access.roles import OPEN, guarded
+from service.web.access.roles import EVERYONE, guarded
 from service.web.monitor import final_reports, pages
 
 _ACTING: Final = frozenset({Role.ADMIN})
@@ -20,7 +20,7 @@ MONITOR_ROUTES: Final = (
     ),
     guarded("/monitor", pages.drift_page, roles=_VIEWING),
     guarded("/monitor/acceptability", pages.acceptability_page, roles=_VIEWING),
-    guarded("/monitor/chart.css", pages.chart_style, access=OPEN),
+    guarded("/monitor/chart.css", pages.chart_style, roles=EVERYONE),
     guarded("/monitor/reference", pages.accept_reference, roles=_ACTING, methods=("POST",)),
     guarded(
         "/monitor/alerts/{alert_id}/acknowledge",
