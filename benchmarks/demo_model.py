@@ -67,10 +67,10 @@ def chances(model: CxrLlava, frame: np.ndarray) -> list[float]:
         model.tokenizer.encode(f"[/INST] {word}")[len(model.tokenizer.encode("[/INST]"))]
         for word in ("Yes", "No")
     )
-    grey = preprocess.pixel_values(preprocess.grey_image(frame), model.config.vision)
+    gray = preprocess.pixel_values(preprocess.gray_image(frame), model.config.vision)
     found = []
     with torch.inference_mode():
-        image = model.network.image_tokens(torch.from_numpy(grey))
+        image = model.network.image_tokens(torch.from_numpy(gray))
         for question in (*IS_THERE.values(), IS_NORMAL):
             prompt = prompts.render(prompts.chat(Task.QUESTION, question))
             embeds = model.network.splice(prompts.prompt_ids(model.tokenizer, prompt), image)

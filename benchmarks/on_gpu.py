@@ -167,7 +167,7 @@ def _in_float64(model: CxrLlava) -> CxrLlava:
 
 
 def _image_tokens(model: CxrLlava, frame: NDArray[np.float32]) -> torch.Tensor:
-    pixels = torch.from_numpy(model.pixel_values(preprocess.grey_image(frame))).to(model.device)
+    pixels = torch.from_numpy(model.pixel_values(preprocess.gray_image(frame))).to(model.device)
     with torch.inference_mode():
         return model.network.image_tokens(pixels).double().cpu()
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,19 @@ def test_the_layout_names_every_package():
     assert len(rows) > 50
     assert {folder: rows.get(folder) for folder, _ in packages()} == dict(packages())
     assert [folder for folder in rows if not (ROOT / folder).is_dir()] == []
+
+
+def test_the_layers_are_those_of_import_linter():
+    """docs/development.md shows each layer of pyproject.toml in a line, from the top downwards."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    lines = []
+    for each in contracts:
+        if "containers" in each:
+            lines += [f"{each['containers'][0]}:", *(f"    {layer}" for layer in each["layers"])]
+    text = (ROOT / "docs" / "development.md").read_text(encoding="utf-8")
+    assert len(lines) > 40
+    assert "\n".join(["```", *lines, "```"]) in text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -56,31 +56,31 @@ def rib(body: Body, side: int, number: int, wobble: NDArray[np.float64]) -> NDAr
 
 def _ribs(body: Body, side: int, wobble: NDArray[np.float64], back: Layer, front: Layer) -> None:
     for number in range(12, 0, -1):
-        centre = rib(body, side, number, wobble[number - 1])
-        turn = int(np.argmax(np.abs(centre[:, 0])))
+        center = rib(body, side, number, wobble[number - 1])
+        turn = int(np.argmax(np.abs(center[:, 0])))
         width = 0.0115 + 0.001 * (number < 3)
-        lateral = np.abs(centre[:, 0]) / np.abs(centre[turn, 0])
+        lateral = np.abs(center[:, 0]) / np.abs(center[turn, 0])
         half = width * (1 - 0.38 * lateral**8)
         if number > 10:  # floating ribs end in a point
             half *= np.sqrt(np.linspace(1, 0, len(half)))
-        _band(back, centre[: turn + 2], half[: turn + 2], rim=0.42, core=0.25)
+        _band(back, center[: turn + 2], half[: turn + 2], rim=0.42, core=0.25)
         if number > 10:
             continue
-        _band(front, centre[turn - 1 :], 1.15 * half[turn - 1 :], rim=0.40, core=0.25)
+        _band(front, center[turn - 1 :], 1.15 * half[turn - 1 :], rim=0.40, core=0.25)
 
 
 def _band(
-    layer: Layer, centre: NDArray[np.float64], half: NDArray[np.float64], *, rim: float, core: float
+    layer: Layer, center: NDArray[np.float64], half: NDArray[np.float64], *, rim: float, core: float
 ) -> None:
-    """Draw a bone along `centre`: a bright cortical rim around a fainter core."""
-    if len(centre) < 3:
+    """Draw a bone along `center`: a bright cortical rim around a fainter core."""
+    if len(center) < 3:
         return
-    along = np.gradient(centre, axis=0)
+    along = np.gradient(center, axis=0)
     normal = np.stack([-along[:, 1], along[:, 0]], axis=1)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
     for fraction, value in ((1.0, rim), (0.72, core)):
         offset = normal * (half * fraction)[:, None]
-        layer.polygon(np.concatenate([centre + offset, (centre - offset)[::-1]]), value)
+        layer.polygon(np.concatenate([center + offset, (center - offset)[::-1]]), value)
 
 
 def _shoulder(body: Body, side: int, rng: np.random.Generator, layer: Layer) -> None:
@@ -97,7 +97,7 @@ def _shoulder(body: Body, side: int, rng: np.random.Generator, layer: Layer) -> 
 
     _scapula(place, layer)
     _humerus(place, body, layer)
-    centre = place(
+    center = place(
         line(
             (0.032, 0.088),
             (0.06, 0.082),
@@ -107,11 +107,11 @@ def _shoulder(body: Body, side: int, rng: np.random.Generator, layer: Layer) -> 
             (0.42, -0.004),
         )
     )
-    centre[:, 0] += body.turn
-    along = np.linspace(0, 1, len(centre))
+    center[:, 0] += body.turn
+    along = np.linspace(0, 1, len(center))
     # Thick at the sternum, even in the middle, tapering at the shoulder.
     half = 0.009 + 0.0045 * (1 - along) ** 3 - 0.008 * np.clip(along - 0.8, 0, 1) * 5
-    _band(layer, centre, half, rim=0.27, core=0.17)
+    _band(layer, center, half, rim=0.27, core=0.17)
 
 
 def _scapula(place: _Placer, layer: Layer) -> None:

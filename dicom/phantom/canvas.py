@@ -149,15 +149,15 @@ class Layer:
             if fill > 2:
                 draw.draw_lines(pixels[2 * number : 2 * number + 2], fill, wide[number])
 
-    def disc(self, centre: tuple[float, float], radius: float, value: float) -> None:
+    def disc(self, center: tuple[float, float], radius: float, value: float) -> None:
         """Fill a circle."""
-        self.ellipse(centre, (radius, radius), value)
+        self.ellipse(center, (radius, radius), value)
 
     def ellipse(
-        self, centre: tuple[float, float], radii: tuple[float, float], value: float
+        self, center: tuple[float, float], radii: tuple[float, float], value: float
     ) -> None:
         """Fill an ellipse with its axes along u and v."""
-        (x, y) = self._canvas.project([centre])[0]
+        (x, y) = self._canvas.project([center])[0]
         rx, ry = (self._canvas.pixels(radius) for radius in radii)
         self._draw.ellipse((x - rx, y - ry, x + rx, y + ry), fill=round(255 * min(value, 1.0)))
 

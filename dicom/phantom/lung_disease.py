@@ -70,24 +70,24 @@ def consolidation(
     """Draw a consolidation of one side; return its zone and its visible mask, bool [H, W]."""
     zone: Zone = finding.zone or ZONES[int(rng.choice(3, p=[0.25, 0.25, 0.5]))]
     lung, body, canvas = chest.lung(side), chest.body, chest.canvas
-    centre = _zone_centre(body, side, zone, rng)
+    center = _zone_center(body, side, zone, rng)
     size = 0.05 + 0.09 * finding.extent
     wobble = canvas.noise(rng, 12) * np.float32(0.22) + canvas.noise(rng, 30) * np.float32(0.08)
     away = np.hypot(
-        (lung.lateral - centre[0]) / np.float32(1.15 * size), (canvas.v - centre[1]) / size
+        (lung.lateral - center[0]) / np.float32(1.15 * size), (canvas.v - center[1]) / size
     )
     inside = edge((1 - away - wobble).astype(np.float32), 0.55)
     if zone == "upper" and rng.random() < 0.5:
         # It stops at the minor fissure.
-        inside *= edge(centre[1] + 0.55 * size - canvas.v, 0.007)
+        inside *= edge(center[1] + 0.55 * size - canvas.v, 0.007)
     patchy = np.clip(0.84 + 0.12 * canvas.noise(rng, 24), 0.5, 0.98)
-    tubes = _bronchogram(chest, side, centre, size, rng)
+    tubes = _bronchogram(chest, side, center, size, rng)
     amount = inside * patchy * (1 - np.float32(0.38) * tubes) * (0.62 + 0.2 * finding.extent)
     chest.fill(amount.astype(np.float32) * lung.cavity)
     return (f"{zone} zone", np.asarray((inside > 0.4) & (lung.cavity > 0.5)))
 
 
-def _zone_centre(
+def _zone_center(
     body: Body, side: int, zone: Zone, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Return (distance from the midline, v) of the middle of a zone, clear of heart and mediastinum."""
@@ -101,13 +101,13 @@ def _zone_centre(
 
 
 def _bronchogram(
-    chest: Chest, side: int, centre: tuple[float, float], size: float, rng: np.random.Generator
+    chest: Chest, side: int, center: tuple[float, float], size: float, rng: np.random.Generator
 ) -> FloatField:
     """Return the air-filled bronchi inside a consolidation, float32 [H, W] in 0..1."""
     layer = chest.canvas.layer()
     start = hilum(chest.body, side)
     for _ in range(5):
-        target = rng.normal(0, 0.55, 2) * size + np.asarray(centre)
+        target = rng.normal(0, 0.55, 2) * size + np.asarray(center)
         end = (side * float(target[0]), float(target[1]))
         middle = (0.5 * (start[0] + end[0]), 0.5 * (start[1] + end[1]) + 0.02 * float(rng.normal()))
         beyond = (end[0] + 0.5 * (end[0] - middle[0]), end[1] + 0.5 * (end[1] - middle[1]))

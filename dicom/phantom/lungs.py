@@ -198,9 +198,9 @@ def _hila(body: Body, layer: Layer) -> None:
         layer.ellipse((u, v - 0.005), (0.028, 0.038), 0.5)
         layer.ellipse((u + side * 0.014, v + 0.045), (0.013, 0.05), 0.6)
         for du, dv, size in rng.normal(0, 1, (7, 3)).tolist():
-            centre = (u + side * 0.012 + 0.014 * du, v + 0.03 * dv)
+            center = (u + side * 0.012 + 0.014 * du, v + 0.03 * dv)
             swell = 0.002 * max(size, -3.0)  # a rare draw would make the radius negative
-            layer.ellipse(centre, (0.007 + swell, 0.008 + swell), 0.9)
+            layer.ellipse(center, (0.007 + swell, 0.008 + swell), 0.9)
 
 
 def hilum(body: Body, side: int) -> tuple[float, float]:

@@ -63,7 +63,7 @@ def declared_matrix(header: Dataset, max_pixels: int) -> tuple[ImageMatrix, tupl
         LimitExceeded: It declares more pixels.
         PixelError: It declares no image, or one that is not supported: color, frames, other depths.
     """
-    photometric = _grey(header)
+    photometric = _gray(header)
     rows, columns = _size(header, max_pixels)
     allocated, stored = _depth(header)
     shift = whole_number(header, "HighBit", stored - 1) - (stored - 1)
@@ -85,7 +85,7 @@ def declared_matrix(header: Dataset, max_pixels: int) -> tuple[ImageMatrix, tupl
     )
 
 
-def _grey(header: Dataset) -> str:
+def _gray(header: Dataset) -> str:
     """Return Photometric Interpretation; refuse what cannot be a single gray image."""
     if header.get("Rows") is None and header.get("PhotometricInterpretation") is None:
         raise PixelError("the object has no pixel data")

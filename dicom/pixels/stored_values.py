@@ -56,7 +56,7 @@ def stored_values(header: Dataset, pixels: PixelData, matrix: ImageMatrix) -> St
         raise PixelError(f"the transfer syntax {str(syntax)[:64]!a} is not known")
     notes: tuple[str, ...] = ()
     if matrix.samples > 1:
-        cells, notes = _grey_in_color(pixels, matrix), (_IN_COLOR,)
+        cells, notes = _gray_in_color(pixels, matrix), (_IN_COLOR,)
     elif syntax.is_encapsulated:
         cells, notes = _compressed(compressed_image(pixels), syntax, matrix)
     else:
@@ -68,7 +68,7 @@ def stored_values(header: Dataset, pixels: PixelData, matrix: ImageMatrix) -> St
     return StoredImage(values=image.values, matrix=image.matrix, notes=note)
 
 
-def _grey_in_color(pixels: PixelData, matrix: ImageMatrix) -> Cells:
+def _gray_in_color(pixels: PixelData, matrix: ImageMatrix) -> Cells:
     """Return the first sample of each pixel of an uncompressed color image that is all gray."""
     size = matrix.rows * matrix.columns
     if pixels.in_fragments or len(pixels.value) < 3 * size:

@@ -220,15 +220,15 @@ def _offered(header: Dataset, *, signed: bool) -> tuple[list[Voi], list[str]]:
     function, note = _function(header)
     windows, unpaired = _windows(header)
     warnings += unpaired
-    for number, (centre, width) in enumerate(windows, 1):
-        if not (np.isfinite(centre) and np.isfinite(width)):
+    for number, (center, width) in enumerate(windows, 1):
+        if not (np.isfinite(center) and np.isfinite(width)):
             warnings.append(f"Window {number} is not given in numbers and was not used.")
             continue
         if width < _narrowest(function):
             warnings.append(f"Window {number} has the width {width:g} and cannot be used.")
             continue
-        form = Window(function=function, center=centre, width=width)
-        show = _window_shower(function, centre, width)
+        form = Window(function=function, center=center, width=width)
+        show = _window_shower(function, center, width)
         name = f"window {number}"
         offered.append(Voi(name=name, show=show, form=form, number=number, note=note))
     return offered, warnings
@@ -261,19 +261,19 @@ def _windows(header: Dataset) -> tuple[list[tuple[float, float]], list[str]]:
 
 
 def _window_shower(
-    function: str, centre: float, width: float
+    function: str, center: float, width: float
 ) -> Callable[[FloatTable], FloatTable]:
     """Return the window as a function (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
     if function == SIGMOID:
-        return lambda values: _sigmoid(values, centre, width)
+        return lambda values: _sigmoid(values, center, width)
     if function == LINEAR_EXACT:
-        return lambda values: _linear(values, centre - width / 2, centre + width / 2)
-    middle, half = centre - 0.5, (width - 1) / 2
+        return lambda values: _linear(values, center - width / 2, center + width / 2)
+    middle, half = center - 0.5, (width - 1) / 2
     return lambda values: _linear(values, middle - half, middle + half)
 
 
-def _sigmoid(values: FloatTable, centre: float, width: float) -> FloatTable:
-    exponent = np.clip(-4 * (values - centre) / width, -700, 700)
+def _sigmoid(values: FloatTable, center: float, width: float) -> FloatTable:
+    exponent = np.clip(-4 * (values - center) / width, -700, 700)
     levels: FloatTable = 1 / (1 + np.exp(exponent))
     return levels
 

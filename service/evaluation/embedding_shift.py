@@ -33,7 +33,7 @@ def embedding_shift(
     k the permutations of both samples with at least that MMD^2.
 
     Args:
-        reference: float [m, k], one vector a study; drawn down to 1,000.
+        reference: float [m, k], one vector per study; drawn down to 1,000.
         window: float [n, k]; drawn down to 1,000.
         permutations: Number of permutations; 199 can show p of 0.005.
         seed: Of the random generator.

@@ -106,7 +106,7 @@ class ReviewContent:
 
     @property
     def text(self) -> str:
-        """The whole text, a sentence a line, findings first."""
+        """The whole text, one sentence per line, findings first."""
         return "\n".join((*self.lines(Section.FINDINGS), *self.lines(Section.IMPRESSION)))
 
 

@@ -27,7 +27,7 @@ class TextEdits:
 
     @classmethod
     def between(cls, draft: str, final: str) -> Self:
-        """Return the edits between two texts, a sentence a line."""
+        """Return the edits between two texts, one sentence per line."""
         found = measure(draft, final)
         return cls(
             distance=found.distance,

@@ -13,7 +13,7 @@ log = get_logger(__name__)
 
 
 class DiskPressure:
-    """Looks at the free space of the spool's disk; cheap enough for each tick."""
+    """Measures the free space of the spool's disk; cheap enough for each tick."""
 
     def __init__(
         self,

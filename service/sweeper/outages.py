@@ -25,7 +25,7 @@ class LeaseVerdict(Enum):
 
 
 class Outages:
-    """Remembers the last outage of the database: a long time between two looks."""
+    """Records the last outage of the database: a long time between two looks."""
 
     def __init__(self, lease_seconds: float) -> None:
         """Take the lease length; leases are extended each third of it, so a shorter outage ends none."""

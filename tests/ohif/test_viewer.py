@@ -291,8 +291,8 @@ def likeness(screen, picture, canvas, part):
     rows, columns = (round(side * scale) for side in picture.shape)
     values = np.asarray(picture, np.float32)
     expected = np.asarray(Image.fromarray(values).resize((columns, rows), Image.Resampling.BOX))
-    grey = np.asarray(Image.open(BytesIO(screen)).convert("L"), np.float32)
-    seen = grey[round(top) : round(top) + rows, round(left) : round(left) + columns]
+    gray = np.asarray(Image.open(BytesIO(screen)).convert("L"), np.float32)
+    seen = gray[round(top) : round(top) + rows, round(left) : round(left) + columns]
     begin, end = (round(rows * fraction) for fraction in part)
     return np.corrcoef(seen[begin:end].ravel(), expected[begin:end].ravel())[0, 1]
 
@@ -356,10 +356,10 @@ def test_the_annotated_image_is_legible(open_study, ill):
     time.sleep(1.5)
     screen = browser.screenshot(SEEN / "images.png")
     canvas = canvas_of(browser)
-    grey = np.asarray(Image.fromarray(ill.overlay).convert("L"), np.float32)
+    gray = np.asarray(Image.fromarray(ill.overlay).convert("L"), np.float32)
     # Letters of the panel, the smallest on it, are 12 pixels high at 1280 pixels of width.
-    assert fitted(grey.shape, canvas)[2] >= 0.6
-    assert likeness(screen, grey, canvas, (0.2, 1.0)) > 0.97
+    assert fitted(gray.shape, canvas)[2] >= 0.6
+    assert likeness(screen, gray, canvas, (0.2, 1.0)) > 0.97
     assert_alive(browser)
 
 

@@ -28,7 +28,7 @@ log = get_logger(__name__)
 
 
 class FinalReportWatch:
-    """Looks for new SRs, and for reports whose text the labeler has not read."""
+    """Searches for new SRs, and for reports whose text the labeler has not read."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store

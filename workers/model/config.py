@@ -170,7 +170,7 @@ def _joined(source: dict[str, Any], key: str) -> str:
 
 
 def _vision(source: dict[str, Any]) -> VisionConfig:
-    tower, grey = source["clip_vision_cfg"], source["image_preprocess_cfg"]
+    tower, gray = source["clip_vision_cfg"], source["image_preprocess_cfg"]
     if isinstance(tower.get("layers"), list):
         raise ValueError("clip_vision_cfg.layers is a list: this is a checkpoint of cxr-llava-v1")
     refuse("clip_vision_cfg", tower, _VISION_FIXED)
@@ -182,8 +182,8 @@ def _vision(source: dict[str, Any]) -> VisionConfig:
         layers=int(tower.get("layers", 12)),
         head_width=int(tower.get("head_width", 64)),
         mlp_ratio=float(tower.get("mlp_ratio", 4.0)),
-        mean=float(grey["mean"]),
-        std=float(grey["std"]),
+        mean=float(gray["mean"]),
+        std=float(gray["std"]),
     )
     if int(source.get("mm_projector_dim", config.width)) != config.width:
         raise ValueError("mm_projector_dim is not the width of the vision tower")

@@ -18,7 +18,7 @@ _CLIP_MEAN: Final = np.array((0.48145466, 0.4578275, 0.40821073), np.float32)
 _CLIP_STD: Final = np.array((0.26862954, 0.26130258, 0.27577711), np.float32)
 
 
-def grey_image(frame: NDArray[np.float32]) -> Image.Image:
+def gray_image(frame: NDArray[np.float32]) -> Image.Image:
     """Return a frame as an 8-bit gray image: the only step that rounds it.
 
     Args:
@@ -36,7 +36,7 @@ def grey_image(frame: NDArray[np.float32]) -> Image.Image:
     return Image.fromarray(np.rint(np.clip(frame, 0.0, 1.0) * 255.0).astype(np.uint8))
 
 
-def centre_square(
+def center_square(
     image: Image.Image,
     size: int,
     resample: Image.Resampling = Image.Resampling.LANCZOS,
@@ -71,7 +71,7 @@ def pixel_values(image: Image.Image, config: VisionConfig) -> NDArray[np.float32
     Returns:
         float32 [1, 1, S, S], (gray in 0..1 - mean) / std.
     """
-    square = np.asarray(centre_square(image.convert("L"), config.image_size))
+    square = np.asarray(center_square(image.convert("L"), config.image_size))
     return _normalised(square, config.mean, config.std)[None, None]
 
 
@@ -79,7 +79,7 @@ def colour_pixel_values(
     image: Image.Image, size: int, mean: float, std: float
 ) -> NDArray[np.float32]:
     """Return the same as `pixel_values` for a color image, float32 [1, 3, S, S]."""
-    square = np.asarray(centre_square(image.convert("RGB"), size))
+    square = np.asarray(center_square(image.convert("RGB"), size))
     return np.ascontiguousarray(_normalised(square, mean, std).transpose(2, 0, 1)[None])
 
 
@@ -100,7 +100,7 @@ def clip_pixel_values(image: Image.Image, size: int) -> NDArray[np.float32]:
     Returns:
         float32 [1, 3, S, S], (color in 0..1 - mean) / std of each channel.
     """
-    square = centre_square(image.convert("RGB"), size, Image.Resampling.BICUBIC, round)
+    square = center_square(image.convert("RGB"), size, Image.Resampling.BICUBIC, round)
     unit = np.asarray(square).astype(np.float32) / np.float32(255)  # [S, S, 3]
     normal = (unit - _CLIP_MEAN) / _CLIP_STD
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], dtype=np.float32)

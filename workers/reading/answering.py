@@ -297,7 +297,7 @@ class Answering:
 
 
 class _Limit:
-    """Says when an answer must end: canceled, the process stops, or the time is over."""
+    """Determines when an answer must end: canceled, the process stops, or the time is over."""
 
     def __init__(self, lease: Lease, abandon: threading.Event, seconds: float) -> None:
         self._lease = lease

@@ -57,7 +57,7 @@ class Square:
 
 
 def central_square(rows: int, columns: int) -> Square:
-    """Return the square that `workers.model.preprocess.centre_square` crops from an image."""
+    """Return the square that `workers.model.preprocess.center_square` crops from an image."""
     edge = min(rows, columns)
     return Square((columns - edge) / 2, (rows - edge) / 2, edge)
 
@@ -115,7 +115,7 @@ def _finer(
 
 def _peak(heat: HeatMap) -> tuple[float, float]:
     """Return the peak as fractions of the edge: the pixel near the center most in favor of yes."""
-    column, row = _centre(heat.cells)
+    column, row = _center(heat.cells)
     if heat.detail is None:
         return column, row
     size = len(heat.detail)
@@ -131,7 +131,7 @@ def _peak(heat: HeatMap) -> tuple[float, float]:
     return (int(across) + 0.5) / size, (int(down) + 0.5) / size
 
 
-def _centre(heat: NDArray[np.float32]) -> tuple[float, float]:
+def _center(heat: NDArray[np.float32]) -> tuple[float, float]:
     """Return the heat's center of mass in and around its warmest cell, as fractions of the edge.
 
     A cell covers a whole patch: a finding on the border of two patches warms both cells.

@@ -1,7 +1,7 @@
 """Reads studies with a shadow model: compared with the draft that exists, never delivered.
 
-A shadow reading changes no job: it has rows of its own, and whatever ends it, results do not depend on
-it. It starts while the service is idle enough, and is abandoned when it no longer is.
+A shadow reading changes no job: it has rows of its own, and results do not depend on how it ends. It
+starts while the service is idle enough, and is abandoned when it no longer is.
 """
 
 import hashlib

@@ -14,17 +14,17 @@ _MOVED: Final = 0.5  # share of the images that are moved
 _GRAIN: Final = 0.02
 
 
-def augment(grey: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def augment(gray: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return images and masks, moved alike; the images' gray scale is changed too.
 
     Args:
-        grey: float32 [B, 1, S, S] in 0..1.
+        gray: float32 [B, 1, S, S] in 0..1.
         masks: float32 [B, 6, M, M] in 0..1.
         generator: Random generator of the changes.
     """
-    turn = _turns(len(grey), generator)
-    grid = F.affine_grid(turn, list(grey.shape), align_corners=False)
-    moved = F.grid_sample(grey, grid, padding_mode="border", align_corners=False)
+    turn = _turns(len(gray), generator)
+    grid = F.affine_grid(turn, list(gray.shape), align_corners=False)
+    moved = F.grid_sample(gray, grid, padding_mode="border", align_corners=False)
     grid = F.affine_grid(turn, list(masks.shape), align_corners=False)
     return _regraded(moved, generator), F.grid_sample(masks, grid, align_corners=False)
 
@@ -42,12 +42,12 @@ def _turns(count: int, generator: torch.Generator) -> Tensor:
     )
 
 
-def _regraded(grey: Tensor, generator: torch.Generator) -> Tensor:
-    amount = torch.rand(len(grey), 3, 1, 1, 1, generator=generator) * 2 - 1
+def _regraded(gray: Tensor, generator: torch.Generator) -> Tensor:
+    amount = torch.rand(len(gray), 3, 1, 1, 1, generator=generator) * 2 - 1
     gamma = torch.exp(0.25 * amount[:, 0])
     contrast, brightness = 1 + 0.12 * amount[:, 1], 0.06 * amount[:, 2]
-    level = grey.clamp(0, 1) ** gamma
+    level = gray.clamp(0, 1) ** gamma
     level = (level - 0.5) * contrast + 0.5 + brightness
-    coarse = torch.rand(len(grey), 1, 1, 1, generator=generator) * _GRAIN
-    grain = torch.randn(grey.shape, generator=generator) * coarse
+    coarse = torch.rand(len(gray), 1, 1, 1, generator=generator) * _GRAIN
+    grain = torch.randn(gray.shape, generator=generator) * coarse
     return (level + grain).clamp(0, 1)

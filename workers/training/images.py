@@ -22,7 +22,7 @@ from dicom.phantom import Phantom, PhantomFinding, as_dataset, draw, random_find
 from dicom.phantom.chest import ZONES
 from dicom.phantom.mixture import visible
 from dicom.pixels.frame import PixelLimits, load_frame
-from workers.model.preprocess import centre_square, grey_image
+from workers.model.preprocess import center_square, gray_image
 
 EDGE: Final = 160  # pixels of an edge of the model's image
 MASK_EDGE: Final = 40  # cells of an edge of a finding's mask
@@ -62,12 +62,12 @@ class TrainingImages:
     """Images and their labels, in the order of their plans.
 
     Attributes:
-        grey: uint8 [N, 160, 160], preprocessed for the model but not normalized.
+        gray: uint8 [N, 160, 160], preprocessed for the model but not normalized.
         masks: uint8 [N, 6, 40, 40], how much of each cell a finding covers, 255 for all of it.
         plans: The plans of the images.
     """
 
-    grey: NDArray[np.uint8]
+    gray: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     plans: tuple[Plan, ...]
 
@@ -103,7 +103,7 @@ class TrainingImages:
                 progress(min((done + number) * _CHUNK, len(seeds)))
         loaded = [np.load(_chunk_path(cache, chunk)) for chunk in chunks]
         return cls(
-            grey=np.concatenate([one["grey"] for one in loaded]),
+            gray=np.concatenate([one["gray"] for one in loaded]),
             masks=np.concatenate([one["masks"] for one in loaded]),
             plans=tuple(plan(seed) for seed in seeds),
         )
@@ -169,7 +169,7 @@ def image(plan: Plan) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         path = write_image(phantom, plan, Path(folder) / "image.dcm")
         frame = load_frame(path, _LIMITS)
-    return np.asarray(centre_square(grey_image(frame.pixels), EDGE)), _masks(phantom)
+    return np.asarray(center_square(gray_image(frame.pixels), EDGE)), _masks(phantom)
 
 
 def phantom_of(plan: Plan) -> Phantom:
@@ -189,8 +189,8 @@ def write_image(phantom: Phantom, plan: Plan, path: Path) -> Path:
     top = float(1 << plan.bits_stored)
     window: Literal["none"] | tuple[float, float] = "none"
     if plan.window is not None:
-        centre, width = plan.window
-        window = (centre * top, width * top)
+        center, width = plan.window
+        window = (center * top, width * top)
     photometric: Literal["MONOCHROME1", "MONOCHROME2"] = (
         "MONOCHROME1" if plan.negative else "MONOCHROME2"
     )
@@ -208,7 +208,7 @@ def _masks(phantom: Phantom) -> NDArray[np.uint8]:
     for truth in phantom.truths:
         image = Image.fromarray(truth.mask.astype(np.uint8) * 255)
         masks[CODED_OBSERVATIONS.index(truth.observation)] = np.asarray(
-            centre_square(image, MASK_EDGE, Image.Resampling.BOX)
+            center_square(image, MASK_EDGE, Image.Resampling.BOX)
         )
     return masks
 
@@ -220,13 +220,13 @@ def _draw_chunk(task: tuple[Path, tuple[int, ...]]) -> None:
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:
         np.savez(
-            file, grey=np.stack([grey for grey, _ in pairs]), masks=np.stack([m for _, m in pairs])
+            file, gray=np.stack([gray for gray, _ in pairs]), masks=np.stack([m for _, m in pairs])
         )
     unfinished.replace(path)
 
 
 def _chunk_path(cache: Path, seeds: tuple[int, ...]) -> Path:
-    return cache / f"films-{seeds[0]}-{len(seeds)}.npz"
+    return cache / f"images-{seeds[0]}-{len(seeds)}.npz"
 
 
 def chunks(count: int, size: int) -> Iterator[slice]:

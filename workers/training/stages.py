@@ -73,7 +73,7 @@ class Training:
         progress: Callable[[Progress], None],
     ) -> None:
         self._network = network
-        self._grey = config.vision
+        self._gray = config.vision
         self._images = images
         self._texts = texts
         self._recipe = recipe
@@ -85,7 +85,7 @@ class Training:
     def labels(self) -> None:
         """Stage 1: the image encoder learns findings, sides and places from labels."""
         self._begin(0)
-        heads = labels.Heads(self._grey.width)
+        heads = labels.Heads(self._gray.width)
         tower = self._network.vision_tower
 
         def loss(index: Tensor) -> Tensor:
@@ -155,10 +155,10 @@ class Training:
     def _pixels(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return images [B, 1, S, S], varied and normalized, and masks [B, 6, M, M] in 0..1."""
         rows = index.numpy()
-        grey = torch.from_numpy(self._images.grey[rows])[:, None].float() / 255
+        gray = torch.from_numpy(self._images.gray[rows])[:, None].float() / 255
         masks = torch.from_numpy(self._images.masks[rows]).float() / 255
-        grey, masks = augment(grey, masks, self._random)
-        return (grey - self._grey.mean) / self._grey.std, masks
+        gray, masks = augment(gray, masks, self._random)
+        return (gray - self._gray.mean) / self._gray.std, masks
 
     def _spoken(self, images: Tensor, index: Tensor, *, reports_only: bool) -> Tensor:
         findings = [self._images.plans[int(i)].findings for i in index]

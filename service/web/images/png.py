@@ -60,8 +60,8 @@ class PngRenderer:
             own = _own_pixels(picture, self._limits.max_pixels)
             return _encode(_stamped(own, picture.stamp), picture.size)
         looked = self._decoders.examine(picture.path, self._limits)
-        grey = looked.frame.pixels * 255 + 0.5
-        return _encode(grey.clip(0, 255).astype(np.uint8), picture.size)
+        gray = looked.frame.pixels * 255 + 0.5
+        return _encode(gray.clip(0, 255).astype(np.uint8), picture.size)
 
     def levels(self, path: Path) -> bytes:
         """Return the content of the file of levels of a received image (`dicom.spool.levels_file`).

@@ -213,7 +213,7 @@ EVERY = [*CODINGS, pytest.param("extended", marks=pytest.mark.dcmtk)]
 @pytest.mark.parametrize("fragments", [1, 3])
 @pytest.mark.parametrize("name", EVERY)
 def test_a_whole_image_is_read(tmp_path, codestream, name, fragments):
-    """Every coding gives the image that went in, lossy ones to a few grey levels, without a note."""
+    """Every coding gives the image that went in, lossy ones to a few gray levels, without a note."""
     syntax, stream, eight = codestream(name)
     frame = read(tmp_path, syntax, stream, eight=eight, fragments=fragments)
     lossy = eight or name in {"extended", "jpegls-near", "j2k-lossy"}
@@ -622,8 +622,8 @@ def test_garbage_behind_the_photometric_interpretation_does_not_matter(tmp_path)
 
 @pytest.mark.parametrize("planes", [0, 1])
 @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
-def test_a_color_image_of_grey_pixels_is_read(tmp_path, photometric, planes):
-    """Three equal samples, or neutral chroma, are the grey image; one coloured pixel is refused."""
+def test_a_color_image_of_gray_pixels_is_read(tmp_path, photometric, planes):
+    """Three equal samples, or neutral chroma, are the gray image; one coloured pixel is refused."""
     eight = (IMAGE >> 4).astype(np.uint8)
     chroma = np.full_like(eight, 128) if photometric == "YBR_FULL" else eight
     samples = np.stack([eight, chroma, chroma], axis=0 if planes else -1)
@@ -634,9 +634,9 @@ def test_a_color_image_of_grey_pixels_is_read(tmp_path, photometric, planes):
     }
     path = tmp_path / "image.dcm"
     save(path, ExplicitVRLittleEndian, samples.tobytes(), eight=True, **tags)
-    grey = save(tmp_path / "grey.dcm", ExplicitVRLittleEndian, eight.tobytes(), eight=True)
+    gray = save(tmp_path / "gray.dcm", ExplicitVRLittleEndian, eight.tobytes(), eight=True)
     frame = load_frame(path, LIMITS)
-    np.testing.assert_array_equal(frame.pixels, load_frame(grey, LIMITS).pixels)
+    np.testing.assert_array_equal(frame.pixels, load_frame(gray, LIMITS).pixels)
     assert "color image" in frame.warnings[0]
     samples = samples.copy()
     samples.reshape(-1)[-1] ^= 1
@@ -658,8 +658,8 @@ def test_every_order_of_jpeg_2000_packets_is_followed(tmp_path, progression, til
     )  # fmt: skip
     stream = out.getvalue()
     frame = read(tmp_path, JPEG2000Lossless, stream, eight=True)
-    grey = save(tmp_path / "grey.dcm", ExplicitVRLittleEndian, eight.tobytes(), eight=True)
-    np.testing.assert_array_equal(frame.pixels, load_frame(grey, LIMITS).pixels)
+    gray = save(tmp_path / "gray.dcm", ExplicitVRLittleEndian, eight.tobytes(), eight=True)
+    np.testing.assert_array_equal(frame.pixels, load_frame(gray, LIMITS).pixels)
     half = len(stream) // 2
     for damaged in (
         stream[:half] + bytes(len(stream) - half - 2) + stream[-2:],

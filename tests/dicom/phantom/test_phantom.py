@@ -178,13 +178,13 @@ def test_a_consolidation_lies_in_its_zone(zone: str):
     finding = PhantomFinding(
         observation=Observation.CONSOLIDATION, side=Side.RIGHT, extent=0.4, zone=zone
     )
-    centres = []
+    centers = []
     for seed in range(50, 54):
         (truth,) = image(seed, finding).truths
         assert truth.site == f"{zone} zone"
-        centres.append(np.nonzero(truth.mask)[0].mean() / 256)
+        centers.append(np.nonzero(truth.mask)[0].mean() / 256)
     low, high = {"upper": (0.15, 0.38), "middle": (0.33, 0.53), "lower": (0.48, 0.72)}[zone]
-    assert low < median(centres) < high
+    assert low < median(centers) < high
 
 
 def test_the_heart_is_half_the_chest_only_in_cardiomegaly():

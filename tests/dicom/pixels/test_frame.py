@@ -29,7 +29,7 @@ from dicom.errors import DicomError, InvalidDataset, LimitExceeded, PixelError
 from dicom.pixels.frame import PixelLimits, load_frame
 
 LIMITS = PixelLimits(max_pixels=16 * 2**20, max_bytes=64 * 2**20)
-# dcm2pnm cuts to whole grey levels where we keep fractions: one level of its 16-bit output.
+# dcm2pnm cuts to whole gray levels where we keep fractions: one level of its 16-bit output.
 ONE_OF_16_BITS = 1 / 65535
 SIXTEEN = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 
@@ -98,7 +98,7 @@ IMAGES_DCMTK_READS = [
 @pytest.mark.dcmtk
 @pytest.mark.parametrize("name", IMAGES_DCMTK_READS)
 def test_real_images_with_a_window_are_shown_as_dcmtk_shows_them(shared_data, tmp_path, name):
-    """Every grey level agrees with dcm2pnm to one level of its 16-bit output."""
+    """Every gray level agrees with dcm2pnm to one level of its 16-bit output."""
     path = shared_data / name
     options = ["+Wi", "1", "+opw", *(["-f"] if "nometa" in name else [])]
     program = "dcml2pnm" if "jpegls" in name else "dcmj2pnm"
@@ -113,7 +113,7 @@ def test_real_images_with_a_window_are_shown_as_dcmtk_shows_them(shared_data, tm
 def test_real_8_bit_images_without_a_window_keep_their_values(
     shared_data, tmp_path, pattern, levels
 ):
-    """The 256 grey levels are DCMTK's own; JPEG decoders may differ by two."""
+    """The 256 gray levels are DCMTK's own; JPEG decoders may differ by two."""
     for path in (shared_data / "cxr-dicom").glob(pattern):
         theirs = dcm2pnm(path, tmp_path, "+opb")
         difference = np.abs(load_frame(path, LIMITS).pixels - theirs).max()
@@ -224,7 +224,7 @@ def test_a_modality_lut_comes_before_the_window(tmp_path):
 
 
 def test_linear_exact_differs_from_linear_by_the_standard_s_half_pixel(tmp_path):
-    """LINEAR_EXACT puts the centre at exactly half grey."""
+    """LINEAR_EXACT puts the center at exactly half gray."""
     tags = {"WindowCenter": "2000", "WindowWidth": "1000", "VOILUTFunction": "LINEAR_EXACT"}
     frame = shown(tmp_path, SIXTEEN, **tags)
     assert frame.pixels.reshape(-1)[2000] == pytest.approx(0.5)
@@ -250,7 +250,7 @@ def test_presentation_lut_shape_does_not_invert_a_second_time(tmp_path):
 
 
 def test_padding_is_black_and_left_out_of_the_percentiles(tmp_path):
-    """Half an image of padding far above the picture neither shows nor moves the grey levels."""
+    """Half an image of padding far above the picture neither shows nor moves the gray levels."""
     picture = SIXTEEN + 1000
     padded = picture.copy()
     padded[:32] = 60000
@@ -330,7 +330,7 @@ def test_a_raw_image_reports_it(tmp_path):
         ({"Rows": 65}, "has 8192"),
     ],
 )
-def test_what_is_not_one_greyscale_image_is_refused_with_a_message(tmp_path, tags, message):
+def test_what_is_not_one_grayscale_image_is_refused_with_a_message(tmp_path, tags, message):
     """Each refusal is a PixelError whose sentence names what is wrong."""
     with pytest.raises(PixelError, match=message):
         shown(tmp_path, SIXTEEN, **tags)

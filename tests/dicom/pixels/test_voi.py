@@ -42,10 +42,10 @@ def table(*entries: int, first: int = 0, bits: int = 8) -> Dataset:
 
 
 @pytest.mark.parametrize("function", [LINEAR, LINEAR_EXACT, SIGMOID])
-@pytest.mark.parametrize(("centre", "width"), [(2048, 3000), (1500.5, 2200.25)])
-def test_a_window_gives_the_gray_levels_of_pydicom(function, centre, width):
+@pytest.mark.parametrize(("center", "width"), [(2048, 3000), (1500.5, 2200.25)])
+def test_a_window_gives_the_gray_levels_of_pydicom(function, center, width):
     """All three functions; pydicom scales to the range of the stored bits."""
-    made = header(WindowCenter=centre, WindowWidth=width, VOILUTFunction=function)
+    made = header(WindowCenter=center, WindowWidth=width, VOILUTFunction=function)
     choice = choose_voi(made, EVEN, RANGE)
     expected = apply_windowing(VALUES.astype(np.uint16), made) / 4095
     assert choice.voi.name == "window 1"

@@ -101,11 +101,11 @@ def test_image_on_the_overlay_has_its_aspect_and_its_pixels(annotated, image_hea
     left, top, width, height = layout.image
     assert height / width == pytest.approx(420 / 200, rel=0.003)
     pixels = frame(annotated(header, findings=()))[top : top + height, left : left + width]
-    grey = pixels[..., 0].astype(int)
+    gray = pixels[..., 0].astype(int)
     assert (pixels[..., 0] == pixels[..., 1]).all()
-    assert grey[:, 0].max() < 4
-    assert grey[:, -1].min() > 251
-    assert (np.diff(grey, axis=1) >= 0).all()
+    assert gray[:, 0].max() < 4
+    assert gray[:, -1].min() > 251
+    assert (np.diff(gray, axis=1) >= 0).all()
 
 
 @pytest.mark.parametrize("size", [(300, 240), (200, 900), (900, 200), (64, 64), (2128, 2000)])
@@ -177,7 +177,7 @@ def test_pixels_that_are_no_numbers_are_drawn_black(image_header, make_draft, eq
     assert row[-1] == 255
 
 
-def test_page_is_a_grey_page_that_admits_its_identifying_text(page):
+def test_page_is_a_gray_page_that_admits_its_identifying_text(page):
     """MONOCHROME2, A4 at 150 dots an inch, BurnedInAnnotation YES, no orientation."""
     dataset = page()
     assert (dataset.PhotometricInterpretation, dataset.SamplesPerPixel) == ("MONOCHROME2", 1)

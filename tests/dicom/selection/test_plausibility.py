@@ -135,7 +135,7 @@ def test_window_and_gamma_change_nothing(frontal_phantoms, gamma):
         (np.kron(np.random.default_rng(0).random((8, 8)), np.ones((40, 40))), Reason.NOT_PLAUSIBLE),
         (np.random.default_rng(0).random((20, 400)), Reason.NOT_PLAUSIBLE),
     ],
-    ids=["black", "grey", "noise", "ramp", "patches", "strip"],
+    ids=["black", "gray", "noise", "ramp", "patches", "strip"],
 )
 def test_what_shows_no_body_is_refused(pixels, expected):
     """Blank images, noise and drawn patterns are refused; a ramp resembles half a chest on its side."""

@@ -12,7 +12,7 @@ from dicom.errors import DicomError
 from dicom.pixels.frame import PixelLimits, load_frame
 from dicom.results.annotated_image import overlay_image
 from dicom.results.annotated_image_layout import Layout
-from workers.model.preprocess import centre_square, grey_image
+from workers.model.preprocess import center_square, gray_image
 from workers.reading.locating import central_square
 
 LIMITS = PixelLimits(max_pixels=2**26, max_bytes=2**28)
@@ -46,8 +46,8 @@ def test_a_box_of_the_model_lies_on_the_same_anatomy_for_every_image(shared_data
         except DicomError:
             continue  # without pixels nothing can be found on it
         rows, columns = frame.shape
-        image, square = grey_image(frame), central_square(rows, columns)
-        shown = centre_square(image, MODEL)
+        image, square = gray_image(frame), central_square(rows, columns)
+        shown = center_square(image, MODEL)
         source = replace(make_draft(header).source, rows=rows, columns=columns)
         draft = make_draft(header, source=source, findings=())
         moment = datetime(2026, 3, 4, tzinfo=UTC)

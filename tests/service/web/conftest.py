@@ -238,7 +238,7 @@ def log_in(
 
 
 def small_image(number: int, study_uid: str, side: int) -> Dataset:
-    """Return a DX image whose grey rises from left to right."""
+    """Return a DX image whose gray rises from left to right."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

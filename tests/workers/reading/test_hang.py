@@ -34,7 +34,7 @@ answer, load_model = engine.Engine.answer, opening.load_model
 
 def answering(self, frame, *rest, **named):
     if frame.shape == (420, 416):
-        poison.append(torch.from_numpy(self.model.pixel_values(preprocess.grey_image(frame))))
+        poison.append(torch.from_numpy(self.model.pixel_values(preprocess.gray_image(frame))))
     return answer(self, frame, *rest, **named)
 
 

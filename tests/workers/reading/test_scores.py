@@ -17,7 +17,7 @@ from workers.reading.scores import ASKED, QUESTIONS, disagreements, scored
 @torch.inference_mode()
 def alone(model, image, question):
     """The chance of yes, from two whole sequences of their own."""
-    pixels = model.pixel_values(preprocess.grey_image(image))
+    pixels = model.pixel_values(preprocess.gray_image(image))
     images = model.network.image_tokens(torch.from_numpy(pixels))
     prompt = prompts.render(prompts.chat(Task.QUESTION, question))
     start = len(prompts.prompt_ids(model.tokenizer, prompt)) - 1 + images.shape[1]

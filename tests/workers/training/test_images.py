@@ -44,17 +44,17 @@ def test_a_seed_is_a_plan():
 
 def test_the_same_image_whatever_its_polarity_and_depth(square):
     """MONOCHROME1 and more bits change what is shown by rounding only."""
-    grey, _ = image(square)
+    gray, _ = image(square)
     for other in ({"negative": True}, {"bits_stored": 16}, {"window": None}):
         shown, _ = image(dataclasses.replace(square, **other))
-        assert np.abs(shown.astype(int) - grey.astype(int)).max() <= 2
+        assert np.abs(shown.astype(int) - gray.astype(int)).max() <= 2
 
 
 def test_a_large_image_looks_like_a_small_one(square):
-    """What is drawn small for speed is what a large image becomes: a few grey levels apart."""
-    grey, _ = image(square)
+    """What is drawn small for speed is what a large image becomes: a few gray levels apart."""
+    gray, _ = image(square)
     large, _ = image(dataclasses.replace(square, rows=1024, columns=1024))
-    assert np.abs(large.astype(int) - grey.astype(int)).mean() < 6
+    assert np.abs(large.astype(int) - gray.astype(int)).mean() < 6
 
 
 def test_masks_lie_where_the_finding_is(square):
@@ -74,6 +74,6 @@ def test_drawn_images_are_taken_from_the_cache(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     second = TrainingImages.drawn(seeds, tmp_path, processes=1)
     assert len(first) == len(seeds)
-    assert (first.grey == second.grey).all()
+    assert (first.gray == second.gray).all()
     assert (first.masks == second.masks).all()
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}

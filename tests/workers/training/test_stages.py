@@ -147,10 +147,10 @@ def test_labels_name_side_and_extent():
 
 def test_a_changed_image_keeps_its_mask_in_step():
     """A bright square and its mask move together."""
-    grey, masks = torch.zeros(4, 1, 160, 160), torch.zeros(4, 6, 40, 40)
-    grey[:, :, 40:72, 56:88] = 1.0
+    gray, masks = torch.zeros(4, 1, 160, 160), torch.zeros(4, 6, 40, 40)
+    gray[:, :, 40:72, 56:88] = 1.0
     masks[:, :, 10:18, 14:22] = 1.0
-    moved, marked = augment(grey, masks, torch.Generator().manual_seed(3))
+    moved, marked = augment(gray, masks, torch.Generator().manual_seed(3))
     small = torch.nn.functional.avg_pool2d(moved, 4)[:, 0]
     bright = small > small.amin((1, 2), keepdim=True) + 0.4
     assert (bright == (marked[:, 0] > 0.5)).float().mean() > 0.97

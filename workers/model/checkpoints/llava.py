@@ -97,7 +97,7 @@ class Llava(ABC):
     ) -> Answer:
         """Return the model's answer about one image; see `vlm.VisionLanguageModel.answer`."""
         start = time.perf_counter()
-        pixels = self.pixel_values(preprocess.grey_image(frame))
+        pixels = self.pixel_values(preprocess.gray_image(frame))
         spent = (time.perf_counter() - start) * 1000
         turns = self.chat(task, question, indication)
         answer = self.converse(pixels, turns, decoding, cancelled, questions)
@@ -106,7 +106,7 @@ class Llava(ABC):
     @torch.inference_mode()
     def chances(self, frame: NDArray[np.float32], questions: Sequence[str]) -> tuple[float, ...]:
         """Return the probability of "Yes" against "No" for each question about one image."""
-        pixels = self.pixel_values(preprocess.grey_image(frame))
+        pixels = self.pixel_values(preprocess.gray_image(frame))
         images = self.network.image_tokens(torch.from_numpy(pixels).to(self.device))
         ids = self.prompt_ids(self.chat(Task.REPORT))
         lead = self.network.splice(ids[: ids.index(IMAGE_SENTINEL) + 1], images)

@@ -115,7 +115,7 @@ class Engine(SteppingModel):
         """
         start = time.perf_counter()
         model = self.model
-        pixels = torch.from_numpy(model.pixel_values(preprocess.grey_image(frame)))
+        pixels = torch.from_numpy(model.pixel_values(preprocess.gray_image(frame)))
         spent = (time.perf_counter() - start) * 1000
         turns = prompts.conversation(
             lambda kind, text: model.chat(kind, text, indication), earlier, task, question

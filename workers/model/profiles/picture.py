@@ -24,9 +24,9 @@ def image_sent(frame: NDArray[np.float32], form: ImageForm) -> Image.Image:
         form: Mode, size and fit.
 
     Raises:
-        GenerationError: The frame is not an image; see `preprocess.grey_image`.
+        GenerationError: The frame is not an image; see `preprocess.gray_image`.
     """
-    gray = preprocess.grey_image(frame)
+    gray = preprocess.gray_image(frame)
     return _sized(gray, form).convert(form.mode)
 
 
@@ -37,7 +37,7 @@ def _sized(gray: Image.Image, form: ImageForm) -> Image.Image:
     if form.fit == "stretch":
         return gray.resize(form.size, resample)
     if form.fit == "crop" and form.width == form.height:
-        return preprocess.centre_square(gray, form.size[0], resample)
+        return preprocess.center_square(gray, form.size[0], resample)
     edges = (form.size[0] / gray.width, form.size[1] / gray.height)
     scale = max(edges) if form.fit == "crop" else min(edges)
     resized = gray.resize(

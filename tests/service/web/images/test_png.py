@@ -63,7 +63,7 @@ def named(image, name):
 
 
 def test_an_image_is_drawn_as_it_is_read(artist, image):
-    """The PNG has the grey levels of the Frame that the model reads."""
+    """The PNG has the gray levels of the Frame that the model reads."""
     drawn = np.asarray(Image.open(io.BytesIO(artist.draw(Picture(path=image)))))
     frame = load_frame(image, PixelLimits(max_pixels=2**20, max_bytes=2**26))
     assert np.array_equal(drawn, np.round(frame.pixels * 255))

@@ -29,7 +29,7 @@ def ids(model):
 @torch.inference_mode()
 def kept(model, image, ids):
     """The cache of a prompt about an image that has been read, computed as the engine does."""
-    pixels = torch.from_numpy(model.pixel_values(preprocess.grey_image(image)))
+    pixels = torch.from_numpy(model.pixel_values(preprocess.gray_image(image)))
     embeds = model.network.splice(ids, model.network.image_tokens(pixels))
     passage = Passage(model.network, slots=len(embeds))
     passage.read(embeds)

@@ -39,7 +39,7 @@ def asked(model, image, question=QUESTIONS[0]):
     """The image's pixels, the prompt up to it, and the rows of a question."""
     ids = model.prompt_ids(model.chat(Task.REPORT))
     read = ids[: ids.index(IMAGE_SENTINEL) + 1]
-    return model.pixel_values(preprocess.grey_image(image)), read, yes_no.rows(model, ids, question)
+    return model.pixel_values(preprocess.gray_image(image)), read, yes_no.rows(model, ids, question)
 
 
 def test_all_pixels_together_are_what_sharpness_adds(model, image):

@@ -141,7 +141,7 @@ def test_it_loads_and_generates(model):
 
 
 def test_images_are_normalised_in_three_channels(model):
-    """Grey becomes three equal channels on the scale that the code of v1 falls back to."""
+    """Gray becomes three equal channels on the scale that the code of v1 falls back to."""
     pixels = model.pixel_values(Image.new("L", (80, 64), 255))
     assert pixels.shape == (1, 3, EDGE, EDGE)
     assert pixels == pytest.approx((1 - 0.5518136078431373) / 0.3821719215686275)

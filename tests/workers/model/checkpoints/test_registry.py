@@ -16,7 +16,7 @@ from workers.model.vlm import Decoding
 from workers.reading.model_loading import load_model
 
 TOY = '''
-    """A toy: eight bands of grey are its image tokens."""
+    """A toy: eight bands of gray are its image tokens."""
 
     from workers.model import preprocess, prompts
     from workers.model.config import ModelConfig

@@ -265,7 +265,7 @@ def test_an_overflow_stays_in_its_row(tiny_folder, model, monkeypatch):
         tokens[bad] = torch.nan
         return tokens
 
-    wrong = model.pixel_values(engine_module.preprocess.grey_image(shots[0]))
+    wrong = model.pixel_values(engine_module.preprocess.gray_image(shots[0]))
     monkeypatch.setattr(model.network, "image_tokens", broken)
     running = Engine(model, rows=1)
     with pytest.raises(GenerationError, match="finite"):
@@ -312,17 +312,17 @@ def blocked(model, monkeypatch):
     running.close()
 
 
-def grey(engine, level):
+def gray(engine, level):
     """An even image and the mean of what the model is given of it."""
     image = np.full((90, 70), level, dtype=np.float32)
-    pixels = engine.model.pixel_values(engine_module.preprocess.grey_image(image))
+    pixels = engine.model.pixel_values(engine_module.preprocess.gray_image(image))
     return image, float(torch.from_numpy(pixels).mean())
 
 
 def asked_in_turn(engine, callers, level, **options):
     """Hand one order to the engine, after the last one was taken in; return its future."""
     before = len(engine._waiting)
-    image, _ = grey(engine, level)
+    image, _ = gray(engine, level)
     decoding = Decoding(max_new_tokens=4)
     future = callers.submit(engine.answer, image, Task.REPORT, decoding=decoding, **options)
     deadline = time.monotonic() + 30
@@ -335,14 +335,14 @@ def asked_in_turn(engine, callers, level, **options):
 def test_an_urgent_order_enters_next(blocked):
     """With both rows full and four routine orders waiting the urgent one gets the first free row."""
     with ThreadPoolExecutor(8) as callers:
-        first = callers.submit(blocked.answer, grey(blocked, 0.1)[0], Task.REPORT)
+        first = callers.submit(blocked.answer, gray(blocked, 0.1)[0], Task.REPORT)
         assert blocked.entered.wait(30)
         asked = [asked_in_turn(blocked, callers, level) for level in (0.2, 0.3, 0.4, 0.5)]
         asked.append(asked_in_turn(blocked, callers, 0.9, urgent=True))
         blocked.go.set()
         for future in (first, *asked):
             assert future.result(60).token_ids
-    order = [grey(blocked, level)[1] for level in (0.1, 0.9, 0.2, 0.3, 0.4, 0.5)]
+    order = [gray(blocked, level)[1] for level in (0.1, 0.9, 0.2, 0.3, 0.4, 0.5)]
     assert blocked.taken == pytest.approx(order)
 
 
@@ -350,7 +350,7 @@ def test_a_waiting_order_that_is_withdrawn_leaves(blocked):
     """It need not wait for a row to be let go, and the image is never read."""
     withdrawn = threading.Event()
     with ThreadPoolExecutor(8) as callers:
-        stays = [callers.submit(blocked.answer, grey(blocked, 0.1)[0], Task.REPORT)]
+        stays = [callers.submit(blocked.answer, gray(blocked, 0.1)[0], Task.REPORT)]
         assert blocked.entered.wait(30)
         stays += [asked_in_turn(blocked, callers, level) for level in (0.2, 0.3)]
         gone = asked_in_turn(blocked, callers, 0.9, cancelled=withdrawn.is_set)
@@ -360,7 +360,7 @@ def test_a_waiting_order_that_is_withdrawn_leaves(blocked):
             gone.result(60)
         for future in stays:
             assert future.result(60).token_ids
-    assert not any(mean == pytest.approx(grey(blocked, 0.9)[1]) for mean in blocked.taken)
+    assert not any(mean == pytest.approx(gray(blocked, 0.9)[1]) for mean in blocked.taken)
 
 
 def test_closing_gives_up_what_is_left(model):

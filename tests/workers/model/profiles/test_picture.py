@@ -29,9 +29,9 @@ def test_padding_keeps_the_whole_image_and_its_shape():
 
 
 def test_cropping_to_a_square_equals_the_built_in_models():
-    """The same pixels as `preprocess.centre_square`, which equals the authors' code."""
+    """The same pixels as `preprocess.center_square`, which equals the authors' code."""
     form = Image(mode="L", width=48, height=48, fit="crop", resample="lanczos")
-    expected = preprocess.centre_square(preprocess.grey_image(FRAME), 48)
+    expected = preprocess.center_square(preprocess.gray_image(FRAME), 48)
     assert np.array_equal(np.asarray(image_sent(FRAME, form)), np.asarray(expected))
 
 
