@@ -128,7 +128,7 @@ def content(url):
 def test_a_change_of_a_job_is_not_made_without_its_record(database_url, store, actions, name):
     """Where the record is refused nothing is changed; otherwise it names study and job."""
     act = getattr(actions, name)()
-    assert store.audit_records(AuditFilter()) == []
+    prepared = store.audit_records(AuditFilter())
     known = {each.id for each in store.jobs()}
     before = content(database_url)
     refuse_records(database_url)
@@ -141,7 +141,7 @@ def test_a_change_of_a_job_is_not_made_without_its_record(database_url, store, a
         connection.execute(text(f"DROP TRIGGER refuse{target}"))
     engine.dispose()
     act()
-    (record,) = store.audit_records(AuditFilter())
+    (record,) = (each for each in store.audit_records(AuditFilter()) if each not in prepared)
     assert (record.event.actor, record.event.person_id) == ("kim (web page)", "p1")
     assert record.event.study_uid == actions.study_uid
     made = {each.id for each in store.jobs()} - known
