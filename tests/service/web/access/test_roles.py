@@ -22,7 +22,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Not in the matrix: their answers to a login that fails are those of a login that is missing.
 LOGGED_OUT_BY = {"/login", "/logout"}
 NO_PATIENT = {"/login", "/logout", "/setup/{link}", "/healthz", "/readyz", "/static"}
-NO_PATIENT |= {"/password/{link}", "/monitor/chart.css"}
+NO_PATIENT |= {"/password/{link}"}
 
 
 def answer(_request):
