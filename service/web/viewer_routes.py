@@ -29,6 +29,7 @@ async def image_description(request: Request) -> Response:
     """Answer with the size, windows, tables, polarity and pixel spacing of an image (docs/api.md)."""
     here = app_context_of(request)
     path = await run_in_threadpool(_image_path, here, request)
+    await audit_view(request, request.path_params["study_uid"])
     return JSONResponse(await _shown(here.levels.description(path)))
 
 
@@ -36,6 +37,7 @@ async def image_level(request: Request) -> Response:
     """Answer with one level of an image (docs/api.md)."""
     here = app_context_of(request)
     path = await run_in_threadpool(_image_path, here, request)
+    await audit_view(request, request.path_params["study_uid"])
     body = await _shown(here.levels.level(path, _level_number(request)))
     headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
     return Response(body, media_type="application/octet-stream", headers=headers)

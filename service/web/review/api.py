@@ -24,8 +24,8 @@ from service.review.figures import (
 from service.store import Store
 from service.web.access.current import current_session
 from service.web.api import body_of
-from service.web.app_context import AppContext, app_context_of
-from service.web.auditing import event_of
+from service.web.app_context import app_context_of
+from service.web.auditing import audit, audit_view, event_of
 from service.web.review.answers import (
     decisions_json,
     news_json,
@@ -50,7 +50,7 @@ _MOST_DIGITS: Final = 18  # of a 64-bit row id
 
 async def review(request: Request) -> JSONResponse:
     """Answer with a draft to be reviewed: sentences, findings, the stored text, who has it open."""
-    return await _review(app_context_of(request), request.path_params["job_id"])
+    return await _review(request, request.path_params["job_id"])
 
 
 async def study_review(request: Request) -> JSONResponse:
@@ -61,7 +61,7 @@ async def study_review(request: Request) -> JSONResponse:
     except InvalidIdentifier:
         raise NotFound("That is not a Study Instance UID.") from None
     job_id = await run_in_threadpool(newest_draft, here.store, uid)
-    return await _review(here, job_id)
+    return await _review(request, job_id)
 
 
 async def save_review(request: Request) -> JSONResponse:
@@ -149,10 +149,9 @@ async def decision(request: Request) -> JSONResponse:
     """Answer with one decision."""
     here, decision_id = app_context_of(request), request.path_params["decision_id"]
 
-    def find() -> dict[str, Any]:
-        return _decision_json(here.store, here.store.decision(decision_id))
-
-    return JSONResponse(await run_in_threadpool(find))
+    found = await run_in_threadpool(here.store.decision, decision_id)
+    await audit_view(request, found.study_instance_uid, found.job_id)
+    return JSONResponse(await run_in_threadpool(_decision_json, here.store, found))
 
 
 async def decisions(request: Request) -> JSONResponse:
@@ -160,6 +159,8 @@ async def decisions(request: Request) -> JSONResponse:
     here, limit = app_context_of(request), limit_of(request)
     since, until = time_of(request, "since"), time_of(request, "until")
     asked = request.query_params
+    if not asked.get("before"):  # the first page stands for the whole export
+        await audit(request, AuditAction.EXPORTED, detail="decisions, by the JSON API")
 
     def find() -> dict[str, Any]:
         found = here.store.decisions(
@@ -181,11 +182,14 @@ async def job_decisions(request: Request) -> JSONResponse:
     """Answer with the decisions on one draft, the latest first, undone ones included."""
     here, job_id = app_context_of(request), request.path_params["job_id"]
 
+    job = await run_in_threadpool(here.store.job, job_id)
+
     def find() -> dict[str, Any]:
-        job = here.store.job(job_id)
         return {"decisions": decisions_json(here.store, here.store.decisions(job_id=job.id))}
 
-    return JSONResponse(await run_in_threadpool(find))
+    found = await run_in_threadpool(find)
+    await audit_view(request, job.study_instance_uid, job.id)
+    return JSONResponse(found)
 
 
 async def figures(request: Request) -> JSONResponse:
@@ -248,8 +252,11 @@ def _reviewer(request: Request) -> Reviewer:
     return reviewer_of(request, app_context_of(request).settings.site_name)
 
 
-async def _review(here: AppContext, job_id: str) -> JSONResponse:
-    found = await run_in_threadpool(review_json, here.store, job_id)
+async def _review(request: Request, job_id: str) -> JSONResponse:
+    store = app_context_of(request).store
+    found = await run_in_threadpool(review_json, store, job_id)
+    job = await run_in_threadpool(store.job, job_id)
+    await audit_view(request, job.study_instance_uid, job.id)
     return JSONResponse(found, headers={"ETag": etag(found["review"]["version"])})
 
 

@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from service.accounts import Person, Role
+from service.audit import AuditAction
 from service.settings.advice import cautions
 from service.web.access.current import current_person
 from service.web.app_context import AppContext, app_context_of
-from service.web.auditing import audit_view
+from service.web.auditing import audit, audit_view
 from service.web.render import NOTHING, page, root_of
 from service.web.review.draft_view import draft_values
 from service.web.review.mine_view import mine_values
@@ -27,8 +28,10 @@ _LONGEST_SEARCH: Final = 100
 
 
 async def worklist_page(request: Request) -> Response:
-    """Answer with the drafts that await a decision."""
+    """Answer with the drafts that await a decision; a search for a patient is audited."""
     here, choice = app_context_of(request), _choice(request)
+    if choice.search:
+        await audit(request, AuditAction.SEARCHED, detail="the worklist")
     return HTMLResponse(await run_in_threadpool(_worklist_html, here, choice))
 
 

@@ -133,3 +133,35 @@ def test_a_study_that_is_unknown_leaves_no_view(site):
     """404 shows nothing."""
     assert site.get(f"/studies/{derived_uid('nothing', 1)}").status_code == 404
     assert actions(site) == []
+
+
+def test_a_search_of_the_worklist_and_an_export_of_decisions_are_recorded(site):
+    """The words of the search are not kept, they may be a name; the worklist itself is no search."""
+    site.get("/read")
+    site.get("/read?q=Doe")
+    site.get("/api/decisions?limit=5")
+    site.get("/api/decisions?limit=5&before=0")
+    found = [record.event for record in reversed(site.store.audit_records(AuditFilter()))]
+    assert [(each.action, each.detail) for each in found] == [
+        (AuditAction.SEARCHED, "the worklist"),
+        (AuditAction.EXPORTED, "decisions, by the JSON API"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "api/jobs/{job}/review",
+        "api/studies/{study}/review",
+        "api/jobs/{job}/decisions",
+        "studies/{study}/films/{image}/voi.json",
+        "studies/{study}/films/{image}/levels/2",
+    ],
+)
+def test_each_way_to_a_text_or_an_image_is_a_view(site, seeder, path):
+    """Also those that pages use by script."""
+    job = seeder.drafted(1)
+    uid = job.study_instance_uid
+    image = site.store.instances(uid)[0].sop_instance_uid
+    assert site.get(path.format(job=job.id, study=uid, image=image)).status_code == 200
+    assert actions(site, study_uid=uid) == [AuditAction.VIEWED]
