@@ -401,7 +401,7 @@ def run_cell(
     for turn in range(-1, arguments.repeat):
         if not arguments.keep:
             make_room(cell_folder, len(running) * count * len(master))
-        # Back and forth, so that nobody is always the first or after the same neighbour.
+        # Back and forth, so that nobody is always the first or after the same neighbor.
         for each in running if turn % 2 == 0 else reversed(running):
             with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
                 images = write_run(master, count, Path(folder))

@@ -34,7 +34,7 @@ from workers.model import preprocess
 from workers.model.checkpoints import cxr_llava, tiny
 from workers.model.checkpoints.cxr_llava import CxrLlava
 from workers.model.engine.engine import Engine
-from workers.model.errors import Cancelled, DeviceError, GenerationError
+from workers.model.errors import Canceled, DeviceError, GenerationError
 from workers.model.placement import Place
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
@@ -340,13 +340,13 @@ def faults(session: Session) -> dict[str, Any]:
 def _canceled(running: Engine, frame: NDArray[np.float32], decoding: Decoding) -> bool:
     looked: list[None] = []
 
-    def cancelled() -> bool:
+    def canceled() -> bool:
         looked.append(None)
         return len(looked) > 3
 
     try:
-        running.answer(frame, Task.REPORT, decoding=decoding, cancelled=cancelled)
-    except Cancelled:
+        running.answer(frame, Task.REPORT, decoding=decoding, canceled=canceled)
+    except Canceled:
         return True
     return False
 

@@ -23,7 +23,7 @@ WetreadError
     ├── PermanentReadingError   permanent: fail the job
     │   ├── EmptyText               the model wrote no text
     │   └── TextNotLanguage         the model's text is not language: no draft, no codes
-    └── ReadingCancelled        the draft is no longer needed: write nothing
+    └── ReadingCanceled        the draft is no longer needed: write nothing
 """
 
 from typing import ClassVar
@@ -129,5 +129,5 @@ class TextNotLanguage(PermanentReadingError):
     """The model's text is not language, for instance because of a wrong tokenizer or damaged weights."""
 
 
-class ReadingCancelled(ReadingError):
+class ReadingCanceled(ReadingError):
     """The draft is no longer needed; the code that canceled the reading sets the job's state."""

@@ -337,7 +337,7 @@ class PostgresServer(Server):
     def command(self) -> list[str]:
         """Return the command line, after making the cluster the first time."""
         if not self.cluster.exists():
-            self._initialise()
+            self._initialize()
         # No synchronous_commit=off: what was committed must outlive kill(). The system's cache does.
         quick = ["fsync=off", "full_page_writes=off", "shared_buffers=16MB"]
         place = [f"port={self.port}", f"unix_socket_directories={self.folder}"]
@@ -357,7 +357,7 @@ class PostgresServer(Server):
                 session.kill()
         psutil.wait_procs(sessions, 20)
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         subprocess.run(
             [
                 *self._as_its_user(),

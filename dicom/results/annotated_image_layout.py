@@ -172,8 +172,8 @@ class _Column:
         indent = round(self._unit * 1.4)
         mark = _MARKS[finding.presence]
         self._text(mark, self._left, self._unit, color, bold=True)
-        name_colour = _TEXT if positive else _QUIET
-        self._line(phrases.label(finding), self._unit, name_colour, bold=positive, indent=indent)
+        name_color = _TEXT if positive else _QUIET
+        self._line(phrases.label(finding), self._unit, name_color, bold=positive, indent=indent)
         score = f"score {phrases.certainty(finding)}" if finding.score is not None else ""
         detail = (phrases.state(finding), phrases.place(finding), score)
         text = " · ".join(part for part in detail if part)

@@ -87,7 +87,7 @@ def _groups(
     draft: DraftReport, equipment: Equipment, placed: list[tuple[Finding, Points]]
 ) -> list[sr.PlanarROIMeasurementsAndQualitativeEvaluations]:
     if not placed:
-        return [_analysed_region(draft, equipment)]
+        return [_analyzed_region(draft, equipment)]
     return [
         _group(draft, equipment, number, finding, points)
         for number, (finding, points) in enumerate(placed, start=1)
@@ -115,7 +115,7 @@ def _group(
     )
 
 
-def _analysed_region(
+def _analyzed_region(
     draft: DraftReport, equipment: Equipment
 ) -> sr.PlanarROIMeasurementsAndQualitativeEvaluations:
     return sr.PlanarROIMeasurementsAndQualitativeEvaluations(

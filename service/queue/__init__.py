@@ -1,1 +1,1 @@
-"""Job ids to the broker."""
+"""Ids of jobs and questions to the broker."""

@@ -271,7 +271,7 @@ def _tls_is_used(broker: "Broker") -> Iterator[Conflict]:
 
 
 class Broker(Section):
-    """Redis, the broker between the service and the workers; its messages hold job ids only."""
+    """Redis, the broker between service and workers; messages hold ids of jobs and questions only."""
 
     url: RedisUrl | None = Field(
         None,

@@ -29,7 +29,7 @@ from service.system.uvicorn_private import running_requests
 from service.web.live import Hub
 
 _STOP_SECONDS: Final = 1
-# Time that a request which a stop has cancelled gets to clean up and answer.
+# Time that a request which a stop has canceled gets to clean up and answer.
 _END_SECONDS: Final = 5.0
 _BACKLOG: Final = 128
 
@@ -45,7 +45,7 @@ class QuietServer(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait for requests that the stop cancelled: the end of the loop would cancel them once more."""
+        """Wait for requests that the stop canceled: the end of the loop would cancel them once more."""
         await super().shutdown(sockets)
         if cut_short := running_requests(self):
             await asyncio.wait(cut_short, timeout=_END_SECONDS)

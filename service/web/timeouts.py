@@ -115,7 +115,7 @@ class LingeringClose:
 
 
 def _is_cut_short() -> bool:
-    """Return whether a stop of the server has cancelled this request: then nothing is drained."""
+    """Return whether a stop of the server has canceled this request: then nothing is drained."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -17,7 +17,7 @@ from service.errors import (
     BrokerUnavailable,
     PermanentReadingError,
     ReaderStopped,
-    ReadingCancelled,
+    ReadingCanceled,
     TransientReadingError,
 )
 from service.jobs import JobState
@@ -41,7 +41,7 @@ class ScriptedReader:
         self.urgent = []
 
     def read(
-        self, study, *, revision, predecessor, produced_at, already_read, urgent, rules, cancelled
+        self, study, *, revision, predecessor, produced_at, already_read, urgent, rules, canceled
     ):
         """Return what the next line of the script says."""
         self.asked.append((study, revision, predecessor, produced_at))
@@ -53,7 +53,7 @@ class ScriptedReader:
         if isinstance(step, NotAnalysed):
             return step
         if callable(step):
-            step(cancelled)
+            step(canceled)
         image = study.instances[step if isinstance(step, int) else 0]
         if image.sop_instance_uid in already_read:
             return Unchanged(code="NO_CHANGE", sentence="The same image.", not_read=())
@@ -371,10 +371,10 @@ def test_a_reading_that_a_person_asked_for_is_kept(bench, store):
 def test_a_stopped_worker_hands_back_without_counting(bench, store):
     """The process must end: the job is SCHEDULED again and has lost no attempt."""
 
-    def stop(cancelled):
+    def stop(canceled):
         bench.abandon.set()
-        assert cancelled()
-        raise ReadingCancelled("stopped")
+        assert canceled()
+        raise ReadingCanceled("stopped")
 
     bench.reader.script = [stop]
     job = bench.arrive()
@@ -391,7 +391,7 @@ def test_a_worker_that_was_thought_dead_writes_nothing(bench, store, clock):
     """Its job was taken back and drafted by another while it was reading: the other's result stands."""
     other = bench.worker("other")
 
-    def lose(_cancelled):
+    def lose(_canceled):
         clock.move(61)
         (job,) = store.lapsed(clock())
         store.hand_back(job.id, job.fence, "LEASE_EXPIRED", "Lost.", lapsed_at=clock())
@@ -411,13 +411,13 @@ def test_a_cancel_reaches_the_reader(store, tmp_path, drafts):
     """Within a third of the lease the reader gets that nobody wants the draft any more."""
     bench = Bench(store, tmp_path, drafts, reading={"lease_seconds": 0.6})
 
-    def wait(cancelled):
+    def wait(canceled):
         store.cancel(job.id, "admin")
         deadline = time.monotonic() + 5
-        while not cancelled():
+        while not canceled():
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        raise ReadingCancelled("nobody wants it")
+        raise ReadingCanceled("nobody wants it")
 
     bench.reader.script = [wait]
     job = bench.arrive()
@@ -430,10 +430,10 @@ def test_a_cancel_reaches_the_reader_soon(store, tmp_path, drafts, eventually):
     bench = Bench(store, tmp_path, drafts)
     drafting = bench.drafting("reader")
 
-    def wait(cancelled):
+    def wait(canceled):
         store.cancel(job.id, "admin")
-        eventually(cancelled, seconds=10, what="the cancel")
-        raise ReadingCancelled("nobody wants it")
+        eventually(canceled, seconds=10, what="the cancel")
+        raise ReadingCanceled("nobody wants it")
 
     bench.reader.script = [wait]
     job = bench.arrive()
@@ -449,12 +449,12 @@ def test_a_reading_that_hangs_goes_back_and_its_worker_is_replaced(
     bench = Bench(store, tmp_path, drafts, reading={"hang_seconds": 1, "decode_seconds": 0.9})
     drafting, release = bench.drafting("reader"), threading.Event()
 
-    def hang(_cancelled):
+    def hang(_canceled):
         release.wait(30)
 
-    def go_on(cancelled):
+    def go_on(canceled):
         while not release.wait(0.05):
-            assert not cancelled()
+            assert not canceled()
 
     bench.reader.script = [go_on, hang]
     first, second = bench.arrive(), bench.arrive(study="1.2.4")
@@ -495,7 +495,7 @@ def test_the_last_try_is_made_alone(bench, store, clock):
     """A job that may be what ends its workers takes nobody with it the last time."""
     task, together, release = bench.task, [], threading.Event()
 
-    def stay(_cancelled):
+    def stay(_canceled):
         together.append("first")
         assert release.wait(30)
         together.append("first ends")

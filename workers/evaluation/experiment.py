@@ -78,7 +78,7 @@ class CellRows:
         Raises:
             ReadingError: The study cannot be read.
         """
-        image = self._reader.selected(study, cancelled=self._stop)
+        image = self._reader.selected(study, canceled=self._stop)
         if isinstance(image, NotAnalysed):
             return refused_row(case, image)
         with reading_errors():
@@ -111,7 +111,7 @@ class CellRows:
             question=prompt.text,
             decoding=seeds[0],
             samples=seeds[1:],
-            cancelled=self._stop,
+            canceled=self._stop,
         )
         texts = [answer.text, *answer.samples]
         confirmed = [
@@ -149,7 +149,7 @@ class CellRows:
             Task.QUESTION,
             question=question,
             decoding=dataclasses.replace(decoding, max_new_tokens=_ANSWER_TOKENS),
-            cancelled=self._stop,
+            canceled=self._stop,
             earlier=(EarlierAnswer(prompt.task, prompt.text, text),),
         )
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from dicom.errors import DicomError
 from dicom.selection.image_selection import Rules
 from dicom.study import Study
-from service.errors import EmptyText, ReaderStopped, ReadingCancelled, ReadingError
+from service.errors import EmptyText, ReaderStopped, ReadingCanceled, ReadingError
 from workers.evaluation.cases import Case
 from workers.evaluation.draft_rows import drafted_row, empty_row, failed_row, refused_row
 from workers.evaluation.pictures import small_picture, wrapped
@@ -131,7 +131,7 @@ class CaseReading:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return self._read(case, folder)
-            except ReadingCancelled:
+            except ReadingCanceled:
                 return None
             except ReaderStopped:
                 self._stop.halt()
@@ -191,7 +191,7 @@ class DraftRows:
             study,
             produced_at=datetime.now(UTC).replace(microsecond=0),
             rules=self._rules(case),
-            cancelled=self._stop,
+            canceled=self._stop,
         )
         if isinstance(outcome, NotAnalysed):
             return refused_row(case, outcome)

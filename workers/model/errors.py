@@ -8,7 +8,7 @@ ModelError
 ├── ServerError       a model server did not give a usable answer
 │   ├── ServerUnavailable   no answer, an overload or a failure: the request may be repeated
 │   └── ServerRefused       the request, the address or the answer cannot be accepted
-└── Cancelled         the caller withdrew the request
+└── Canceled         the caller withdrew the request
 """
 
 
@@ -36,7 +36,7 @@ class EngineStopped(ModelError):
     """The engine has ended, or the device has not answered for long; the request may be repeated."""
 
 
-class Cancelled(ModelError):
+class Canceled(ModelError):
     """The caller withdrew the request before its answer was complete."""
 
 

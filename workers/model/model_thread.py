@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Final, TypeVar
 
-from workers.model.errors import Cancelled, EngineStopped, ModelError
+from workers.model.errors import Canceled, EngineStopped, ModelError
 
 # A step that takes longer than this at the end of the process is a device that does not answer.
 _LAST_SECONDS: Final = 30.0
@@ -111,7 +111,7 @@ class SteppingModel(abc.ABC):
         for one in samples:
             try:
                 yield self._awaited(one)
-            except (Cancelled, EngineStopped):
+            except (Canceled, EngineStopped):
                 raise
             except faults:
                 continue

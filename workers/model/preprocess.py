@@ -72,18 +72,18 @@ def pixel_values(image: Image.Image, config: VisionConfig) -> NDArray[np.float32
         float32 [1, 1, S, S], (gray in 0..1 - mean) / std.
     """
     square = np.asarray(center_square(image.convert("L"), config.image_size))
-    return _normalised(square, config.mean, config.std)[None, None]
+    return _normalized(square, config.mean, config.std)[None, None]
 
 
-def colour_pixel_values(
+def color_pixel_values(
     image: Image.Image, size: int, mean: float, std: float
 ) -> NDArray[np.float32]:
     """Return the same as `pixel_values` for a color image, float32 [1, 3, S, S]."""
     square = np.asarray(center_square(image.convert("RGB"), size))
-    return np.ascontiguousarray(_normalised(square, mean, std).transpose(2, 0, 1)[None])
+    return np.ascontiguousarray(_normalized(square, mean, std).transpose(2, 0, 1)[None])
 
 
-def _normalised(square: NDArray[np.uint8], mean: float, std: float) -> NDArray[np.float32]:
+def _normalized(square: NDArray[np.uint8], mean: float, std: float) -> NDArray[np.float32]:
     # Multiplied in float64 and only then rounded to float32, as the reference does.
     unit = (square.astype(np.float64) * (1 / 255)).astype(np.float32)
     normal: NDArray[np.float32] = (unit - np.float32(mean)) / np.float32(std)

@@ -174,7 +174,7 @@ class VisionLanguageModel(Protocol):
         indication: str = "",
         questions: Sequence[str] = (),
         decoding: Decoding = ...,
-        cancelled: Callable[[], bool] = never,
+        canceled: Callable[[], bool] = never,
     ) -> Answer:
         """Return the model's answer about one image.
 
@@ -185,11 +185,11 @@ class VisionLanguageModel(Protocol):
             indication: Why the image was ordered; for models that were trained with it.
             questions: Yes-or-no questions, for `Answer.chances`.
             decoding: How tokens are chosen.
-            cancelled: Called before every token; True ends the answer.
+            canceled: Called before every token; True ends the answer.
 
         Raises:
             GenerationError: The image or question cannot be used, or the logits are not finite.
-            Cancelled: `cancelled` returned True.
+            Canceled: `canceled` returned True.
         """
         ...
 

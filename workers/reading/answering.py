@@ -14,7 +14,7 @@ from service.errors import (
     LeaseLost,
     NotFound,
     ReaderStopped,
-    ReadingCancelled,
+    ReadingCanceled,
     StoreError,
     StoreUnavailable,
 )
@@ -129,7 +129,7 @@ class Answering:
         Raises:
             NotAnswered: There is no answer, and another attempt would have none.
             ReadingError, DicomError, StoreError, OSError: The model or the service failed.
-            ReadingCancelled, LeaseLost: The question was canceled, or another worker holds it.
+            ReadingCanceled, LeaseLost: The question was canceled, or another worker holds it.
         """
 
         def extend() -> None:
@@ -156,7 +156,7 @@ class Answering:
             self._replace()
 
     def _is_canceled(self, error: Exception) -> bool:
-        return isinstance(error, ReadingCancelled) and not self._abandon.is_set()
+        return isinstance(error, ReadingCanceled) and not self._abandon.is_set()
 
     def _end(self, question: Question, error: Exception) -> None:
         if self._abandon.is_set():
@@ -188,7 +188,7 @@ class Answering:
         try:
             with reading_errors():
                 given = self._given(question, image, stopped.passed)
-        except ReadingCancelled:
+        except ReadingCanceled:
             if stopped.is_over:
                 raise NotAnswered(QuestionFault.TIMEOUT) from None
             raise
@@ -224,7 +224,7 @@ class Answering:
         )
 
     def _image_of(
-        self, question: Question, job: JobWithDraft, cancelled: Callable[[], bool]
+        self, question: Question, job: JobWithDraft, canceled: Callable[[], bool]
     ) -> SelectedImage:
         """Return the image that the question is about."""
         try:
@@ -236,19 +236,19 @@ class Answering:
             raise NotAnswered(QuestionFault.IMAGE_REMOVED)
         one = Study(study_instance_uid=study.study_instance_uid, instances=tuple(chosen))
         rules = rules_for(self._settings, self._callers(job.calling_ae))
-        image = self._reader.selected(one, rules=rules, cancelled=cancelled)
+        image = self._reader.selected(one, rules=rules, canceled=canceled)
         if isinstance(image, NotAnalysed):
             raise NotAnswered(QuestionFault.CANNOT, image.sentence)
         return image
 
     def _given(
-        self, question: Question, image: SelectedImage, cancelled: Callable[[], bool]
+        self, question: Question, image: SelectedImage, canceled: Callable[[], bool]
     ) -> _Given:
         """Return the model's answer, with as many earlier ones in its prompt as fit."""
         earlier = self._earlier(question)
         while True:
             try:
-                return _Given(self._asked(question, image, earlier, cancelled), len(earlier))
+                return _Given(self._asked(question, image, earlier, canceled), len(earlier))
             except PromptTooLong:
                 if not earlier:
                     raise
@@ -271,7 +271,7 @@ class Answering:
         question: Question,
         image: SelectedImage,
         earlier: Sequence[EarlierAnswer],
-        cancelled: Callable[[], bool],
+        canceled: Callable[[], bool],
     ) -> Answer:
         most = self._settings.questions.max_new_tokens
         decoding = self._reader.decoding
@@ -282,7 +282,7 @@ class Answering:
             earlier=earlier,
             decoding=replace(decoding, max_new_tokens=min(decoding.max_new_tokens, most)),
             urgent=True,
-            cancelled=cancelled,
+            canceled=canceled,
         )
 
     def _sensible(self, text: str) -> str:

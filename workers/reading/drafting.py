@@ -15,7 +15,7 @@ from service.errors import (
     LeaseLost,
     NotFound,
     ReaderStopped,
-    ReadingCancelled,
+    ReadingCanceled,
     ReadingHangs,
     StoreError,
     StoreUnavailable,
@@ -60,7 +60,7 @@ class StudyReader(Protocol):
         already_read: Collection[str],
         urgent: bool,
         rules: Rules,
-        cancelled: Callable[[], bool],
+        canceled: Callable[[], bool],
     ) -> Drafted | NotAnalysed:
         """Return the draft of a study, or why there is none."""
 
@@ -134,7 +134,7 @@ class Drafting:
 
         Raises:
             ReadingError, DicomError, StoreError, OSError: It could not be read or stored.
-            ReadingCancelled, LeaseLost: The job was canceled, or another worker holds it.
+            ReadingCanceled, LeaseLost: The job was canceled, or another worker holds it.
         """
         seconds = self._settings.reading.lease_seconds
 
@@ -183,14 +183,14 @@ class Drafting:
     def _read(
         self, job: Job, study: Study, previous: JobWithDraft | None, lease: Lease
     ) -> Drafted | NotAnalysed:
-        def cancelled() -> bool:
+        def canceled() -> bool:
             lease.progressed()
             return lease.lost or self._abandon.is_set()
 
         # A reading that crashes or hangs the process costs the jobs beside it an attempt too. The last
         # attempt runs alone, so that no job fails because of another.
         alone = 1 < job.attempts == self._settings.reading.max_attempts
-        with self._turns.taken(alone=alone, given_up=cancelled):
+        with self._turns.taken(alone=alone, given_up=canceled):
             return self._reader.read(
                 study,
                 revision=job.revision,
@@ -199,7 +199,7 @@ class Drafting:
                 already_read=self._standing(job, previous, study),
                 urgent=job.urgent,
                 rules=rules_for(self._settings, self._callers(job.calling_ae)),
-                cancelled=cancelled,
+                canceled=canceled,
             )
 
     def _keep(
@@ -284,8 +284,8 @@ class Drafting:
 
         If the database cannot record that, the lease expires by itself.
         """
-        # A process that ends (`abandon`) also raises ReadingCancelled; its jobs are handed back.
-        canceled = isinstance(error, ReadingCancelled) and not self._abandon.is_set()
+        # A process that ends (`abandon`) also raises ReadingCanceled; its jobs are handed back.
+        canceled = isinstance(error, ReadingCanceled) and not self._abandon.is_set()
         if canceled or isinstance(error, LeaseLost):
             log.warning("lease_lost", job_id=job.id)
             return

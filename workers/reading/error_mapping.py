@@ -10,10 +10,10 @@ from service.errors import (
     ModelServerAway,
     PermanentReadingError,
     ReaderStopped,
-    ReadingCancelled,
+    ReadingCanceled,
     TransientReadingError,
 )
-from workers.model.errors import Cancelled, EngineStopped, ModelError, ServerUnavailable
+from workers.model.errors import Canceled, EngineStopped, ModelError, ServerUnavailable
 
 
 @contextlib.contextmanager
@@ -24,12 +24,12 @@ def reading_errors() -> Iterator[None]:
         TransientReadingError: Memory, device, file system or server failed; a retry may succeed.
         ReaderStopped: The engine has ended or hangs.
         PermanentReadingError: The image, the model or its files cannot be used.
-        ReadingCancelled: The request was withdrawn.
+        ReadingCanceled: The request was withdrawn.
     """
     try:
         yield
-    except Cancelled as error:
-        raise ReadingCancelled(str(error)) from None
+    except Canceled as error:
+        raise ReadingCanceled(str(error)) from None
     except DicomError as error:
         kind = TransientReadingError if error.transient else PermanentReadingError
         raise kind(str(error)) from error

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from service.errors import ReadingCancelled
+from service.errors import ReadingCanceled
 
 _ASK_SECONDS: Final = 0.5
 
@@ -27,7 +27,7 @@ class ExclusiveAttempt:
             given_up: Called every half second while waiting; True ends the wait.
 
         Raises:
-            ReadingCancelled: `given_up` returned True.
+            ReadingCanceled: `given_up` returned True.
         """
         # First stop new readings, then wait for the running ones; else they could follow each other
         # without end.
@@ -48,5 +48,5 @@ class ExclusiveAttempt:
     def _wait(self, condition: Callable[[], bool], given_up: Callable[[], bool]) -> None:
         while not condition():
             if given_up():
-                raise ReadingCancelled("the reading was canceled")
+                raise ReadingCanceled("the reading was canceled")
             self._changed.wait(_ASK_SECONDS)

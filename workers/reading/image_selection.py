@@ -19,7 +19,7 @@ from dicom.study import Instance, Study
 from service.errors import PermanentReadingError
 from service.settings.config import Settings
 from service.settings.sections import Caller
-from workers.model.errors import Cancelled
+from workers.model.errors import Canceled
 
 _BYTES_A_PIXEL: Final = 4  # 16 bits, and as much again for the rest of the file
 
@@ -93,20 +93,20 @@ class ImageSelector:
         self._limits = pixel_limits(settings)
 
     def selected(
-        self, study: Study, rules: Rules | None, cancelled: Callable[[], bool]
+        self, study: Study, rules: Rules | None, canceled: Callable[[], bool]
     ) -> Selection:
         """Return which image is read, by `rules` or by those of the settings.
 
         Raises:
             PermanentReadingError: No image was selected and the decoder died on one: a person must
                 look at it.
-            Cancelled: `cancelled` returned True.
+            Canceled: `canceled` returned True.
         """
         deaths: list[DecoderDied] = []
 
         def examine(path: Path, limits: PixelLimits) -> Examined:
             try:
-                return self._looked(path, limits, cancelled)
+                return self._looked(path, limits, canceled)
             except DecoderDied as error:
                 deaths.append(error)
                 raise
@@ -124,10 +124,10 @@ class ImageSelector:
             raise PermanentReadingError(f"An image of the study cannot be read: {deaths[0]}.")
         return selection
 
-    def _looked(self, path: Path, limits: PixelLimits, cancelled: Callable[[], bool]) -> Examined:
+    def _looked(self, path: Path, limits: PixelLimits, canceled: Callable[[], bool]) -> Examined:
         """Look at one image; retry while all decoders are busy, so that waiting is no hang."""
         while True:
-            check_not_cancelled(cancelled)
+            check_not_canceled(canceled)
             with contextlib.suppress(DecodersBusy):
                 return self._examine(path, limits)
 
@@ -138,14 +138,14 @@ def pixel_limits(settings: Settings) -> PixelLimits:
     return PixelLimits(max_pixels=pixels, max_bytes=_BYTES_A_PIXEL * pixels)
 
 
-def check_not_cancelled(cancelled: Callable[[], bool]) -> None:
+def check_not_canceled(canceled: Callable[[], bool]) -> None:
     """Check that the draft is still needed.
 
     Raises:
-        Cancelled: `cancelled` returned True.
+        Canceled: `canceled` returned True.
     """
-    if cancelled():
-        raise Cancelled("the reading was canceled")
+    if canceled():
+        raise Canceled("the reading was canceled")
 
 
 def rules_for(settings: Settings, caller: Caller | None) -> Rules:

@@ -80,7 +80,7 @@ class ModelAnswers:
         )
 
     def content_of(
-        self, image: SelectedImage, clock: Stopwatch, *, urgent: bool, cancelled: Callable[[], bool]
+        self, image: SelectedImage, clock: Stopwatch, *, urgent: bool, canceled: Callable[[], bool]
     ) -> AnswerContent:
         """Return the content of the model's answer about a selected image.
 
@@ -90,12 +90,12 @@ class ModelAnswers:
             image: The image to read.
             clock: Takes the time of the model, and of waiting for it.
             urgent: The model reads this image next.
-            cancelled: As `Reader.read` takes it.
+            canceled: As `Reader.read` takes it.
 
         Raises:
             EmptyText: The answer has no text.
             ModelError: The image cannot be used, or the model failed.
-            ReadingCancelled: `cancelled` returned True.
+            ReadingCanceled: `canceled` returned True.
         """
         checkpoint = self._model.checkpoint
         reason = indication(image.header) if checkpoint.takes_indication else ""
@@ -110,7 +110,7 @@ class ModelAnswers:
             questions=() if meaningless else self._questions,
             decoding=self.decoding,
             urgent=urgent,
-            cancelled=cancelled,
+            canceled=canceled,
             samples=samples,
         )
         clock.mark("model", waited_ms=answer.timings_ms.get("wait", 0.0))

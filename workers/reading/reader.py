@@ -30,7 +30,7 @@ from workers.model.profiles.reading_model import ReadingModel
 from workers.model.vlm import Answer, Checkpoint, Decoding, never
 from workers.reading.abilities import lacks, limits, refuses_patients
 from workers.reading.error_mapping import reading_errors
-from workers.reading.image_selection import ImageSelector, SelectedImage, check_not_cancelled
+from workers.reading.image_selection import ImageSelector, SelectedImage, check_not_canceled
 from workers.reading.levels_writer import LevelsWriter
 from workers.reading.model_answer import ModelAnswers, Stopwatch
 from workers.reading.model_identity import model_identity, sent_outside, with_image_caveat
@@ -157,7 +157,7 @@ class Reader:
         already_read: Collection[str] = (),
         urgent: bool = False,
         rules: Rules | None = None,
-        cancelled: Callable[[], bool] = never,
+        canceled: Callable[[], bool] = never,
     ) -> Drafted | NotAnalysed:
         """Return the draft of a study and its objects, or why there is none.
 
@@ -169,13 +169,13 @@ class Reader:
             already_read: SOP Instance UIDs; if one of them is selected, the earlier draft stands.
             urgent: The model reads this study next.
             rules: Which images may be read; those of the settings when None.
-            cancelled: Called between the parts of the work, and at every step of the model; a call also
+            canceled: Called between the parts of the work, and at every step of the model; a call also
                 shows that the work makes progress.
 
         Raises:
             TransientReadingError: Memory, device or file system failed; a retry may succeed.
             PermanentReadingError: The image or the model's answer cannot become a draft.
-            ReadingCancelled: `cancelled` returned True.
+            ReadingCanceled: `canceled` returned True.
         """
         with reading_errors():
             clock = Stopwatch()
@@ -188,12 +188,12 @@ class Reader:
                 already_read=already_read,
                 urgent=urgent,
                 rules=rules,
-                cancelled=cancelled,
+                canceled=canceled,
             )
             if isinstance(read, NotAnalysed):
                 return read
             draft, image = read.draft, read.image
-            check_not_cancelled(cancelled)
+            check_not_canceled(canceled)
             outputs = build(
                 draft, image.header, image.pixels, self._equipment, options=self._options
             )
@@ -207,7 +207,7 @@ class Reader:
         *,
         produced_at: datetime,
         rules: Rules | None = None,
-        cancelled: Callable[[], bool] = never,
+        canceled: Callable[[], bool] = never,
     ) -> DraftedImage | NotAnalysed:
         """Return the first draft of a study with its image, or why there is none; no objects are built.
 
@@ -225,7 +225,7 @@ class Reader:
                 already_read=(),
                 urgent=False,
                 rules=rules,
-                cancelled=cancelled,
+                canceled=canceled,
             )
             if isinstance(read, NotAnalysed):
                 return read
@@ -237,7 +237,7 @@ class Reader:
         study: Study,
         *,
         rules: Rules | None = None,
-        cancelled: Callable[[], bool] = never,
+        canceled: Callable[[], bool] = never,
     ) -> SelectedImage | NotAnalysed:
         """Return the image of a study that would be read, or why there is none.
 
@@ -245,7 +245,7 @@ class Reader:
             ReadingError: As `read`.
         """
         with reading_errors():
-            selection = self._chooser.selected(study, rules, cancelled)
+            selection = self._chooser.selected(study, rules, canceled)
             image = SelectedImage.of(selection)
             return without_image(selection) if image is None else image
 
@@ -260,9 +260,9 @@ class Reader:
         already_read: Collection[str],
         urgent: bool,
         rules: Rules | None,
-        cancelled: Callable[[], bool],
+        canceled: Callable[[], bool],
     ) -> DraftedImage | NotAnalysed:
-        selection = self._chooser.selected(study, rules, cancelled)
+        selection = self._chooser.selected(study, rules, canceled)
         image = SelectedImage.of(selection)
         if image is None:
             return without_image(selection)
@@ -274,8 +274,8 @@ class Reader:
         if self._levels is not None:
             self._levels.write_later(image.instance.path)
         clock.mark("decode")
-        check_not_cancelled(cancelled)
-        answered = self._answers.content_of(image, clock, urgent=urgent, cancelled=cancelled)
+        check_not_canceled(canceled)
+        answered = self._answers.content_of(image, clock, urgent=urgent, canceled=canceled)
         model = self.identity_for(image.header)
         draft = DraftReport(
             study_instance_uid=study.study_instance_uid,

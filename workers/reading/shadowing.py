@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from dicom.selection.image_selection import Rules
 from dicom.study import Study
-from service.errors import LeaseLost, ReaderStopped, ReadingCancelled, StoreError
+from service.errors import LeaseLost, ReaderStopped, ReadingCanceled, StoreError
 from service.log import get_logger
 from service.records.shadow import ShadowEnd, ShadowState, compare
 from service.settings.config import Settings
@@ -70,7 +70,7 @@ class StudyDrafter(Protocol):
         *,
         produced_at: datetime,
         rules: Rules | None,
-        cancelled: Callable[[], bool],
+        canceled: Callable[[], bool],
     ) -> DraftedImage | NotAnalysed:
         """Return the draft of a study without objects, or why there is none."""
 
@@ -131,7 +131,7 @@ class Shadowing:
 
         Raises:
             ReadingError, DicomError, StoreError, OSError: It could not be read or recorded.
-            ReadingCancelled: Other work came first, or the process ends.
+            ReadingCanceled: Other work came first, or the process ends.
         """
         seconds = self._table.lease_seconds
 
@@ -150,7 +150,7 @@ class Shadowing:
             study,
             produced_at=claim.job.produced_at or claim.job.created_at,
             rules=rules_for(self._settings, self._callers(job.calling_ae)),
-            cancelled=_Yielding(self._store, self._limits, lease, self._stopping),
+            canceled=_Yielding(self._store, self._limits, lease, self._stopping),
         )
         seconds = time.monotonic() - begun
         if isinstance(result, NotAnalysed):
@@ -176,7 +176,7 @@ class Shadowing:
             log.warning("shadow_not_recorded", job_id=claim.job.id, reason=str(fault))
 
     def _end(self, claim: ShadowClaim, error: Exception) -> None:
-        if isinstance(error, ReadingCancelled) or is_outage(error):
+        if isinstance(error, ReadingCanceled) or is_outage(error):
             self._store.abandon_shadow(claim)
             return
         words = sentence(error)

@@ -623,7 +623,7 @@ def test_garbage_behind_the_photometric_interpretation_does_not_matter(tmp_path)
 @pytest.mark.parametrize("planes", [0, 1])
 @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
 def test_a_color_image_of_gray_pixels_is_read(tmp_path, photometric, planes):
-    """Three equal samples, or neutral chroma, are the gray image; one coloured pixel is refused."""
+    """Three equal samples, or neutral chroma, are the gray image; one colored pixel is refused."""
     eight = (IMAGE >> 4).astype(np.uint8)
     chroma = np.full_like(eight, 128) if photometric == "YBR_FULL" else eight
     samples = np.stack([eight, chroma, chroma], axis=0 if planes else -1)

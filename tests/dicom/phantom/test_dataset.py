@@ -125,7 +125,7 @@ def test_eight_bits_are_stored_in_eight():
     assert len(odd.PixelData) == 65 * 65 + 1
 
 
-def test_every_form_is_recognised_as_a_phantom(shared_data):
+def test_every_form_is_recognized_as_a_phantom(shared_data):
     """Software knows our images by two attributes, and takes no real image for one."""
     assert is_phantom(as_dataset(FRONTAL))
     assert is_phantom(as_dataset(LATERAL, for_presentation=False, patient=Demographics.made_up(1)))

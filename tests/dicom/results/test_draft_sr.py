@@ -71,7 +71,7 @@ def test_the_models_caveat_is_in_the_first_sentence(
 
 
 def test_a_models_mark_is_in_the_series_description(report, make_draft, image_header):
-    """A demo model that knows only phantoms is recognised in a list of series."""
+    """A demo model that knows only phantoms is recognized in a list of series."""
     model = dataclasses.replace(make_draft(image_header()).model, mark="SYNTHETIC DATA ONLY")
     described = report(model=model).SeriesDescription
     assert described.endswith("(rev 1) - SYNTHETIC DATA ONLY")

@@ -76,7 +76,7 @@ def test_every_group_has_one_region_selected_from_the_image(findings, content_it
 
 
 @pytest.mark.parametrize("found", [(), (ATELECTASIS,)])
-def test_without_a_located_finding_the_analysed_region_is_the_group(findings, content_items, found):
+def test_without_a_located_finding_the_analyzed_region_is_the_group(findings, content_items, found):
     """There is always one group: when nothing is located it outlines the whole image."""
     (group,) = groups(findings(findings=found), content_items)
     (finding,) = named(content_items(group), "121071")

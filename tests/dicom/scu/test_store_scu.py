@@ -96,8 +96,8 @@ def storescp(tmp_path, free_port):
 
 
 @contextlib.contextmanager
-def _listener(behaviour):
-    """A server in a thread: `behaviour(connection)` is run for each connection, which stays open."""
+def _listener(behavior):
+    """A server in a thread: `behavior(connection)` is run for each connection, which stays open."""
     connections = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -106,7 +106,7 @@ def _listener(behaviour):
                 while True:
                     connection, _ = server.accept()
                     connections.append(connection)
-                    behaviour(connection)
+                    behavior(connection)
 
         threading.Thread(target=serve, daemon=True).start()
         yield server.getsockname()[1]

@@ -257,7 +257,7 @@ def test_the_orders_own_meaning_of_a_code_are_no_fault(make_draft, image_header,
 
 @pytest.mark.parametrize("value", [v for v, scheme in codes.REVIEWED if scheme == "SCT"])
 def test_a_snomed_code_of_ours_has_its_check_digit(value):
-    """Each is a possible identifier, and with any two neighbours swapped it is none."""
+    """Each is a possible identifier, and with any two neighbors swapped it is none."""
     assert is_sctid(value)
     for at in range(len(value) - 1):
         swapped = value[:at] + value[at + 1] + value[at] + value[at + 2 :]

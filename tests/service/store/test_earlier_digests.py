@@ -1,4 +1,4 @@
-"""Images received when digests were still SHA-256: found, checked and recognised after the upgrade."""
+"""Images received when digests were still SHA-256: found, checked and recognized after the upgrade."""
 
 import hashlib
 import os

@@ -53,7 +53,7 @@ class Body:
         return {"type": "http.request", "body": b"x", "more_body": False}
 
 
-def test_an_upload_that_is_cancelled_waits_for_the_thread_that_writes(tmp_path):
+def test_an_upload_that_is_canceled_waits_for_the_thread_that_writes(tmp_path):
     """It would close the file under it; and what the thread returns then is nobody's any more."""
     path, kept = tmp_path / "image.part", []
     parts = OnePart(Part(incoming=Incoming(path, ANNOUNCED, max_bytes=1000), fault=None))

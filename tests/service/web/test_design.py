@@ -20,29 +20,29 @@ TEXT = (
 TEMPLATES = sorted((STATIC_DIR.parent / "templates").rglob("*.html"))
 
 
-def colours(block: str) -> dict[str, str]:
-    """Return the custom properties of a block that are colours."""
+def colors(block: str) -> dict[str, str]:
+    """Return the custom properties of a block that are colors."""
     return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block))
 
 
-def luminance(colour: str) -> float:
+def luminance(color: str) -> float:
     """Return the relative luminance of #rrggbb (WCAG 2)."""
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of two colours, 1..21."""
+    """Return the contrast ratio of two colors, 1..21."""
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_colour_has_contrast_aa(scheme):
+def test_every_text_color_has_contrast_aa(scheme):
     """WCAG 2 AA: 4.5 to 1 for text on both grounds, and for the caution on its own."""
     light, dark = CSS.split("@media (prefers-color-scheme: dark)")[:2]
-    palette = colours(light if scheme == "light" else dark.split("* { box-sizing")[0])
+    palette = colors(light if scheme == "light" else dark.split("* { box-sizing")[0])
     pairs = [(name, ground) for name in TEXT for ground in ("ground", "panel")]
     pairs.append(("caution-ink", "caution-ground"))
     poor = [pair for pair in pairs if contrast(palette[pair[0]], palette[pair[1]]) < 4.5]

@@ -176,7 +176,7 @@ def test_the_link_of_each_small_image_has_a_name(site, seeder):
 
 
 def test_no_finding_is_not_shown_as_an_alarm(site, seeder):
-    """That an image is reported as normal is written without the colour of a positive finding."""
+    """That an image is reported as normal is written without the color of a positive finding."""
     job = seeder.reading(1)
     draft = seeder.draft_of(job)
     normal = Finding(observation=Observation.NO_FINDING, presence=Presence.PRESENT)
@@ -255,7 +255,7 @@ def test_an_image_is_shown_as_png_small_on_request(site, seeder):
 
 
 def test_the_annotated_image_is_preferred_and_the_plain_one_can_be_had(site, seeder):
-    """With an overlay in the outbox its colours are shown; `?source=1` shows the image itself."""
+    """With an overlay in the outbox its colors are shown; `?source=1` shows the image itself."""
     job = seeder.reading(1, side=64)
     path = site.here.settings.data_dir / "overlay.dcm"
     capture = dcmread(site.store.instances(job.study_instance_uid)[0].path)

@@ -77,5 +77,5 @@ def test_what_was_asked_is_no_reading(text, left):
     ],
 )
 def test_talk_of_earlier_images_is_noticed(line, compares):
-    """Words that only make sense beside a prior image are recognised."""
+    """Words that only make sense beside a prior image are recognized."""
     assert compares_with_prior([line]) is compares

@@ -259,7 +259,7 @@ def test_a_filter_names_the_jobs(bench, store, clock, tmp_path):
         {"state": "NONSENSE"},
         {"since": "yesterday"},
         {"until": "2026-13-01"},
-        {"colour": "red"},
+        {"color": "red"},
         {"state": [1]},
     ],
 )

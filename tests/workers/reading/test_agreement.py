@@ -20,7 +20,7 @@ from service.settings.reading import Reading
 from workers.labeller.findings import label
 from workers.model.checkpoints import registry
 from workers.model.engine.engine import Engine
-from workers.model.errors import Cancelled
+from workers.model.errors import Canceled
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
 from workers.reading.agreement import agreed, doubts, sampled_beside
@@ -181,14 +181,14 @@ def test_samples_leave_with_their_job(engine):
     withdrawn = threading.Event()
     asked = []
 
-    def cancelled():
+    def canceled():
         asked.append(None)
         if len(asked) > 12:
             withdrawn.set()
         return withdrawn.is_set()
 
-    with pytest.raises(Cancelled):
-        engine.answer(images(1)[0], Task.REPORT, samples=SAMPLES, cancelled=cancelled)
+    with pytest.raises(Canceled):
+        engine.answer(images(1)[0], Task.REPORT, samples=SAMPLES, canceled=canceled)
     engine.answer(images(1)[0], Task.REPORT, decoding=SHORT)
     assert engine._rows == []
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from service.errors import ReadingCancelled
+from service.errors import ReadingCanceled
 from workers.reading.exclusive_attempt import ExclusiveAttempt
 
 
@@ -52,7 +52,7 @@ def test_who_gives_up_leaves_the_way_free(alone):
     turns = ExclusiveAttempt()
     with turns.taken(alone=not alone, given_up=never):
         entering = turns.taken(alone=alone, given_up=lambda: True)
-        with pytest.raises(ReadingCancelled):
+        with pytest.raises(ReadingCanceled):
             entering.__enter__()
     with turns.taken(alone=True, given_up=never):
         pass

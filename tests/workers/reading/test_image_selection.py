@@ -14,7 +14,7 @@ from dicom.selection.local_files import describe
 from dicom.study import Study
 from service.settings.config import load_settings
 from workers.lease import Lease
-from workers.model.errors import Cancelled
+from workers.model.errors import Canceled
 from workers.reading.image_selection import ImageSelector, rules_for
 
 LIMITS = PixelLimits(max_pixels=2**20, max_bytes=2**26)
@@ -68,14 +68,14 @@ def test_a_job_that_waits_for_a_decoder_is_not_taken_for_hung(busy, study):
     decoders, held = busy
     lease, asked = Lease(lambda: None, 60), []
 
-    def cancelled():
+    def canceled():
         lease.progressed()
         asked.append(lease.stalled)
         if len(asked) == 3:
             held.unlink()
         return False
 
-    selection = ImageSelector(load_settings(), decoders.examine).selected(study, None, cancelled)
+    selection = ImageSelector(load_settings(), decoders.examine).selected(study, None, canceled)
     assert selection.instance is study.instances[0]
     assert len(asked) >= 3
 
@@ -83,15 +83,15 @@ def test_a_job_that_waits_for_a_decoder_is_not_taken_for_hung(busy, study):
 def test_a_job_that_waits_for_a_decoder_is_given_up_when_it_is_canceled(busy, study):
     """It need not have its turn for that."""
     decoders, held = busy
-    canceled = threading.Event()
+    asked = threading.Event()
 
-    def cancelled():
-        was = canceled.is_set()
-        canceled.set()
+    def canceled():
+        was = asked.is_set()
+        asked.set()
         return was
 
-    with pytest.raises(Cancelled):
-        ImageSelector(load_settings(), decoders.examine).selected(study, None, cancelled)
+    with pytest.raises(Canceled):
+        ImageSelector(load_settings(), decoders.examine).selected(study, None, canceled)
     assert held.exists()
 
 

@@ -19,7 +19,7 @@ from dicom.spool.levels_file import levels_path, open_index
 from dicom.study import Study
 from service.errors import (
     PermanentReadingError,
-    ReadingCancelled,
+    ReadingCanceled,
     TextNotLanguage,
     TransientReadingError,
 )
@@ -332,12 +332,12 @@ def test_a_canceled_reading_ends(reader, image):
     """Withdrawing ends the reading between two tokens."""
     asked = []
 
-    def cancelled():
+    def canceled():
         asked.append(None)
         return len(asked) > 5
 
-    with pytest.raises(ReadingCancelled):
-        read(reader, study(image), cancelled=cancelled)
+    with pytest.raises(ReadingCanceled):
+        read(reader, study(image), canceled=canceled)
     assert len(asked) == 6
 
 

@@ -88,16 +88,16 @@ def test_it_leaves_the_model_when_a_study_arrives(store, tmp_path, settings, dra
     class Interrupted:
         """A reader in whose first step a study arrives."""
 
-        def draft(self, study, *, cancelled, **keywords):
+        def draft(self, study, *, canceled, **keywords):
             """Read with the real model, and let a study arrive at the first question."""
 
             def asked():
                 if not jobs:
                     jobs.append(arrived(store, tmp_path, 2)[1])
-                    cancelled._looked -= 60
-                return cancelled()
+                    canceled._looked -= 60
+                return canceled()
 
-            return reader.draft(study, cancelled=asked, **keywords)
+            return reader.draft(study, canceled=asked, **keywords)
 
     shadowing._reader = Interrupted()
     try:

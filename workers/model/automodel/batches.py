@@ -83,7 +83,7 @@ class BatchEngine(SteppingModel):
         indication: str = "",
         questions: Sequence[str] = (),
         decoding: Decoding = Decoding(),  # noqa: B008 - frozen
-        cancelled: Callable[[], bool] = never,
+        canceled: Callable[[], bool] = never,
         urgent: bool = False,
         samples: Sequence[Decoding] = (),
         earlier: Sequence[EarlierAnswer] = (),
@@ -102,11 +102,11 @@ class BatchEngine(SteppingModel):
         spent = (time.perf_counter() - start) * 1000
 
         def row(how: Decoding) -> Row:
-            return Row(prompt, self._writing(prompt, how), cancelled, urgent)
+            return Row(prompt, self._writing(prompt, how), canceled, urgent)
 
         one = Decoding(max_new_tokens=1)
         queries = [
-            Row(each, self._writing(each, one), cancelled, urgent, self.loaded.yes_no)
+            Row(each, self._writing(each, one), canceled, urgent, self.loaded.yes_no)
             for each in asked
         ]
         main, beside = row(decoding), [row(how) for how in samples]

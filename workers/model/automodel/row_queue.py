@@ -48,6 +48,6 @@ class RowQueue:
         return rows
 
     def forget_withdrawn(self) -> None:
-        """Remove withdrawn rows, which fail with Cancelled."""
+        """Remove withdrawn rows, which fail with Canceled."""
         for queue in (self._urgent, self._routine):
             queue[:] = [row for row in queue if not row.withdrawn()]

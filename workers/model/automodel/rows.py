@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from workers.model.automodel.processors import Prompt
-from workers.model.errors import Cancelled
+from workers.model.errors import Canceled
 from workers.model.networks.generate import Writing
 
 _TIMED: Final = ("wait", "prefill", "decode")
@@ -56,7 +56,7 @@ class Row:
 
     prompt: Prompt
     writing: Writing
-    cancelled: Callable[[], bool]
+    canceled: Callable[[], bool]
     urgent: bool = False
     question: YesNo | None = None
     answer: "Future[Written]" = field(default_factory=Future)
@@ -74,10 +74,10 @@ class Row:
             self.marks.append(time.perf_counter())
 
     def withdrawn(self) -> bool:
-        """Return whether the caller has withdrawn the row; it then fails with Cancelled."""
-        if self.answer.done() or not self.cancelled():
+        """Return whether the caller has withdrawn the row; it then fails with Canceled."""
+        if self.answer.done() or not self.canceled():
             return False
-        self.fail(Cancelled("the request was withdrawn"))
+        self.fail(Canceled("the request was withdrawn"))
         return True
 
     def fail(self, error: BaseException) -> None:

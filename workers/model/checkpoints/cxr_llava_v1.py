@@ -95,9 +95,9 @@ class CxrLlavaV1(Llava):
         self.config = config
 
     def pixel_values(self, image: Image.Image) -> NDArray[np.float32]:
-        """Return float32 [1, 3, S, S]; see `preprocess.colour_pixel_values`."""
+        """Return float32 [1, 3, S, S]; see `preprocess.color_pixel_values`."""
         tower = self.config.tower
-        return preprocess.colour_pixel_values(image, tower.image_size, tower.mean, tower.std)
+        return preprocess.color_pixel_values(image, tower.image_size, tower.mean, tower.std)
 
     def chat(self, task: Task, question: str = "", indication: str = "") -> tuple[Turn, ...]:
         """Return the turns that ask `task`, without `indication`: the model was not trained with one."""

@@ -93,14 +93,14 @@ class Llava(ABC):
         indication: str = "",
         questions: Sequence[str] = (),
         decoding: Decoding = Decoding(),  # noqa: B008 - frozen
-        cancelled: Callable[[], bool] = never,
+        canceled: Callable[[], bool] = never,
     ) -> Answer:
         """Return the model's answer about one image; see `vlm.VisionLanguageModel.answer`."""
         start = time.perf_counter()
         pixels = self.pixel_values(preprocess.gray_image(frame))
         spent = (time.perf_counter() - start) * 1000
         turns = self.chat(task, question, indication)
-        answer = self.converse(pixels, turns, decoding, cancelled, questions)
+        answer = self.converse(pixels, turns, decoding, canceled, questions)
         return dataclasses.replace(answer, timings_ms={"preprocess": spent, **answer.timings_ms})
 
     @torch.inference_mode()
@@ -120,7 +120,7 @@ class Llava(ABC):
         pixels: NDArray[np.float32],
         turns: Sequence[Turn],
         decoding: Decoding,
-        cancelled: Callable[[], bool] = never,
+        canceled: Callable[[], bool] = never,
         questions: Sequence[str] = (),
     ) -> Answer:
         """Return the assistant's next turn of a chat about one or more images.
@@ -129,13 +129,13 @@ class Llava(ABC):
             pixels: float32 [B, channels, S, S] normalized, one for each `<image>` in the chat.
             turns: The chat so far.
             decoding: How tokens are chosen.
-            cancelled: Called before every token; True ends the answer.
+            canceled: Called before every token; True ends the answer.
             questions: Yes-or-no questions about the only image.
 
         Raises:
             GenerationError: The chat does not fit the images or the decoder's length, or the logits
                 are not finite.
-            Cancelled: `cancelled` returned True.
+            Canceled: `canceled` returned True.
         """
         marks = [time.perf_counter()]
         ids = self.prompt_ids(turns)
@@ -149,7 +149,7 @@ class Llava(ABC):
         chances = self.chances_behind(passage.branch, ids, questions)
         heat = self.looked(pixels, passage.cache, ids, questions, chances)
         marks.append(time.perf_counter())
-        generate.generate(first, passage.step, writing, cancelled)
+        generate.generate(first, passage.step, writing, canceled)
         marks.append(time.perf_counter())
         spent = [(after - before) * 1000 for before, after in itertools.pairwise(marks)]
         return dataclasses.replace(

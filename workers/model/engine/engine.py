@@ -98,14 +98,14 @@ class Engine(SteppingModel):
         indication: str = "",
         questions: Sequence[str] = (),
         decoding: Decoding = Decoding(),  # noqa: B008 - frozen
-        cancelled: Callable[[], bool] = never,
+        canceled: Callable[[], bool] = never,
         urgent: bool = False,
         samples: Sequence[Decoding] = (),
         earlier: Sequence[EarlierAnswer] = (),
     ) -> Answer:
         """Return the model's answer about one image; see `vlm.VisionLanguageModel.answer`.
 
-        An urgent request gets the next free row. `cancelled` is called at each step of the engine, also
+        An urgent request gets the next free row. `canceled` is called at each step of the engine, also
         while the request waits for a row. For each of `samples` one more answer is written, without
         reading the image again; a sample that fails is missing from `Answer.samples`. `earlier` is what
         was asked before in the same chat; an indication belongs to its first turn.
@@ -125,7 +125,7 @@ class Engine(SteppingModel):
 
         def request_for(how: Decoding, asked: Sequence[str] = ()) -> AnswerRequest:
             writing = Writing(model.bounded(how, ids, length), model.ends)
-            return AnswerRequest(pixels, turns, ids, asked, writing, cancelled)
+            return AnswerRequest(pixels, turns, ids, asked, writing, canceled)
 
         request, beside = request_for(decoding, questions), tuple(map(request_for, samples))
         request.samples = beside

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from torch import Tensor
 
 from workers.model.checkpoints.llava import Llava
-from workers.model.errors import Cancelled, GenerationError
+from workers.model.errors import Canceled, GenerationError
 from workers.model.networks.generate import Writing
 from workers.model.prompts import Turn
 
@@ -36,7 +36,7 @@ class AnswerRequest:
     ids: list[int]
     questions: Sequence[str]
     writing: Writing
-    cancelled: Callable[[], bool]
+    canceled: Callable[[], bool]
     answer: "Future[Answer]" = field(default_factory=Future)
     image_tokens: Tensor | None = None  # [P, C]
     length: int = 0
@@ -73,10 +73,10 @@ class AnswerRequest:
                 one.answer.set_exception(error)
 
     def withdrawn(self) -> bool:
-        """Return whether the caller has withdrawn the request; it then fails with Cancelled."""
-        if not self.cancelled():
+        """Return whether the caller has withdrawn the request; it then fails with Canceled."""
+        if not self.canceled():
             return False
-        self.fail(Cancelled("the request was withdrawn"))
+        self.fail(Canceled("the request was withdrawn"))
         return True
 
     def finish(self, model: Llava) -> None:

@@ -46,7 +46,7 @@ class RequestQueue:
         return requests
 
     def forget_withdrawn(self) -> None:
-        """Remove withdrawn requests, which fail with Cancelled."""
+        """Remove withdrawn requests, which fail with Canceled."""
         for queue in (self._urgent, self._routine):
             for request in [request for request in queue if request.withdrawn()]:
                 queue.remove(request)

@@ -6,7 +6,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from workers.model.errors import Cancelled, GenerationError
+from workers.model.errors import Canceled, GenerationError
 from workers.model.tokenizer import EOS, Tokenizer
 from workers.model.vlm import Decoding, never
 
@@ -92,7 +92,7 @@ def generate(
     first_logits: Tensor,
     step: Callable[[int], Tensor],
     writing: Writing,
-    cancelled: Callable[[], bool] = never,
+    canceled: Callable[[], bool] = never,
 ) -> None:
     """Write one answer to its end, including `</s>` if the model wrote it.
 
@@ -100,16 +100,16 @@ def generate(
         first_logits: [V], after the prompt.
         step: Takes the id just chosen and returns the logits [V] that follow it.
         writing: The empty answer.
-        cancelled: Called before every token; True ends the answer.
+        canceled: Called before every token; True ends the answer.
 
     Raises:
-        Cancelled: `cancelled` returned True.
+        Canceled: `canceled` returned True.
         GenerationError: Logits are not finite.
     """
     logits = first_logits
     while True:
-        if cancelled():
-            raise Cancelled("the request was withdrawn")
+        if canceled():
+            raise Canceled("the request was withdrawn")
         if not extend([writing], logits[None])[0]:
             raise GenerationError("the model computed logits that are not finite")
         if writing.done:

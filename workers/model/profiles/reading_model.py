@@ -38,7 +38,7 @@ class ReadingModel(VisionLanguageModel, Protocol):
         indication: str = "",
         questions: Sequence[str] = (),
         decoding: Decoding = ...,
-        cancelled: Callable[[], bool] = ...,
+        canceled: Callable[[], bool] = ...,
         urgent: bool = False,
         samples: Sequence[Decoding] = (),
         earlier: Sequence[EarlierAnswer] = (),
@@ -52,14 +52,14 @@ class ReadingModel(VisionLanguageModel, Protocol):
             indication: Why the image was ordered; for models that take it.
             questions: Yes-or-no questions, as `prompts.IS_THERE` words them.
             decoding: How tokens are chosen.
-            cancelled: Called at each step, also while the request waits; True ends the answer.
+            canceled: Called at each step, also while the request waits; True ends the answer.
             urgent: The request is answered before those that are not.
             samples: Further answers to the same prompt; one that fails is missing from `Answer.samples`.
             earlier: What was asked before in the same chat, in order, with the answers.
 
         Raises:
             GenerationError: The image or a question cannot be used, or the model failed.
-            Cancelled: `cancelled` returned True.
+            Canceled: `canceled` returned True.
             EngineStopped: The model has ended or does not answer; another process may answer.
         """
         ...

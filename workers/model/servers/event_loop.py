@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, Final, TypeVar
 
-from workers.model.errors import Cancelled, EngineStopped
+from workers.model.errors import Canceled, EngineStopped
 
 Result = TypeVar("Result")
 _LOOK_SECONDS: Final = 0.1  # how soon a withdrawn request ends
@@ -22,15 +22,15 @@ class EventLoop:
         self._closed = False
         self._thread.start()
 
-    def run(self, coroutine: Coroutine[Any, Any, Result], cancelled: Callable[[], bool]) -> Result:
+    def run(self, coroutine: Coroutine[Any, Any, Result], canceled: Callable[[], bool]) -> Result:
         """Return the result of a coroutine.
 
         Args:
             coroutine: Canceled when the caller withdraws, so that its connection closes.
-            cancelled: Called several times a second; True withdraws.
+            canceled: Called several times a second; True withdraws.
 
         Raises:
-            Cancelled: `cancelled` returned True.
+            Canceled: `canceled` returned True.
             EngineStopped: The loop is closed.
         """
         if self._closed:
@@ -38,9 +38,9 @@ class EventLoop:
             raise EngineStopped("the connection to the model server is closed")
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         while not _is_over(future):
-            if cancelled():
+            if canceled():
                 future.cancel()
-                raise Cancelled("the request was withdrawn")
+                raise Canceled("the request was withdrawn")
         try:
             return future.result()
         except CancelledError:

@@ -85,7 +85,7 @@ class ServedModel:
         indication: str = "",
         questions: Sequence[str] = (),
         decoding: Decoding = Decoding(),  # noqa: B008 - frozen
-        cancelled: Callable[[], bool] = never,
+        canceled: Callable[[], bool] = never,
         urgent: bool = False,
         samples: Sequence[Decoding] = (),
         earlier: Sequence[EarlierAnswer] = (),
@@ -107,7 +107,7 @@ class ServedModel:
         image = png(image_sent(frame, self._profile.image))
         asked = _Asked(messages_of(turns, image), decoding, tuple(samples), urgent)
         queries = self._queries(image, questions, urgent=urgent)
-        completion, others, chances = self._loop.run(self._all(asked, queries), cancelled)
+        completion, others, chances = self._loop.run(self._all(asked, queries), canceled)
         return Answer(
             text=self._text(completion, decoding),
             token_ids=(UNKNOWN_ID,) * (completion.completion_tokens or 0),

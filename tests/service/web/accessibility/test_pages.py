@@ -49,7 +49,7 @@ def axe():
 
 @pytest.fixture
 def examine(axe):
-    """A function that returns the serious findings in a page, by width and colour scheme."""
+    """A function that returns the serious findings in a page, by width and color scheme."""
 
     def found(browser):
         browser.run(_OPEN)
@@ -67,7 +67,7 @@ def examine(axe):
 
 
 def show(browser, width, scheme):
-    """Give the page a width and a colour scheme."""
+    """Give the page a width and a color scheme."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.call("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=size)
     feature = [{"name": "prefers-color-scheme", "value": scheme}]

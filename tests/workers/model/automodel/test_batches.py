@@ -11,7 +11,7 @@ import torch
 from workers.model.automodel import batches
 from workers.model.automodel.batches import BatchEngine
 from workers.model.automodel.loading import load
-from workers.model.errors import Cancelled, EngineStopped, GenerationError
+from workers.model.errors import Canceled, EngineStopped, GenerationError
 from workers.model.profiles import chat
 from workers.model.profiles.picture import image_sent
 from workers.model.prompts import IS_NORMAL, IS_THERE, EarlierAnswer, Task
@@ -115,7 +115,7 @@ def test_an_urgent_request_interrupts_a_batch_whose_rows_go_on_unchanged(engine,
         return False
 
     with ThreadPoolExecutor(3) as callers:
-        first = callers.submit(ask, "routine", 0, decoding=long, cancelled=holding)
+        first = callers.submit(ask, "routine", 0, decoding=long, canceled=holding)
         begun.wait(60)
         second = callers.submit(ask, "later", 1, decoding=SHORT)
         urgent = callers.submit(ask, "urgent", 2, decoding=SHORT, urgent=True)
@@ -126,7 +126,7 @@ def test_an_urgent_request_interrupts_a_batch_whose_rows_go_on_unchanged(engine,
 
 
 def test_a_withdrawn_request_ends_and_the_others_do_not_notice(engine, frames):
-    """Cancelled at its third token; the row beside it has the ids that it has alone."""
+    """Canceled at its third token; the row beside it has the ids that it has alone."""
     alone = engine("llava_next", 1).answer(frames[1], Task.REPORT, decoding=SHORT).token_ids
     both = engine("llava_next", 2)
     calls = []
@@ -136,9 +136,9 @@ def test_a_withdrawn_request_ends_and_the_others_do_not_notice(engine, frames):
         return len(calls) > 3
 
     with ThreadPoolExecutor(2) as callers:
-        gone = callers.submit(both.answer, frames[0], Task.REPORT, cancelled=third)
+        gone = callers.submit(both.answer, frames[0], Task.REPORT, canceled=third)
         stays = callers.submit(both.answer, frames[1], Task.REPORT, decoding=SHORT)
-        with pytest.raises(Cancelled):
+        with pytest.raises(Canceled):
             gone.result()
         assert stays.result().token_ids == alone
 
@@ -151,8 +151,8 @@ def test_a_withdrawn_request_that_waits_ends_too(engine, frames):
             one.answer, frames[0], Task.REPORT, decoding=Decoding(max_new_tokens=80)
         )
         time.sleep(0.05)
-        with pytest.raises(Cancelled):
-            callers.submit(one.answer, frames[1], Task.REPORT, cancelled=lambda: True).result()
+        with pytest.raises(Canceled):
+            callers.submit(one.answer, frames[1], Task.REPORT, canceled=lambda: True).result()
         first.result()
 
 

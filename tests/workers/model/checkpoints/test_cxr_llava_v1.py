@@ -18,7 +18,7 @@ HIDDEN, LAYERS, VOCABULARY = 32, 2, 640
 
 
 def norm(name, channels):
-    """Names and shapes of a batch normalisation, its counter apart."""
+    """Names and shapes of a batch normalization, its counter apart."""
     parts = ("weight", "bias", "running_mean", "running_var")
     return {f"{name}.{part}": (channels,) for part in parts}
 
@@ -120,7 +120,7 @@ def model(folder):
 
 
 def test_the_tower_has_the_published_entries():
-    """With the counters of its 55 normalisations the tower has the 339 entries of the published one."""
+    """With the counters of its 55 normalizations the tower has the 339 entries of the published one."""
     shapes = tower_shapes()
     counters = sum(name.endswith("running_mean") for name in shapes)
     assert len(shapes) + counters == 339
@@ -140,7 +140,7 @@ def test_it_loads_and_generates(model):
     assert len(model.chances(image, ("Is there an effusion?",))) == 1
 
 
-def test_images_are_normalised_in_three_channels(model):
+def test_images_are_normalized_in_three_channels(model):
     """Gray becomes three equal channels on the scale that the code of v1 falls back to."""
     pixels = model.pixel_values(Image.new("L", (80, 64), 255))
     assert pixels.shape == (1, 3, EDGE, EDGE)

@@ -13,7 +13,7 @@ from workers.model.checkpoints import registry
 from workers.model.engine import engine as engine_module
 from workers.model.engine import prefill
 from workers.model.engine.engine import Engine
-from workers.model.errors import Cancelled, EngineStopped, GenerationError
+from workers.model.errors import Canceled, EngineStopped, GenerationError
 from workers.model.networks import multimodal
 from workers.model.prompts import EarlierAnswer, Task
 from workers.model.vlm import Decoding
@@ -127,14 +127,14 @@ def test_a_withdrawn_order_leaves_and_the_others_go_on(tiny_folder, engine):
     """One caller withdraws after some tokens; the other's answer is as if it had been alone."""
     counted, shots = [], images(2)
 
-    def cancelled():
+    def canceled():
         counted.append(None)
         return len(counted) > 6
 
     with ThreadPoolExecutor(2) as callers:
-        gone = callers.submit(engine.answer, shots[0], Task.REPORT, cancelled=cancelled)
+        gone = callers.submit(engine.answer, shots[0], Task.REPORT, canceled=canceled)
         stays = callers.submit(engine.answer, shots[1], Task.REPORT)
-        with pytest.raises(Cancelled):
+        with pytest.raises(Canceled):
             gone.result(60)
         plain = registry.load("tiny", tiny_folder).answer(shots[1], Task.REPORT)
         assert stays.result(60).token_ids == plain.token_ids
@@ -238,15 +238,15 @@ def test_what_is_withdrawn_while_it_is_read_ends_at_once(model, monkeypatch):
         begun.set()
         return False
 
-    def cancelled():
+    def canceled():
         counted.append(None)
         return len(counted) > 2
 
     with ThreadPoolExecutor(2) as callers:
-        stays = callers.submit(running.answer, images(1)[0], Task.REPORT, cancelled=first)
+        stays = callers.submit(running.answer, images(1)[0], Task.REPORT, canceled=first)
         begun.wait(60)
-        with pytest.raises(Cancelled):
-            running.answer(images(1)[0], Task.REPORT, cancelled=cancelled)
+        with pytest.raises(Canceled):
+            running.answer(images(1)[0], Task.REPORT, canceled=canceled)
         assert len(counted) == 3
         assert stays.result(60).token_ids
     running.close()
@@ -353,10 +353,10 @@ def test_a_waiting_order_that_is_withdrawn_leaves(blocked):
         stays = [callers.submit(blocked.answer, gray(blocked, 0.1)[0], Task.REPORT)]
         assert blocked.entered.wait(30)
         stays += [asked_in_turn(blocked, callers, level) for level in (0.2, 0.3)]
-        gone = asked_in_turn(blocked, callers, 0.9, cancelled=withdrawn.is_set)
+        gone = asked_in_turn(blocked, callers, 0.9, canceled=withdrawn.is_set)
         withdrawn.set()
         blocked.go.set()
-        with pytest.raises(Cancelled):
+        with pytest.raises(Canceled):
             gone.result(60)
         for future in stays:
             assert future.result(60).token_ids

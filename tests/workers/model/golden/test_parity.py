@@ -97,7 +97,7 @@ def test_ids_become_the_original_text(texts, tokenizer, task):
 
 @pytest.mark.parametrize("case", ["L_wide", "L_tall", "L_upscale", "1_bilevel"])
 def test_pixels_are_the_original_to_the_bit(goldens, tmp_path, case):
-    """Images of odd shapes and modes are resized, cropped and normalised without any difference."""
+    """Images of odd shapes and modes are resized, cropped and normalized without any difference."""
     arrays = np.load(goldens / "cxr_llava_pixels.npz")
     path = tmp_path / "film.png"
     path.write_bytes(arrays[f"{case}__png"].tobytes())

@@ -11,7 +11,7 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from workers.model.errors import Cancelled, GenerationError
+from workers.model.errors import Canceled, GenerationError
 from workers.model.networks.generate import Writing, ends, extend, filtered, generate
 from workers.model.tokenizer import EOS, Tokenizer
 from workers.model.vlm import Decoding
@@ -125,15 +125,15 @@ def test_the_bound_on_new_tokens_holds(tokenizer):
 
 
 def test_a_withdrawn_answer_stops_before_the_next_token(tokenizer):
-    """`cancelled` is asked before every token and ends the answer at once."""
+    """`canceled` is asked before every token and ends the answer at once."""
     asked = []
 
-    def cancelled():
+    def canceled():
         asked.append(None)
         return len(asked) == 3
 
-    with pytest.raises(Cancelled):
-        written(only(4), lambda _: only(4), tokenizer, Decoding(), cancelled)
+    with pytest.raises(Canceled):
+        written(only(4), lambda _: only(4), tokenizer, Decoding(), canceled)
     assert len(asked) == 3
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from service.settings.site_networks import permitted
 from workers.model.errors import (
-    Cancelled,
+    Canceled,
     EngineStopped,
     GenerationError,
     ServerRefused,
@@ -193,8 +193,8 @@ def test_a_withdrawn_request_ends_at_the_server(scripted_server, model_of, frame
         withdrawn.clear()
         threading.Timer(0.5, withdrawn.set).start()
         begun = time.monotonic()
-        with pytest.raises(Cancelled):
-            model.answer(frame, Task.REPORT, cancelled=withdrawn.is_set)
+        with pytest.raises(Canceled):
+            model.answer(frame, Task.REPORT, canceled=withdrawn.is_set)
         assert time.monotonic() - begun < 20
     assert server.broken_off.wait(10)
     assert model.answer(frame, Task.REPORT).text == TEXT

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.settings.site_networks import permitted
-from workers.model.errors import Cancelled, ServerRefused
+from workers.model.errors import Canceled, ServerRefused
 from workers.model.profiles import chat
 from workers.model.profiles.load import find_profile, load_profile
 from workers.model.profiles.picture import image_sent
@@ -118,12 +118,12 @@ def test_a_real_server_writes_what_the_library_writes(transformers_serve, checkp
     assert texts == [text_of_library(checkpoint, frame, 12) for frame in frames]
     assert texts[0] != texts[1]
     assert not answers[0].ended
-    with pytest.raises(Cancelled):
+    with pytest.raises(Canceled):
         served.answer(
             frames[0],
             Task.REPORT,
             decoding=Decoding(max_new_tokens=900),
-            cancelled=lambda: True,  # at once: this small model writes 900 tokens within one look
+            canceled=lambda: True,  # at once: this small model writes 900 tokens within one look
         )
     assert served.answer(frames[0], Task.REPORT, decoding=how).text == texts[0]
     served.close()
