@@ -13,7 +13,7 @@ from service.settings.config import Settings, load_settings
 from workers.model.errors import ServerError
 from workers.model.profiles.card import model_card
 from workers.reading.reader import Reader
-from workers.reading.self_test import memory_in_use, read_phantom
+from workers.reading.self_test import memory_in_use, read_phantoms
 from workers.reading.trial import trial
 
 
@@ -25,7 +25,7 @@ from workers.reading.trial import trial
     help="Write the model card of a model with a profile to this file, as Markdown.",
 )
 def load_model(*, model: str | None, card: Path | None) -> None:
-    """Load a model, read a synthetic image with it, and print one line for each step.
+    """Load a model, read synthetic images with it, and print one line for each step.
 
     A line that ends in "..." is a step that begins; one that begins with "warning:" is for the
     administrator. With a profile, lines that begin with "shown:" contain the image as sent, prompt,
@@ -59,8 +59,10 @@ def _load_and_read(settings: Settings, card: Path | None) -> None:
     for line in trial(reader, settings.data_dir / "check" / f"{settings.model_name}.png"):
         _say(f"shown: {line}")
     begun = time.monotonic()
-    answer = read_phantom(reader)
-    _say(f"{answer}, in {time.monotonic() - begun:.1f} s")
+    found = read_phantoms(reader)
+    _say(f"{found.sentence}, in {time.monotonic() - begun:.1f} s")
+    for sentence in found.warnings:
+        _say(f"warning: {sentence}")
     _warn(reader, settings)
 
 

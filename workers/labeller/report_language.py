@@ -72,8 +72,12 @@ def fault_of_answer(text: str) -> str:
     return _unknown(words) if len(strange) > (1 - _LEAST_KNOWN) * len(words) else ""
 
 
-def check_language(text: str) -> None:
+def check_language(text: str, remedy: str) -> None:
     """Check that `text` is language or empty.
+
+    Args:
+        text: The text of a model.
+        remedy: Sentences for the error: what to check for this model.
 
     Raises:
         TextNotLanguage: It is not language; the message does not quote it.
@@ -81,8 +85,8 @@ def check_language(text: str) -> None:
     fault = fault_of(text.replace("</s>", " "))
     if fault:
         raise TextNotLanguage(
-            f"The model's text is not language: {fault}. Check that the tokenizer and the weights in "
-            "its folder belong together and are not damaged (`wetread check`)."
+            f"The model's text is not English report language (or not language at all): {fault}. "
+            f"{remedy}"
         )
 
 

@@ -21,6 +21,7 @@ from workers.reading.agreement import sampled_beside
 from workers.reading.draft_content import Content, content, shown_prompt
 from workers.reading.image_selection import SelectedImage
 from workers.reading.indication import indication
+from workers.reading.language_remedy import language_remedy
 from workers.reading.model_loading import decoding, sampling
 from workers.reading.scores import QUESTIONS
 
@@ -117,7 +118,7 @@ class ModelAnswers:
         answer = self._sectioned(answer)
         # Random weights that are marked as such are not expected to write language.
         if not checkpoint.meaningless:
-            check_language(answer.text)
+            check_language(answer.text, language_remedy(self._model))
         answered = content(
             answer,
             image.pixels,

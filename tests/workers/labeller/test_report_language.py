@@ -65,8 +65,10 @@ def test_reports_of_many_hands_are_language():
 def test_what_is_no_language_is_named(text, message):
     """Unknown words, one endless word, symbols, loops, words without order: each has its clause."""
     assert message in fault_of(text)
-    with pytest.raises(TextNotLanguage, match="not language") as caught:
-        check_language(text)
+    with pytest.raises(
+        TextNotLanguage, match=r"not English report language .* Do this\."
+    ) as caught:
+        check_language(text, "Do this.")
     assert not caught.value.retry
     assert "atele" not in str(caught.value)
 

@@ -24,6 +24,7 @@ from service.settings.config import load_settings
 from workers.commands.load_model import load_model
 from workers.reading.outcomes import Drafted
 from workers.reading.reader import Reader
+from workers.reading.self_test import read_phantoms
 from workers.retry_policy import is_outage, may_pass
 
 MARK = " (unverified AI draft of a phantom, no patient)"
@@ -186,7 +187,7 @@ def test_every_object_names_a_server_that_may_be_outside(scripted_server, reader
                 ["Das Herz ist vergrößert. Kleiner Pleuraerguss rechts."], model="chest"
             ),
             TextNotLanguage,
-            "not language",
+            r"Ask for English in \[prompts\].*server_model",
         ),
     ],
     ids=[
@@ -258,8 +259,50 @@ def test_wetread_load_model_reads_a_phantom_by_the_server(scripted_server, tmp_p
     shown = [line for line in result.output.splitlines() if line.startswith("shown: ")]
     assert any("512 x 512 RGB" in line for line in shown)
     assert f"shown: answer{MARK}: {REPORT.replace(chr(10), ' | ')}" in shown
-    assert any(line.startswith("shown: findings: ") and "cardiomegaly" in line for line in shown)
+    assert any(line.startswith(f"shown: findings{MARK}: ") and "cardiomegaly" in line for line in shown)
     assert any("not available" in line and "scores" in line for line in shown)
+    warnings = [line for line in result.output.splitlines() if line.startswith("warning: ")]
+    assert "shows a right pneumothorax, and the answer denies it" in warnings[0]
+    assert "does not depend on the image" in warnings[1]
+    assert all("server passes them to it" in line for line in warnings[:2])
     server.script = lambda _n, _body: server.json({"error": "no model chest"}, 404)
     with pytest.raises(PermanentReadingError, match=r"404: the path or the model.*no model chest"):
         CliRunner().invoke(load_model, catch_exceptions=False)
+
+
+SEEN = "There is a moderate right pneumothorax."
+NORMAL = "The lungs are clear. The heart is normal in size."
+
+
+@pytest.mark.parametrize(
+    ("shown", "normal", "warnings"),
+    [
+        (SEEN, NORMAL, []),
+        (SEEN, SEEN, ["does not depend on the image"]),
+        (NORMAL, "There is no pleural effusion or pneumothorax.", ["does not mention it"]),
+        ("There is a small left pneumothorax.", NORMAL, ["states it on the left side"]),
+        ("Possible pneumothorax.", NORMAL, []),
+        (SEEN, "Das Herz ist groß, die Lunge ist frei.", ["without a finding was not read"]),
+    ],
+)
+def test_a_model_that_does_not_see_the_phantom_is_reported(
+    scripted_server, reader_of, shown, normal, warnings
+):
+    """A warning each: the finding is missed, or the text is that of the image without it."""
+    server = scripted_server(lambda _n, _body: server.events([shown], model="chest"))
+    reader = reader_of(server, server_seconds=30.0)
+    begun = len(server.requests)
+
+    def script(_n, _body):
+        return server.events(
+            [shown if len(server.requests) == begun + 1 else normal], model="chest"
+        )
+
+    server.script = script
+    found = read_phantoms(reader)
+    assert len(server.requests) == begun + 2
+    assert len(found.warnings) == len(warnings)
+    for expected, warning in zip(warnings, found.warnings, strict=True):
+        assert expected in warning
+    missed = any("shows a right pneumothorax" in each for each in found.warnings)
+    assert ("with the pneumothorax that it shows" in found.sentence) != missed

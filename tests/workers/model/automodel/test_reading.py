@@ -26,7 +26,7 @@ from workers.model.profiles.load import SHIPPED, load_profile
 from workers.model.prompts import Task
 from workers.reading.outcomes import Drafted, NotAnalysed
 from workers.reading.reader import Reader
-from workers.reading.self_test import read_phantom
+from workers.reading.self_test import read_phantoms
 from workers.reading.trial import trial
 from workers.training import as_llava
 
@@ -113,8 +113,9 @@ def test_each_architecture_reads_an_image_to_valid_objects(
 def test_text_that_is_no_language_fails_the_job(checkpoint, own_profile, tmp_path):
     """A profile that does not say that the weights are random: validation refuses their words."""
     settings = own(checkpoint("llava_next"), own_profile(), tmp_path, max_new_tokens=30)
-    with pytest.raises(TextNotLanguage):
+    with pytest.raises(TextNotLanguage, match="random_weights = true") as caught:
         drafted(Reader.from_settings(settings), phantom(tmp_path))
+    assert "wetread check" not in str(caught.value)
 
 
 def test_random_weights_read_no_patient(checkpoint, own_profile, tmp_path):
@@ -170,7 +171,9 @@ def test_the_demo_model_as_a_llava_gets_the_same_prompt(demo_folder, demo_reader
 
 def test_the_self_test_of_a_model_reads_a_phantom(demo_reader):
     """`wetread check` finds the pneumothorax through the profile too."""
-    assert "with the pneumothorax that it shows" in read_phantom(demo_reader)
+    found = read_phantoms(demo_reader)
+    assert "with the pneumothorax that it shows" in found.sentence
+    assert found.warnings == ()
 
 
 def test_the_demo_model_as_a_llava_reads_no_patient(demo_reader, tmp_path):
@@ -292,7 +295,7 @@ def test_the_trial_shows_an_answer_that_the_gate_refuses(checkpoint, own_profile
     lines = dict(line.split(": ", 1) for line in trial(reader, tmp_path / "own.png"))
     assert len(lines["answer" + MARK].split()) > 3
     with pytest.raises(TextNotLanguage):
-        read_phantom(reader)
+        read_phantoms(reader)
 
 
 def test_check_prints_the_trial_and_ends_with_what_was_found(demo_folder, tmp_path, monkeypatch):
