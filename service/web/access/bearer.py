@@ -27,8 +27,13 @@ class TokenAuthorizer:
         """Take the store that holds the tokens."""
         self._store = store
 
-    async def authorize(self, connection: Connection, required: Scope) -> Token | Response:
-        """Return the request's token if it has the scope `required`, else a 401, 403 or 503 response."""
+    async def authorize(self, connection: Connection, required: Scope | None) -> Token | Response:
+        """Return the request's token if it is valid, else a 401, 403 or 503 response.
+
+        Args:
+            connection: The request.
+            required: The scope that the token must have; any scope when None.
+        """
         value = bearer_value(Headers(scope=connection))
         if value is None:
             return _unauthorized("A bearer token is required.", _REALM)
@@ -48,7 +53,7 @@ class TokenAuthorizer:
                 await run_in_threadpool(self._report_known, credential, address)
             challenge = f'{_REALM}, error="invalid_token"'
             return _unauthorized("The token is not known, has expired or was revoked.", challenge)
-        if not token.allows(required):
+        if required is not None and not token.allows(required):
             log.warning(
                 "token_not_enough", token=token.name, wanted=required.value, address=address
             )

@@ -40,7 +40,8 @@ from service.web.render import root_of
 ACTOR_SUFFIX: Final = "web page"
 # Seconds before a wrong password of a script is answered: slows down guessing.
 _WRONG_PASSWORD_WAIT: Final = 0.5
-_ANY_LOGIN: Final = Access(roles=frozenset())
+# Of an address that does not exist: any valid login, token or password gets 404.
+_NO_ROUTE: Final = Access()
 
 log = get_logger(__name__)
 
@@ -85,7 +86,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        access = access_of(self._routes, scope) or _ANY_LOGIN
+        access = access_of(self._routes, scope) or _NO_ROUTE
         try:
             refusal = await self._refusal(scope, access)
         except StoreError as error:
@@ -96,7 +97,7 @@ class Guard:
         headers = Headers(scope=scope)
         if not access.over_plain_http and not transport_of(scope).is_allowed(self._settings):
             return PlainTextResponse(f"{IN_THE_CLEAR}\n", status_code=421)
-        programs = "authorization" in headers and access.scope is not None
+        programs = "authorization" in headers and _takes_programs(access)
         if scope["method"] not in SAFE_METHODS and not programs and not is_same_origin(headers):
             return await answer_forbidden(
                 Request(scope), "Requests from other sites are not allowed."
@@ -130,7 +131,7 @@ class Guard:
     ) -> _Identity | Response:
         """Return who makes the request, or the response that asks for a login."""
         if "authorization" in headers:
-            if access.scope is None:
+            if not _takes_programs(access):
                 return _unauthorized("This address takes no token: log in with a browser.")
             if bearer_value(headers) is not None:
                 return await self._bearer(scope, access.scope)
@@ -141,7 +142,7 @@ class Guard:
         actor = f"{session.person.login} ({ACTOR_SUFFIX})"
         return _Identity(actor=actor, session=session)
 
-    async def _bearer(self, scope: Scope, required: Allowed) -> _Identity | Response:
+    async def _bearer(self, scope: Scope, required: Allowed | None) -> _Identity | Response:
         found = await self._authorizer.authorize(scope, required)
         if isinstance(found, Response):
             return found
@@ -158,6 +159,10 @@ class Guard:
         cookies = cookie_parser(headers.get("cookie", ""))
         token = cookies.get(transport_of(scope).cookie, "")
         return await self._sessions.find(token, touch=access.counts_as_use)
+
+
+def _takes_programs(access: Access) -> bool:
+    return access.scope is not None or access is _NO_ROUTE
 
 
 def _note(scope: Scope, found: _Identity) -> None:

@@ -1,5 +1,6 @@
 """Bearer tokens on the JSON API: each scope opens what it names, and no more."""
 
+from base64 import b64encode
 from datetime import timedelta
 
 import pytest
@@ -64,6 +65,23 @@ def test_a_storing_token_opens_nothing_of_the_api(guarded, bearer):
 def test_no_token_opens_a_page(guarded, bearer):
     """Pages show patients: they are for people who are logged in."""
     assert guarded.get("/", headers=bearer(Scope.ADMIN)).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/jobs/none/nothing", "/nothing"])
+def test_an_address_that_does_not_exist_is_404_for_a_valid_login(guarded, bearer, path):
+    """For any token and the password of the settings; without a valid one it stays 401."""
+    for method in ("GET", "POST"):
+        for scope in Scope:
+            header = bearer(scope, name=f"{scope}-{method}")
+            answer = guarded.request(method, path, headers=header, as_="")
+            assert answer.status_code == 404, (method, scope)
+        basic = {"Authorization": "Basic " + b64encode(b"ann:secret").decode()}
+        assert guarded.request(method, path, headers=basic, as_="").status_code == 404
+        invalid = {"Authorization": f"Bearer {mint()[0]}"}
+        answer = guarded.request(method, path, headers=invalid, as_="")
+        assert (answer.status_code, "takes no token" in answer.text) == (401, False)
+    page = guarded.get("/", headers=bearer(Scope.READ), as_="")
+    assert (page.status_code, "takes no token" in page.text) == (401, True)
 
 
 @pytest.mark.parametrize("state", ["expired", "revoked", "made up", "cut short", "not ASCII"])
