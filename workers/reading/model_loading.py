@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from service.settings.config import Settings
-from service.settings.reading import BUILT_IN
+from service.settings.reading import BUILT_IN, MODELS_WITHOUT_FILES
 from service.settings.server_rules import OPENAI
 from service.settings.site_networks import permitted
 from workers.model.checkpoints import registry
@@ -134,10 +134,11 @@ def _of_library(settings: Settings, progress: Callable[[str], None]) -> ReadingM
     profile = load_profile(find_profile(reading.profile))
     adapter = reading.adapter_dir
     loaded = loading.load(
-        snapshot.resolved_folder(reading.model_dir, reading.model_sha256),
+        snapshot.resolved_folder(_existing(reading.model_dir, "model_dir"), reading.model_sha256),
         profile,
         _place(settings),
-        adapter=adapter and snapshot.resolved_folder(adapter, reading.adapter_sha256),
+        adapter=adapter
+        and snapshot.resolved_folder(_existing(adapter, "adapter_dir"), reading.adapter_sha256),
     )
     if not loaded.batches and rows(settings) > 1:
         progress(f"warning: {_ONE_BY_ONE}")
@@ -145,6 +146,22 @@ def _of_library(settings: Settings, progress: Callable[[str], None]) -> ReadingM
         loaded, rows=rows(settings), step_timeout=_step_timeout(settings)
     )
     return engine
+
+
+def _existing(folder: Path, key: str) -> Path:
+    """Return a folder of the settings.
+
+    Raises:
+        CheckpointError: It does not exist, or is a file; names the key.
+    """
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise CheckpointError(
+            f"{folder.absolute()}: is a file: correct reading.{key}, which names the folder with "
+            "config.json and the other files of the model"
+        )
+    raise CheckpointError(f"{folder.absolute()}: there is no such folder: correct reading.{key}")
 
 
 def _step_timeout(settings: Settings) -> float:
@@ -176,6 +193,10 @@ def load_model(settings: Settings) -> Llava:
     reading = settings.reading
     folder = reading.model_dir or settings.data_dir / _TINY_FOLDER
     base = reading.base_model_dir
+    if reading.model not in MODELS_WITHOUT_FILES:
+        _existing(folder, "model_dir")
+    if base is not None:
+        _existing(base, "base_model_dir")
     if reading.model_sha256 is not None:
         folder = snapshot.resolved_folder(folder, reading.model_sha256)
     if base is not None and reading.base_model_sha256 is not None:

@@ -8,8 +8,9 @@ import pytest
 from service.settings.config import Settings
 from service.settings.reading import Reading
 from workers.model.engine.engine import Engine
+from workers.model.errors import CheckpointError
 from workers.model.prompts import Task
-from workers.reading.model_loading import decoding, load_model
+from workers.reading.model_loading import decoding, load_model, no_progress, reading_model
 from workers.reading.reader import Reader
 
 
@@ -26,6 +27,33 @@ def test_greedy_is_the_default(tmp_path):
     assert decoding(settings(tmp_path), 40).max_new_tokens == 40
     checkpoint = load_model(settings(tmp_path)).checkpoint
     assert (checkpoint.device, checkpoint.dtype) == ("cpu", "float32")
+
+
+@pytest.mark.parametrize(
+    ("keys", "wrong"),
+    [
+        ({"kind": "transformers", "model": "own", "profile": "generic"}, "model_dir"),
+        ({"model": "cxr-llava-v2"}, "model_dir"),
+        ({"model": "llava-rad"}, "base_model_dir"),
+    ],
+)
+def test_a_folder_that_does_not_exist_or_is_a_file_is_named_with_its_key(tmp_path, keys, wrong):
+    """No list of missing files, of which there may be none in the right folder."""
+    (there := tmp_path / "there").mkdir()
+    (file := tmp_path / "model.safetensors").write_bytes(b"")
+    for path, message in ((tmp_path / "none", "there is no such folder"), (file, "is a file")):
+        folders = {"model_dir": there} | {wrong: path}
+        chosen = Settings(data_dir=tmp_path, reading=Reading(**keys, **folders))
+        with pytest.raises(CheckpointError, match=f"{path}: {message}: correct reading.{wrong}"):
+            reading_model(chosen, no_progress)
+
+
+def test_only_safetensors_are_asked_for_where_pickles_are_refused(tmp_path):
+    """An empty folder for the kind transformers."""
+    keys = {"kind": "transformers", "model": "own", "profile": "generic", "model_dir": tmp_path}
+    with pytest.raises(CheckpointError, match="no weights") as caught:
+        reading_model(Settings(data_dir=tmp_path, reading=Reading(**keys)), no_progress)
+    assert ".bin" not in str(caught.value)
 
 
 def test_sampling_is_recorded_in_full(tmp_path):

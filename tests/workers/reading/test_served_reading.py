@@ -259,7 +259,9 @@ def test_wetread_load_model_reads_a_phantom_by_the_server(scripted_server, tmp_p
     shown = [line for line in result.output.splitlines() if line.startswith("shown: ")]
     assert any("512 x 512 RGB" in line for line in shown)
     assert f"shown: answer{MARK}: {REPORT.replace(chr(10), ' | ')}" in shown
-    assert any(line.startswith(f"shown: findings{MARK}: ") and "cardiomegaly" in line for line in shown)
+    assert any(
+        line.startswith(f"shown: findings{MARK}: ") and "cardiomegaly" in line for line in shown
+    )
     assert any("not available" in line and "scores" in line for line in shown)
     warnings = [line for line in result.output.splitlines() if line.startswith("warning: ")]
     assert "shows a right pneumothorax, and the answer denies it" in warnings[0]

@@ -188,7 +188,7 @@ def load(
 
 
 def _safetensors(folder: Path) -> WeightFiles:
-    files = WeightFiles.find(folder)
+    files = WeightFiles.find(folder, pickled=False)
     other = [path.name for path in files.paths if path.suffix != ".safetensors"]
     if other:
         raise CheckpointError(

@@ -55,8 +55,12 @@ class WeightFiles:
         return self.paths[0].parent
 
     @classmethod
-    def find(cls, folder: Path) -> Self:
+    def find(cls, folder: Path, *, pickled: bool = True) -> Self:
         """Return the weight files of `folder`, safetensors before `.bin`, sharded before single.
+
+        Args:
+            folder: The folder.
+            pickled: Whether the error offers `.bin` files too.
 
         Raises:
             CheckpointError: There are none, or an index names a file that is not beside it.
@@ -66,9 +70,8 @@ class WeightFiles:
                 return cls(_indexed(folder / index))
             if (folder / single).is_file():
                 return cls((folder / single,))
-        raise CheckpointError(
-            f"{folder}: no weights; one of {', '.join(_INDEXES + _SINGLES)} is needed"
-        )
+        names = [one for one in _INDEXES + _SINGLES if pickled or "safetensors" in one]
+        raise CheckpointError(f"{folder}: no weights; one of {', '.join(names)} is needed")
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield each tensor with its name, one at a time, on the CPU and in its stored dtype.
