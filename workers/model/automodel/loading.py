@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 
-from workers.model.automodel import lora, memory
+from workers.model.automodel import lora, memory, token_ids
 from workers.model.automodel.generating import SpecialIds
 from workers.model.automodel.library import (
     LOCAL,
@@ -45,11 +45,8 @@ _NAMED: Final = 6  # tensors that an error names
 _STOP_WINDOW: Final = 24  # ids that may spell a stop word
 # The errors that the library raises for files that it cannot use.
 _LIBRARY_FAULTS: Final = (OSError, ValueError, TypeError, KeyError, AttributeError)
-# How configurations name the ids that stand for other things than text.
-_PLACEHOLDERS: Final = (
-    "image_token_id", "image_token_index", "boi_token_index", "video_token_id", "video_token_index",
-    "audio_token_id", "audio_token_index",
-)  # fmt: skip
+# Further ones while it builds and fills the network.
+_NETWORK_FAULTS: Final = (AssertionError, ImportError, RuntimeError, SafetensorError)
 _LIBRARIES: Final = ("transformers", "tokenizers")
 
 
@@ -163,8 +160,10 @@ def load(
     config = _config(folder)
     _check_purpose(folder, config, profile)
     maker = PromptMaker(load_processor(folder, model_type), profile, folder)
-    longest = first_prompt(maker, profile, config, folder).length
-    memory.check(files, config, place, longest)
+    placeholders = token_ids.placeholders(config, maker, folder)
+    prompt = first_prompt(maker, profile, config, folder)
+    token_ids.check_prompt(prompt, config, maker, folder)
+    memory.check(files, config, place, prompt.length)
     network = _network(folder, config, place)
     if adapter is not None:
         files = WeightFiles((*files.paths, *lora.files(adapter).paths))
@@ -181,7 +180,7 @@ def load(
         checkpoint=checkpoint,
         yes_no=_yes_no(profile, maker, folder),
         end_ids=end_ids,
-        special=SpecialIds(_pad_id(maker), _placeholders(config, maker)),
+        special=SpecialIds(_pad_id(maker), placeholders),
         positions=int(getattr(config.get_text_config(), "max_position_embeddings", 2**31)),
     )
     return dataclasses.replace(loaded, batches=rows_are_independent(loaded, folder))
@@ -247,7 +246,7 @@ def _network(folder: Path, config: Any, place: Place) -> Any:  # noqa: ANN401 - 
         network, loaded = AutoModel.from_pretrained(folder, config=config, **how)
     except torch.OutOfMemoryError:
         raise
-    except (*_LIBRARY_FAULTS, ImportError, RuntimeError, SafetensorError) as error:
+    except (*_LIBRARY_FAULTS, *_NETWORK_FAULTS) as error:
         raise CheckpointError(
             f"{folder}: the weights cannot be loaded: {first_line(error)}"
         ) from None
@@ -314,10 +313,3 @@ def _pad_id(maker: PromptMaker) -> int:
     tokenizer = maker.tokenizer
     found = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
     return int(next(one for one in found if one is not None))
-
-
-def _placeholders(config: Any, maker: PromptMaker) -> tuple[int, ...]:  # noqa: ANN401 - any configuration of the library
-    """Return the ids that stand in a prompt for images, videos and sound."""
-    found = [getattr(config, name, None) for name in _PLACEHOLDERS]
-    found.append(getattr(maker.processor, "image_token_id", None))
-    return tuple(sorted({int(one) for one in found if isinstance(one, int)}))

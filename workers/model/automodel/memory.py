@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from workers.model.errors import CheckpointError, DeviceError
+from workers.model.files.completeness import fault_of
 from workers.model.files.weights import WeightFiles
 from workers.model.networks import memory
 from workers.model.placement import Place
@@ -71,7 +72,9 @@ def _numbers(path: Path) -> int:
         with safe_open(path, framework="pt") as file:
             shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118 - offers keys() only
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: cannot be read as weights: {error}") from None
+        raise CheckpointError(
+            f"{path}: cannot be read as weights: {fault_of(path)} ({error})"
+        ) from None
     return sum(math.prod(shape) for shape in shapes)
 
 

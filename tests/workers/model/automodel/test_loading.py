@@ -67,6 +67,58 @@ def test_pinned_files_are_compared_before_they_are_loaded(copy, profile):
         load(folder, profile)
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("gemma3", "image_token_index"),
+        ("gemma3", "boi_token_index"),
+        ("llava_next", "image_token_index"),
+        ("llava_next", "video_token_index"),
+        ("qwen2_vl", "video_token_id"),
+    ],
+)
+def test_a_placeholder_beyond_the_vocabulary_is_named(copy, profile, name, key):
+    """With its value and the size; the network would index its embedding or its logits with it."""
+    folder = copy(name)
+    text = json.loads((folder / "config.json").read_text())["text_config"]
+    edited(folder / "config.json", **{key: 151647})
+    message = rf"config\.json: {key} = 151647 is not .* vocabulary, which has {text['vocab_size']} "
+    with pytest.raises(CheckpointError, match=message):
+        load(folder, profile)
+
+
+def test_a_token_beyond_the_vocabulary_is_named(copy, profile):
+    """A tokenizer with more words than the embedding has rows."""
+    folder = copy("llava_next")
+    text = json.loads((folder / "config.json").read_text())["text_config"]
+    edited(folder / "config.json", text_config=text | {"vocab_size": 20})
+    with pytest.raises(
+        CheckpointError, match=r"tokenizer gives '\S+' the id \d+.* has 20 \(vocab_size"
+    ):
+        load(folder, profile)
+
+
+def test_a_padding_id_beyond_the_vocabulary_is_an_error_of_the_checkpoint(copy, profile):
+    """The library asserts it while it builds the network."""
+    folder = copy("llava_next")
+    text = json.loads((folder / "config.json").read_text())["text_config"]
+    edited(folder / "config.json", text_config=text | {"pad_token_id": 9999})
+    with pytest.raises(CheckpointError, match=r"(?i)padding_idx"):
+        load(folder, profile)
+
+
+def test_truncated_weights_are_named_as_incomplete(copy, profile):
+    """Before the network is built."""
+    file = copy("gemma3") / "model.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    message = (
+        rf"the file is incomplete \({len(content) // 2} of at least {len(content)} bytes\): copy"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        load(file.parent, profile)
+
+
 def test_pickled_weights_are_refused(copy, profile):
     """A `.bin` beside or instead of safetensors is never read."""
     folder = copy("gemma3")
