@@ -39,6 +39,7 @@ from service.settings.rules import (
 )
 
 _BEARER: Final = re.compile(r"[\x21-\x7e]*")
+_ENDPOINT: Final = re.compile(r"/((chat/)?completions|responses)/*$", re.IGNORECASE)
 
 
 def _ae_title(value: str) -> str:
@@ -79,8 +80,20 @@ def matching(pattern: str, allowed: str) -> AfterValidator:
 
 def _bearer(value: SecretStr) -> SecretStr:
     """Refuse characters that an HTTP header cannot hold, such as the line break at a file's end."""
-    if not _BEARER.fullmatch(value.get_secret_value()):
-        raise ValueError("allowed are ASCII characters without spaces and line breaks")
+    key = value.get_secret_value()
+    if not _BEARER.fullmatch(key):
+        cause = ""
+        if _BEARER.fullmatch(key.strip()):
+            cause = "; it begins or ends with a space or a line break: remove that"
+        raise ValueError(f"allowed are ASCII characters without spaces and line breaks{cause}")
+    return value
+
+
+def _api_root(value: str) -> str:
+    """Refuse the address of one endpoint of an OpenAI-compatible API in place of its root."""
+    root = _ENDPOINT.sub("", value)
+    if root != value:
+        raise ValueError(f"is the address of one endpoint: give the root of the API, {root}")
     return value
 
 
@@ -155,6 +168,7 @@ AETitle = Annotated[str, AfterValidator(_ae_title)]
 # Sent in an HTTP header (RFC 9110 section 5.5); "" for none.
 BearerKey = Annotated[SecretStr, AfterValidator(_bearer)]
 HttpRoot = Annotated[str, AfterValidator(_http_root)]
+ApiRoot = Annotated[HttpRoot, AfterValidator(_api_root)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 PeerPort = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]

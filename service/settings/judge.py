@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr
 
-from service.settings.base import BearerKey, HttpRoot, Section
+from service.settings.base import ApiRoot, BearerKey, Section
 from service.settings.rules import Conflict, Rule, conflict
 from service.settings.site_networks import is_outside
 
@@ -34,7 +34,7 @@ def _answer_fits_context(judge: "Judge") -> Iterator[Conflict]:
 class Judge(Section):
     """The OpenAI-compatible server that `wetread judge` sends pairs of report texts to."""
 
-    url: HttpRoot | None = Field(
+    url: ApiRoot | None = Field(
         None,
         description="Root of its API with the version, e.g. http://127.0.0.1:8000/v1; absent: none.",
     )

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field, SecretStr, ValidationInfo
 from pydantic.functional_validators import AfterValidator
 
-from service.settings.base import BearerKey, Digest, HttpRoot, Section, matching
+from service.settings.base import ApiRoot, BearerKey, Digest, Section, matching
 from service.settings.model_names import model_names
 from service.settings.nearest_name import choice
 from service.settings.rules import Conflict, Rule, conflict
@@ -278,7 +278,7 @@ class Reading(Section):
     )
     max_attempts: int = Field(3, ge=1, description="Reading attempts before the job fails.")
 
-    server_url: HttpRoot | None = Field(
+    server_url: ApiRoot | None = Field(
         None,
         description="For `openai`: root of the server's API with the version, e.g. "
         "http://10.0.0.5:8000/v1.",

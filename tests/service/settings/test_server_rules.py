@@ -31,6 +31,9 @@ def test_url_model_and_profile_are_enough():
         ({"server_url": "https://[2001:4860::1]/v1"}, "server_url: names an address outside"),
         ({"server_indication": True, "allow_remote": True}, "server_indication: cannot be set"),
         ({"server_api_key": "k\n"}, "server_api_key: allowed are ASCII characters without spaces"),
+        ({"server_api_key": " key "}, "begins or ends with a space or a line break: remove that"),
+        ({"server_url": "http://10.0.0.5/v1/chat/completions"}, "root of the API, http://10.0.0.5/v1"),
+        ({"server_url": "http://10.0.0.5/v1/completions/"}, "root of the API, http://10.0.0.5/v1"),
         ({"compile": True}, "compile: is for kind = 'built-in' only"),
         ({"kind": "built-in", "model": "demo", "profile": None}, "is for kind = 'openai' only"),
     ],
@@ -61,6 +64,7 @@ def test_keys_of_servers_are_masked():
     ("judge", "message"),
     [
         ({"url": "http://127.0.0.1:8000/v1"}, "judge.model: is needed when url is set"),
+        ({"url": "http://10.0.0.5/v1/chat/completions", "model": "m"}, "API, http://10.0.0.5/v1"),
         ({"url": "https://8.8.8.8/v1", "model": "m"}, "judge.url: names an address outside"),
         ({"api_key": "a b"}, "judge.api_key: allowed are ASCII characters"),
         ({"max_tokens": 8192}, "judge.max_tokens: 8192 must be less than context_tokens"),
