@@ -13,6 +13,8 @@ from typing import Final
 from workers.model.errors import CheckpointError
 
 LIST: Final = "SHA256SUMS"
+_CONFIGURATIONS: Final = frozenset({"config.json", "adapter_config.json"})
+_WEIGHTS: Final = frozenset({".safetensors", ".bin"})
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/]+)")
 _NAMED: Final = 6  # files of each kind that an error names
 _MAX_BYTES: Final = 2**20
@@ -55,6 +57,17 @@ def pin(folder: Path) -> str:
     lines = [f"{file_digest(folder / name)}  {name}\n" for name in names]
     (folder / LIST).write_text("".join(lines), encoding="utf-8")
     return list_digest(folder)
+
+
+def absent(folder: Path) -> tuple[str, ...]:
+    """Return which parts of a model or an adapter `folder` lacks, in words; () if it has them."""
+    names = _names(folder)
+    weights = any(Path(name).suffix in _WEIGHTS for name in names)
+    parts = {
+        "no config.json": _CONFIGURATIONS.isdisjoint(names),
+        "no weights (.safetensors, .bin)": not weights,
+    }
+    return tuple(part for part, lacks in parts.items() if lacks)
 
 
 def list_digest(folder: Path) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from workers.model.config import read_json
 from workers.model.errors import CheckpointError
+from workers.model.files.completeness import fault_of
 from workers.model.files.snapshot import file_digest
 
 _INDEXES: Final = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -91,7 +92,9 @@ class WeightFiles:
                 OSError,
                 EOFError,
             ) as error:
-                raise CheckpointError(f"{path}: cannot be read as weights: {error}") from None
+                raise CheckpointError(
+                    f"{path}: cannot be read as weights: {fault_of(path)} ({error})"
+                ) from None
 
     def sha256(self) -> str:
         """Return the digest of the only file, or over `name digest` lines of several files."""

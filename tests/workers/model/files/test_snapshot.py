@@ -85,6 +85,15 @@ def test_the_command_prints_what_the_settings_need(folder):
     assert shown.stdout == f'model_sha256 = "{snapshot.list_digest(folder)}"\n'
 
 
+def test_a_folder_without_a_model_is_pinned_with_a_warning(folder, tmp_path):
+    """On stderr; the output stays a line for the settings."""
+    (tmp_path / "notes.txt").write_text("notes")
+    shown = CliRunner().invoke(pin_model, [str(tmp_path)])
+    assert shown.stdout == f'model_sha256 = "{snapshot.list_digest(tmp_path)}"\n'
+    assert "no config.json and no weights" in shown.stderr
+    assert CliRunner().invoke(pin_model, [str(folder)]).stderr == ""
+
+
 def hub(folder, cache, revision):
     """A model's folder as the Hub's client lays it out: blobs, and snapshots of links to them."""
     blobs, there = cache / "blobs", cache / "snapshots" / revision

@@ -77,6 +77,31 @@ def test_a_pickle_never_runs_code(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda _whole: b"", "incomplete"),
+        (lambda whole: whole[:5], "incomplete"),
+        (lambda whole: whole[:40], "incomplete"),
+        (lambda whole: whole[:-1], "incomplete"),
+        (
+            lambda _whole: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "git lfs pull",
+        ),
+        (lambda _whole: b"<!DOCTYPE html><html>404</html>", "damaged"),
+        (lambda whole: whole[:8] + b"?" * (len(whole) - 8), "damaged"),
+    ],
+)
+def test_a_file_that_cannot_be_read_states_what_to_do(tmp_path, content, message):
+    """Cut anywhere, a pointer to the file, a page of a server, a damaged header."""
+    file = tmp_path / "model.safetensors"
+    save_file(tensors(), file)
+    file.write_bytes(content(file.read_bytes()))
+    with pytest.raises(CheckpointError, match=message) as raised:
+        filled(tmp_path)
+    assert "copy it again" in str(raised.value)
+
+
 def test_all_that_does_not_fit_is_named_in_one_error(tmp_path):
     """Missing, unexpected and mis-shaped tensors come together, with their names."""
     save_file(
