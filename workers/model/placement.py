@@ -95,5 +95,21 @@ def torch_device(name: str) -> torch.device:
     except RuntimeError:
         raise DeviceError(f"{name!r} names no device; use cpu, cuda or cuda:N") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"{name}: this machine has {torch.cuda.device_count()} CUDA devices")
+        raise DeviceError(f"{name}: {_no_device(torch.cuda.device_count())}")
     return device
+
+
+def _no_device(count: int) -> str:
+    """Return why a CUDA device cannot be used, and what to set, on a machine with `count` of them."""
+    if count:
+        return (
+            f"this machine has {count} CUDA devices: set reading.device to one of cuda:0 to "
+            f"cuda:{count - 1}, or to cpu"
+        )
+    remedy = (
+        "install a build of torch with CUDA"
+        if torch.version.cuda is None
+        else "make the card visible to this user (`nvidia-smi` lists it) with a driver for CUDA "
+        f"{torch.version.cuda}"
+    )
+    return f'this machine has 0 CUDA devices: set reading.device = "cpu", or {remedy}'

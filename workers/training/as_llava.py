@@ -62,6 +62,18 @@ def write(folder: Path) -> None:
     shutil.copyfile(PROFILE, folder / "profile.toml")
 
 
+def main(arguments: list[str]) -> None:
+    """Write the checkpoint into the folder of the command line; print where, and the next step."""
+    if len(arguments) != 1:
+        sys.exit("usage: python -m workers.training.as_llava FOLDER")
+    folder = Path(arguments[0])
+    write(folder)
+    sys.stdout.write(
+        f"The demo model is written to {folder}, with its profile.\n"
+        f"Next: cp {folder / 'profile.toml'} own.toml; wetread pin-model {folder}\n"
+    )
+
+
 def _config(source: CxrLlava, tokenizer: Any) -> Any:  # noqa: ANN401 - classes of the library
     vision, language = source.config.vision, source.config.language
     config: Any = transformers.LlavaConfig
@@ -178,4 +190,4 @@ def _projector(source: CxrLlava) -> dict[str, Tensor]:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    main(sys.argv[1:])

@@ -51,6 +51,15 @@ def test_a_device_that_is_not_there_is_named(device):
         place(device, "auto")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine without CUDA")
+def test_cuda_without_a_card_names_the_setting():
+    """With what to set, and what to install for a card that is there."""
+    with pytest.raises(
+        DeviceError, match=r'0 CUDA devices: set reading\.device = "cpu", or (in|ma)'
+    ):
+        place("cuda", "auto")
+
+
 def test_a_format_that_is_not_there_lists_the_others():
     """The error for a wrong format says which there are."""
     with pytest.raises(DeviceError, match=r"float8.*float16.*int4"):

@@ -169,6 +169,15 @@ def test_the_demo_model_as_a_llava_gets_the_same_prompt(demo_folder, demo_reader
     assert answer.text == expected.text
 
 
+def test_as_llava_states_where_it_wrote_and_what_comes_next(tmp_path, capsys):
+    """The next command of docs/models.md; without a folder its usage."""
+    as_llava.main([str(tmp_path / "own")])
+    assert f"wetread pin-model {tmp_path / 'own'}" in capsys.readouterr().out
+    assert (tmp_path / "own" / "config.json").is_file()
+    with pytest.raises(SystemExit, match="usage: "):
+        as_llava.main([])
+
+
 def test_the_self_test_of_a_model_reads_a_phantom(demo_reader):
     """`wetread check` finds the pneumothorax through the profile too."""
     found = read_phantoms(demo_reader)
