@@ -38,8 +38,8 @@ from service.database import schema
 from service.database.tables import EventRow, JobRow
 from service.records import ArrivedInstance, JobRequest
 from service.store import Store
-from service.store import job_statements as jobs
-from service.store.compiled_statements import Build, Prepared, Statements, Values
+from service.store.statements import jobs
+from service.store.statements.compiled import Build, Prepared, Statements, Values
 
 _TABLES = {jobs.new_jobs: JobRow.__table__, jobs.new_events: EventRow.__table__}
 

@@ -16,7 +16,7 @@ from service.checks.first_start import unless_first_start
 from service.database.schema import sqlite_file
 from service.settings.config import Settings, config_path
 from service.store import Store
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 
 # Seconds until a provider counts as unavailable, and how many of the newest audit records are checked.
 _PROVIDER_SECONDS: Final = 10.0

@@ -14,7 +14,7 @@ from service.maintenance.repeat_jobs import RepeatOrder, chosen, run_order
 from service.monitoring.state_names import state_word
 from service.settings.config import load_settings
 from service.store import Store
-from service.store.repeats import Selection
+from service.store.operator.repeats import Selection
 
 _WHEN: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 _STATES: Final = [state.value for state in JobState]

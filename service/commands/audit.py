@@ -18,7 +18,7 @@ from service.commands.opened import open_store
 from service.errors import WetreadError
 from service.settings.config import load_settings
 from service.store import Store
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 
 CSV_COLUMNS = (
     "id",

@@ -11,7 +11,7 @@ from service.jobs import IllegalTransition, JobState
 from service.records import Job, JobRequest
 from service.settings.config import Settings
 from service.store import Store
-from service.store.repeats import Selection
+from service.store.operator.repeats import Selection
 
 # The states that a selection without states means.
 SENT: Final = (JobState.COMPLETED, JobState.FAILED)

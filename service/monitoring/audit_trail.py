@@ -7,7 +7,7 @@ from typing import Final
 from service.audit import AuditAction, AuditEvent
 from service.settings.config import Settings
 from service.store import Store
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 
 # The actor of a change that was made in the file or the environment, by a person with write access.
 _SETTINGS: Final = "configuration"

@@ -4,13 +4,18 @@ from typing import Self
 
 from service.database.schema import check
 from service.settings.config import Settings
+from service.store.accounts.login_attempts import LoginAttempts
+from service.store.accounts.oidc_people import OidcPeople
+from service.store.accounts.own_account import OwnAccount
+from service.store.accounts.password_links import PasswordLinks
+from service.store.accounts.sessions import Sessions
+from service.store.accounts.tokens import Tokens
 from service.store.arrivals import Arrivals
-from service.store.audit import AuditTrail
+from service.store.audit.trail import AuditTrail
 from service.store.backlogs import Backlogs
 from service.store.commitments import CommitmentReports
 from service.store.deliveries import Deliveries
 from service.store.doubts import Doubts
-from service.store.drafting_stops import DraftingStops
 from service.store.drift.alerts import DriftStore
 from service.store.drift.recording import MonitorRecording
 from service.store.final_reports.queries import FinalReportQueries
@@ -18,16 +23,13 @@ from service.store.final_reports.taking import FinalReportTaking
 from service.store.heartbeats_incidents import HeartbeatsAndIncidents
 from service.store.history import History
 from service.store.jobs import Jobs
-from service.store.login_attempts import LoginAttempts
-from service.store.model_choices import ModelChoices
-from service.store.oidc_people import OidcPeople
-from service.store.operator_actions import OperatorActions
-from service.store.own_account import OwnAccount
-from service.store.password_links import PasswordLinks
+from service.store.operator.actions import OperatorActions
+from service.store.operator.drafting_stops import DraftingStops
+from service.store.operator.model_choices import ModelChoices
+from service.store.operator.repeats import Repeats
 from service.store.queries import Queries
 from service.store.reconciliations import Reconciliations
 from service.store.refusals import RefusalCounts
-from service.store.repeats import Repeats
 from service.store.review.author_notices import AuthorNotices
 from service.store.review.awaiting import Awaiting
 from service.store.review.decisions import Decisions
@@ -37,12 +39,10 @@ from service.store.review.questions import Questions
 from service.store.review.texts import Reviews
 from service.store.review.verified_reports import VerifiedReports
 from service.store.scheduling import Scheduling
-from service.store.sessions import Sessions
 from service.store.shadow_readings import ShadowReadings
 from service.store.spool_audit import SpoolAudit
 from service.store.study_identities import StudyIdentities
 from service.store.sweeper_queries import SweeperQueries
-from service.store.tokens import Tokens
 from service.system.socket_limits import POSTGRESQL_RECEIVER_SECONDS
 
 __all__ = ["Store"]

@@ -11,15 +11,6 @@ from service.database.tables import InstanceRow, StudyRow
 from service.errors import NotFound
 from service.records import Arrival, ArrivedInstance, IncidentKind, ReceivedInstance
 from service.store import record_mapping
-from service.store.arrival_statements import (
-    INSTANCE_KEY,
-    STUDY_KEY,
-    completed_studies,
-    new_instances,
-    new_studies,
-    update_of_study,
-)
-from service.store.compiled_statements import choice_of, values_of
 from service.store.duplicate_lookup import (
     FileNotRead,
     FilesNotRead,
@@ -28,6 +19,15 @@ from service.store.duplicate_lookup import (
     known_by_earlier_digest,
     known_instance,
 )
+from service.store.statements.arrivals import (
+    INSTANCE_KEY,
+    STUDY_KEY,
+    completed_studies,
+    new_instances,
+    new_studies,
+    update_of_study,
+)
+from service.store.statements.compiled import choice_of, values_of
 from service.store.transitions import Transitions, changed_rows
 
 _STUDIES: Final = StudyRow.__table__

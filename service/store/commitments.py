@@ -17,7 +17,7 @@ from service.records import (
     CommitmentState,
     IncidentKind,
 )
-from service.store.audit_append import Audited
+from service.store.audit.append import Audited
 from service.store.transitions import NO_LEASE, changed_rows
 
 # The longest pause between two attempts. A later `next_at` was written while the clock was ahead.

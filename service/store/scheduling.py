@@ -24,8 +24,9 @@ from service.database.tables import DeliveryRow, JobRow
 from service.errors import NotFound
 from service.jobs import Event, JobState
 from service.records import Job, JobRequest
-from service.store.compiled_statements import Build, choice_of
-from service.store.job_statements import (
+from service.store.session import new_id
+from service.store.statements.compiled import Build, choice_of
+from service.store.statements.jobs import (
     clear_quiet_time,
     jobs_of_studies,
     locked_studies,
@@ -33,7 +34,6 @@ from service.store.job_statements import (
     new_jobs,
     newest_instances,
 )
-from service.store.session import new_id
 from service.store.transitions import Transitions, changed_rows
 
 _READ: Final = frozenset({JobState.IN_PROGRESS, JobState.DRAFTED, JobState.COMPLETED})

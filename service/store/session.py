@@ -14,8 +14,8 @@ from service.database.db_errors import mapped_errors
 from service.database.engine import READING, WRITING, make_engine
 from service.database.tables import Base, IncidentRow
 from service.records import IncidentKind
-from service.store.arrival_statements import insert_or_ignore
-from service.store.compiled_statements import Statements
+from service.store.statements.arrivals import insert_or_ignore
+from service.store.statements.compiled import Statements
 
 
 def utc_now() -> datetime:

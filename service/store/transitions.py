@@ -29,7 +29,7 @@ from service.jobs import (
     ReasonCode,
     next_state,
 )
-from service.store.audit_append import Audited
+from service.store.audit.append import Audited
 
 UNDRAFTED: Final = (JobState.SCHEDULED.value, JobState.IN_PROGRESS.value)
 # In these states the job's results may be sent: a draft, or the notice that there is none.

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from service.audit import AuditAction
 from service.settings.advice import cautions
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 from service.web.app_context import app_context_of
 from service.web.auditing import audit
 from service.web.render import page, root_of

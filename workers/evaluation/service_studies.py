@@ -9,7 +9,7 @@ from dicom.errors import DicomError
 from service.assessment.study_rows import Attribute
 from service.records import Job
 from service.store import Store
-from service.store.repeats import Selection
+from service.store.operator.repeats import Selection
 from workers.evaluation.cases import Case, Received, Unreadable
 from workers.evaluation.studies import dicom_case
 

@@ -20,7 +20,7 @@ from service.review.questions import (
     QuestionFault,
     QuestionState,
 )
-from service.store.audit_append import Audited
+from service.store.audit.append import Audited
 from service.store.review import question_rows
 from service.store.review.texts import lock_job
 from service.store.stop_in_force import stop_in_force

@@ -9,7 +9,7 @@ from service.database import schema
 from service.records import CommitmentState
 from service.settings.config import load_settings
 from service.store import Store
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 
 
 @pytest.fixture

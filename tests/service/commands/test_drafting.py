@@ -13,7 +13,7 @@ from service.errors import ConfigurationError, WetreadError
 from service.jobs import IllegalTransition
 from service.settings.config import load_settings
 from service.store import Store
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 
 MODELS = [{"name": "second", "model": "tiny"}, {"name": "trial", "model": "demo", "shadow": True}]
 

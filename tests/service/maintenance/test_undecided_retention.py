@@ -12,7 +12,7 @@ from service.records import IncidentKind
 from service.review.conflicts import CannotDecide
 from service.review.words import Obstacle, Verdict
 from service.settings.config import Settings
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 from service.web.status.attention import attention
 
 

@@ -14,7 +14,7 @@ from service.audit import AuditAction, AuditEvent, first_fault
 from service.database.engine import make_engine
 from service.errors import StoreError
 from service.records import JobRequest
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 from service.tokens import Scope, mint
 
 HASH = "$argon2id$"

@@ -13,7 +13,7 @@ from dicom.study import Instance
 from service.jobs import DraftStatus, JobState
 from service.records import DraftFilter, Job
 from service.store import Store
-from service.store.repeats import Selection
+from service.store.operator.repeats import Selection
 
 _LOADS_A_DRAFT = re.compile(r"jobs\.draft(?! IS NOT NULL)")
 _LISTS: dict[str, Callable[[Store], list[Job]]] = {

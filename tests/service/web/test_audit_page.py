@@ -10,7 +10,7 @@ from service.accounts import Role
 from service.audit import AuditAction, AuditEvent, AuditOutcome, first_fault
 from service.errors import StoreNotWritable
 from service.maintenance.study_identities import StudyIdentityReader
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 
 
 def actions(site, **wanted):

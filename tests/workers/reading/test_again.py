@@ -15,7 +15,7 @@ from service.maintenance.repeat_jobs import (
     run_order,
 )
 from service.settings.config import load_settings
-from service.store.repeats import Selection
+from service.store.operator.repeats import Selection
 
 CONFIRMED = DeliveryState.CONFIRMED
 

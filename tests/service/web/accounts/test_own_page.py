@@ -7,7 +7,7 @@ import pytest
 from service.accounts import Role, digest_of, new_secret
 from service.audit import AuditAction, AuditOutcome
 from service.errors import StoreNotWritable
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 
 PHRASE = "correct horse battery"
 OTHER = "another horse battery"

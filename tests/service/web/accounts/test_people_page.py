@@ -8,7 +8,7 @@ import pytest
 from service.accounts import Role
 from service.audit import AuditAction
 from service.errors import StoreNotWritable
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 
 PHRASE = "correct horse battery"
 OTHER = {"password": "another horse battery", "again": "another horse battery"}

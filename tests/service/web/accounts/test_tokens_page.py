@@ -5,7 +5,7 @@ import re
 import pytest
 
 from service.audit import AuditAction
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 from service.tokens import Scope
 
 FORM = {"name": "monitor", "scope": ["read", "decisions:read"], "expires": "90d"}

@@ -16,7 +16,7 @@ from joserfc.jwk import RSAKey
 from service.accounts import Role
 from service.audit import AuditOutcome
 from service.passwords import hash_password
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 
 SECRET = "of-the-client"  # noqa: S105 - of a test
 PHRASE = "correct horse battery"

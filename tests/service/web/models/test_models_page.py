@@ -10,7 +10,7 @@ from service.audit import AuditAction, AuditEvent
 from service.jobs import JobState
 from service.records.models import ModelFacts
 from service.records.shadow import ShadowEnd, ShadowState, compare
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 from service.store.shadow_readings import ShadowLimits
 
 LIMITS = ShadowLimits(max_open_jobs=9, backlog=9, per_hour=99)

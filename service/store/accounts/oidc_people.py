@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 from service.accounts import Account, InvalidAccount, Person, Role, digest_of
 from service.audit import AuditEvent
 from service.database.account_tables import PersonRow, SessionRow
-from service.store.people import People, account, end_sessions, person, stored_roles
+from service.store.accounts.people import People, account, end_sessions, person, stored_roles
 
 
 class OidcPeople(People):

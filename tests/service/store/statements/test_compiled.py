@@ -11,7 +11,7 @@ from dicom.study import Instance
 from service.errors import SchemaMismatch, StoreError
 from service.records import Arrival, ArrivedInstance, JobRequest
 from service.store import Store
-from service.store.compiled_statements import ROWS_AT_ONCE, choice_of
+from service.store.statements.compiled import ROWS_AT_ONCE, choice_of
 
 
 def image(number, *, study=None, urgent=False):

@@ -8,7 +8,14 @@ from sqlalchemy.orm import Session as Transaction
 from service.accounts import Account, InvalidAccount, Role
 from service.audit import AuditEvent
 from service.database.account_tables import PasswordLinkRow, PersonRow
-from service.store.people import People, account, check_local, end_links, end_sessions, row_of
+from service.store.accounts.people import (
+    People,
+    account,
+    check_local,
+    end_links,
+    end_sessions,
+    row_of,
+)
 
 _LINK_OVER = (
     "this link has expired or was used: an administrator makes a new one on the people page"

@@ -10,7 +10,7 @@ from service.audit import AuditAction, AuditEvent, first_fault
 from service.database import schema
 from service.database.engine import make_engine
 from service.store import Store
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from service.audit import AuditAction, AuditEvent, AuditOutcome, AuditRecord
 from service.database.audit_tables import AuditPositionRow, AuditRow
-from service.store.audit_append import Audited
+from service.store.audit.append import Audited
 
 _BATCH = 500
 

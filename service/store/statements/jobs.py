@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 from sqlalchemy import Dialect, Insert, Select, Table, Update, case, func, insert, select, update
 
 from service.database.tables import EventRow, InstanceRow, JobRow, StudyRow
-from service.store.compiled_statements import any_of, rows_of
+from service.store.statements.compiled import any_of, rows_of
 
 _STUDIES: Final = cast("Table", StudyRow.__table__)
 _INSTANCES: Final = cast("Table", InstanceRow.__table__)

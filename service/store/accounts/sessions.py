@@ -11,8 +11,8 @@ from service.accounts import Person, Session, SessionLimits
 from service.audit import AuditEvent
 from service.database.account_tables import PersonRow, SessionRow
 from service.errors import StoreUnavailable
-from service.store.audit_append import Audited
-from service.store.people import person
+from service.store.accounts.people import person
+from service.store.audit.append import Audited
 from service.store.transitions import changed_rows
 
 # Shortest time between two writes of the latest request: otherwise each request would write.

@@ -11,7 +11,7 @@ from service.database.model_tables import LoadedModelRow, ModelChoiceRow
 from service.database.tables import JobRow
 from service.jobs import JobState, ReasonCode
 from service.records.models import LoadedModel, ModelChoice, ModelFacts
-from service.store.audit_append import Audited
+from service.store.audit.append import Audited
 
 
 class ModelChoices(Audited):

@@ -7,7 +7,7 @@ from sqlalchemy import Dialect, Insert, Select, Table, Update, or_, select, upda
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.database.tables import InstanceRow, StudyRow
-from service.store.compiled_statements import any_of, rows_of
+from service.store.statements.compiled import any_of, rows_of
 
 STUDY_KEY: Final = ("study_instance_uid",)
 INSTANCE_KEY: Final = ("sop_instance_uid", "digest")

@@ -6,7 +6,7 @@ from service.audit import AuditAction, AuditEvent
 from service.errors import DraftingStopped, LeaseLost
 from service.jobs import DeliveryState, IllegalTransition, JobState, ReasonCode
 from service.store import Store
-from service.store.audit import AuditFilter
+from service.store.audit.trail import AuditFilter
 from service.store.shadow_readings import ShadowLimits
 
 STOP = AuditEvent(action=AuditAction.STOPPED_DRAFTING, actor="kim (web page)", detail="wrong side")

@@ -14,7 +14,7 @@ from service.database.account_tables import (
     SessionRow,
     SetupLinkRow,
 )
-from service.store.audit_append import Audited
+from service.store.audit.append import Audited
 from service.store.session import new_id
 
 # Number of the advisory lock under which the first account is made.

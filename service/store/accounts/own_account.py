@@ -11,8 +11,8 @@ from service.accounts import (
 )
 from service.audit import AuditEvent
 from service.database.account_tables import PersonRow, SessionRow
-from service.store.audit_append import Audited
-from service.store.people import check_local, end_links
+from service.store.accounts.people import check_local, end_links
+from service.store.audit.append import Audited
 
 
 class OwnAccount(Audited):

@@ -8,7 +8,7 @@ from sqlalchemy import or_, select, update
 from service.audit import AuditEvent
 from service.database.tables import IncidentRow, TokenRow
 from service.records import IncidentKind
-from service.store.audit_append import Audited
+from service.store.audit.append import Audited
 from service.store.transitions import changed_rows
 from service.tokens import Credential, InvalidToken, Scope, Token
 

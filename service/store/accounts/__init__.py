@@ -1,0 +1,1 @@
+"""Accounts in the database: people, their passwords and sessions, failed logins, bearer tokens."""
