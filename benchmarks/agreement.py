@@ -26,7 +26,7 @@ from workers.model.engine.engine import Engine
 from workers.model.placement import place
 from workers.model.prompts import Task
 from workers.model.vlm import Answer, Decoding
-from workers.reading.agreement import agreed
+from workers.reading.content.agreement import agreed
 
 FIRST_SEED = 830_000_000  # neither trained on nor tested with
 DRAFT = Decoding(max_new_tokens=256)

@@ -32,7 +32,7 @@ from workers.model.checkpoints import cxr_llava, shipped
 from workers.model.checkpoints.llava import Llava
 from workers.model.prompts import IS_THERE, Task
 from workers.model.vlm import Decoding, HeatMap
-from workers.reading.locating import central_square, locate
+from workers.reading.content.locating import central_square, locate
 from workers.training.images import phantom_of, plan, write_image
 
 LIMITS = PixelLimits(max_pixels=2**26, max_bytes=2**28)

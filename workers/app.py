@@ -43,7 +43,7 @@ from workers.broker_watch import READY, BrokerWatch
 from workers.delivery.delivering import Delivering
 from workers.delivery.pool import DeliveryPool, bulkheads
 from workers.final_reports.watch import FinalReportWatch
-from workers.reading.question_lane import QuestionLane
+from workers.reading.questions.lane import QuestionLane
 from workers.reading.urgent_lane import UrgentLane
 from workers.tasks import register_answer, register_deliver, register_read, work_on
 
@@ -69,7 +69,7 @@ def serve(settings: Settings, queues: Sequence[str], model: str | None = None) -
     own = settings.for_model(name)
     if len(queues) == 1 and queues[0] == READING and name in settings.shadows():
         # Imported here, as in `_registered`: it loads torch.
-        import_module("workers.reading.shadow_worker").serve(own, work_on)
+        import_module("workers.reading.shadow.worker").serve(own, work_on)
     elif len(queues) == 1:
         queue = reading_queues(settings)[name] if queues[0] == READING else queues[0]
         _Worker(own, queue).run()
@@ -158,7 +158,7 @@ class _Worker:
             self._replace,
             self._callers.look_up_reloaded,
         )
-        answering = import_module("workers.reading.answering").Answering(
+        answering = import_module("workers.reading.questions.answering").Answering(
             self._store,
             self._settings,
             reader,

@@ -13,8 +13,8 @@ from service.queue.names import ANSWER, DELIVER, READ
 from workers.delivery.pool import DeliveryPool
 
 if TYPE_CHECKING:  # a process that only delivers must not load torch
-    from workers.reading.answering import Answering
     from workers.reading.drafting import Drafting
+    from workers.reading.questions.answering import Answering
 
 log = get_logger(__name__)
 

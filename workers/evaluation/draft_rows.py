@@ -8,8 +8,8 @@ from service.assessment.study_rows import Attribute
 from workers.evaluation.cases import Case
 from workers.evaluation.studies import header_attributes
 from workers.labeller.findings import label_sentences
+from workers.reading.content.scores import disagreements
 from workers.reading.outcomes import DraftedImage, NotAnalysed
-from workers.reading.scores import disagreements
 from workers.retry_policy import code
 
 CAUTION: Final = "unverified AI draft, not a diagnosis"

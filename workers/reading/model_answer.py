@@ -17,13 +17,13 @@ from workers.model.profiles.report_text import report_text
 from workers.model.prompts import Task
 from workers.model.vlm import Answer
 from workers.reading.abilities import lacks
-from workers.reading.agreement import sampled_beside
-from workers.reading.draft_content import Content, content, shown_prompt
+from workers.reading.content.agreement import sampled_beside
+from workers.reading.content.draft_content import Content, content, shown_prompt
+from workers.reading.content.scores import QUESTIONS
 from workers.reading.image_selection import SelectedImage
 from workers.reading.indication import indication
 from workers.reading.language_remedy import language_remedy
 from workers.reading.model_loading import decoding, sampling
-from workers.reading.scores import QUESTIONS
 
 
 class Stopwatch:

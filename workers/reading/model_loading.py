@@ -26,7 +26,7 @@ from workers.model.servers.chat_client import Server
 from workers.model.servers.retrying import RetryPolicy
 from workers.model.servers.served_model import ServedModel, recorded
 from workers.model.vlm import Decoding
-from workers.reading.finding_regions import QUESTIONS
+from workers.reading.content.finding_regions import QUESTIONS
 
 _TINY_FOLDER: Final = Path("models", "tiny-2")  # raise the number when the recipe changes
 # Short: the job itself is tried again later, and meanwhile the worker reads others.

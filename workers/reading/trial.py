@@ -21,9 +21,9 @@ from workers.model.profiles.picture import image_sent
 from workers.model.profiles.profile import Profile
 from workers.model.profiles.report_text import report_text
 from workers.model.vlm import Answer
+from workers.reading.content.scores import scored
 from workers.reading.error_mapping import reading_errors
 from workers.reading.reader import Reader
-from workers.reading.scores import scored
 from workers.reading.self_test import SEED, SHOWN, memory_in_use
 
 _EDGE: Final = 512

@@ -13,7 +13,7 @@ from dicom.pixels.frame import PixelLimits, load_frame
 from dicom.results.annotated_image import overlay_image
 from dicom.results.annotated_image_layout import Layout
 from workers.model.preprocess import center_square, gray_image
-from workers.reading.locating import central_square
+from workers.reading.content.locating import central_square
 
 LIMITS = PixelLimits(max_pixels=2**26, max_bytes=2**28)
 MODEL = 256  # pixels of the square that the model is shown

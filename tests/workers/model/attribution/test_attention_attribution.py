@@ -15,7 +15,7 @@ from workers.model.golden.comparison import in_float64
 from workers.model.networks.multimodal import Passage, branched
 from workers.model.prompts import IMAGE_SENTINEL, IS_THERE, Task
 from workers.model.vlm import Decoding
-from workers.reading.scores import QUESTIONS
+from workers.reading.content.scores import QUESTIONS
 
 SHORT = Decoding(max_new_tokens=4)
 

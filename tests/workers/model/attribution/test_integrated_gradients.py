@@ -14,8 +14,8 @@ from workers.model.golden.comparison import in_float64
 from workers.model.networks.multimodal import Passage
 from workers.model.prompts import IMAGE_SENTINEL, Task
 from workers.model.vlm import HeatMap
-from workers.reading.locating import locate
-from workers.reading.scores import QUESTIONS
+from workers.reading.content.locating import locate
+from workers.reading.content.scores import QUESTIONS
 
 
 @torch.inference_mode()

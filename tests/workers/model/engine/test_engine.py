@@ -17,7 +17,7 @@ from workers.model.errors import Canceled, EngineStopped, GenerationError
 from workers.model.networks import multimodal
 from workers.model.prompts import EarlierAnswer, Task
 from workers.model.vlm import Decoding
-from workers.reading.scores import QUESTIONS
+from workers.reading.content.scores import QUESTIONS
 
 TASKS = (Task.REPORT, Task.DIFFERENTIAL, Task.PAEDIATRIC_REPORT, Task.QUESTION)
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dicom.content.report import MOST_HEAT_CELLS, HeatGrid
 from workers.model.vlm import HeatMap
-from workers.reading.locating import central_square
+from workers.reading.content.locating import central_square
 
 
 def heat_grid(heat: HeatMap, rows: int, columns: int) -> HeatGrid | None:

@@ -15,7 +15,7 @@ from service.records.shadow_summary import summary
 from service.settings.config import load_settings
 from workers.reading.model_facts import facts_of
 from workers.reading.reader import Reader
-from workers.reading.shadowing import Shadowing
+from workers.reading.shadow.shadowing import Shadowing
 from workers.tasks import work_on
 from workers.training import as_llava
 

@@ -12,7 +12,7 @@ from dicom.selection.local_files import describe
 from dicom.study import Study
 from service.settings.config import load_settings
 from workers.model.vlm import HeatMap
-from workers.reading.heat_grid import heat_grid
+from workers.reading.content.heat_grid import heat_grid
 from workers.reading.reader import Reader
 
 DRAWN = (

@@ -11,8 +11,8 @@ from dicom.content.regions import shows_one_side
 from dicom.content.report import CODED_OBSERVATIONS, Finding, Observation, Presence
 from workers.model.prompts import IS_THERE
 from workers.model.vlm import Heat
-from workers.reading.heat_grid import heat_grid
-from workers.reading.locating import locate
+from workers.reading.content.heat_grid import heat_grid
+from workers.reading.content.locating import locate
 
 # Edema is diffuse in both lungs: it has no location.
 LOCATED: Final = tuple(name for name in CODED_OBSERVATIONS if name is not Observation.EDEMA)

@@ -18,8 +18,8 @@ from service.settings.config import load_settings
 from service.store import Store
 from service.web.review import questions_view
 from workers.model.profiles.profile import Ability
-from workers.reading.answering import Answering
-from workers.reading.question_lane import QuestionLane
+from workers.reading.questions.answering import Answering
+from workers.reading.questions.lane import QuestionLane
 from workers.reading.reader import Reader
 from workers.tasks import work_on
 

@@ -11,7 +11,7 @@ from workers.model import preprocess, prompts
 from workers.model.networks.multimodal import Passage
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
-from workers.reading.scores import ASKED, QUESTIONS, disagreements, scored
+from workers.reading.content.scores import ASKED, QUESTIONS, disagreements, scored
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ from service.system.signals import on_sighup, stop_event
 from service.system.supervisor import REPLACE_ME
 from workers.reading.model_facts import facts_of
 from workers.reading.reader import Reader
-from workers.reading.shadowing import Shadowing
+from workers.reading.shadow.shadowing import Shadowing
 
 log = get_logger(__name__)
 

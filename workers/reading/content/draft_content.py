@@ -13,9 +13,9 @@ from workers.labeller.findings import label_sentences, not_coded
 from workers.labeller.sentences import clean, sections
 from workers.labeller.text_warnings import doubtful, warnings
 from workers.model.vlm import Answer
-from workers.reading.agreement import agreed, doubts
-from workers.reading.finding_regions import with_regions
-from workers.reading.scores import disagreements, scored
+from workers.reading.content.agreement import agreed, doubts
+from workers.reading.content.finding_regions import with_regions
+from workers.reading.content.scores import disagreements, scored
 
 _CHILD_NOTE: Final = (
     "The patient is a child: read with a pediatric prompt, whose accuracy has not been measured."

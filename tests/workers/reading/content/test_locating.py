@@ -10,8 +10,8 @@ from dicom.phantom import PhantomFinding, draw
 from workers.model.preprocess import center_square
 from workers.model.prompts import IS_THERE
 from workers.model.vlm import HeatMap
-from workers.reading.finding_regions import NOTE, with_regions
-from workers.reading.locating import central_square, in_body, locate
+from workers.reading.content.finding_regions import NOTE, with_regions
+from workers.reading.content.locating import central_square, in_body, locate
 
 GRID = 8
 SHAPES = [(300, 300), (320, 288), (288, 320), (900, 410), (211, 640)]

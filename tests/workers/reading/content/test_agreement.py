@@ -23,7 +23,7 @@ from workers.model.engine.engine import Engine
 from workers.model.errors import Canceled
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
-from workers.reading.agreement import agreed, doubts, sampled_beside
+from workers.reading.content.agreement import agreed, doubts, sampled_beside
 from workers.reading.model_loading import decoding, rows, sampling
 from workers.reading.reader import Reader
 

@@ -1,0 +1,1 @@
+"""Answers to a person's questions about the image of a draft."""

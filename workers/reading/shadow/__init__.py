@@ -1,0 +1,1 @@
+"""Readings by shadow models: compared with the draft, never delivered."""
