@@ -12,7 +12,7 @@ import structlog
 from dicom.error_boundary import places
 from dicom.library import Library
 from service.settings.config import zone_variables
-from service.settings.sections import Log
+from service.settings.keys.sections import Log
 from service.system.time_zone import zone_fault
 
 

@@ -14,8 +14,8 @@ from dicom.results.result_file import Output, encode
 from dicom.spool.durable import sync_folder
 from dicom.validation.same_patient import check_result
 from service.records import ResultObject
-from service.settings import destinations as sections
 from service.settings.config import Settings
+from service.settings.keys import destinations as sections
 
 _UNFINISHED: Final = ".partial"
 

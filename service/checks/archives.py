@@ -8,7 +8,7 @@ from dicom.archives.archive import Window
 from service.checks.check import Check, Outcome
 from service.settings.config import Settings
 from service.settings.destination_factory import archive
-from service.settings.reconcile import Reconcile
+from service.settings.keys.reconcile import Reconcile
 
 
 def archive_checks(settings: Settings) -> Iterator[Check]:

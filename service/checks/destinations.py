@@ -10,8 +10,8 @@ from dicom.content.result_header import SECONDARY_CAPTURE, SOP_CLASSES
 from service.checks.check import Check, Grade, Outcome
 from service.settings.config import Settings
 from service.settings.destination_factory import destination
-from service.settings.destinations import ALL_OBJECTS, Destination, includes_kind
-from service.settings.sections import Outputs
+from service.settings.keys.destinations import ALL_OBJECTS, Destination, includes_kind
+from service.settings.keys.sections import Outputs
 
 
 def destination_checks(settings: Settings) -> Iterator[Check]:

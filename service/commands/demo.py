@@ -30,7 +30,7 @@ from service.demo import (
 from service.log import configure_logging
 from service.records import Job, JobWithDraft
 from service.settings.config import Settings, load_settings
-from service.settings.sections import Log
+from service.settings.keys.sections import Log
 
 _POLL_SECONDS = 0.2
 _ONLY_SYNTHETIC = (

@@ -8,7 +8,7 @@ from dicom.identifiers import check_ae_title
 from dicom.scu.store_scu import echo as c_echo
 from service.errors import ConfigurationError
 from service.settings.config import Settings, load_settings
-from service.settings.destinations import DimseDestination
+from service.settings.keys.destinations import DimseDestination
 
 
 @click.command()

@@ -14,7 +14,7 @@ from service.log import configure_logging
 from service.reconcile.comparison import Comparison
 from service.reconcile.schedule import ReconcileContext, open_context, serve
 from service.settings.config import Settings, load_settings
-from service.settings.reconcile import Reconcile
+from service.settings.keys.reconcile import Reconcile
 
 _SHOWN = 200
 

@@ -30,8 +30,8 @@ from service.maintenance.notice_files import (
 )
 from service.records import Delivery, DraftFilter, Job, UnderWay
 from service.settings.config import Settings
-from service.settings.destinations import OrthancDestination as OrthancSettings
-from service.settings.destinations import notice_form
+from service.settings.keys.destinations import OrthancDestination as OrthancSettings
+from service.settings.keys.destinations import notice_form
 from service.store import Store
 
 _JUST_NOW: Final = (

@@ -14,8 +14,8 @@ from service.log import get_logger
 from service.records import IncidentKind, JobRequest
 from service.sentence import one_line
 from service.settings.config import Settings
-from service.settings.reading import Reading
-from service.settings.sections import Caller
+from service.settings.keys.reading import Reading
+from service.settings.keys.sections import Caller
 from service.settings.setting_rules import unknown_references
 from service.store import Store
 from service.system.signals import on_sighup

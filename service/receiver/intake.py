@@ -24,7 +24,7 @@ from service.queue.publishing import publish_jobs
 from service.receiver.calling_aes import job_request
 from service.records import Arrival, ArrivedInstance, Job, JobRequest
 from service.settings.config import Settings
-from service.settings.sections import Caller
+from service.settings.keys.sections import Caller
 from service.store import Store
 
 log = get_logger(__name__)

@@ -22,7 +22,7 @@ from service.receiver.rate_limits import RateLimits
 from service.receiver.release_queue import ReleaseQueue
 from service.records import IncidentKind
 from service.settings.config import Settings
-from service.settings.sections import Caller
+from service.settings.keys.sections import Caller
 from service.store import Store
 from service.system.disk_space import DiskLevel, Watermark
 

@@ -30,7 +30,7 @@ from service.reconcile.needs import job_needs
 from service.records import IncidentKind, JobNeed
 from service.sentence import ended
 from service.settings.config import Settings
-from service.settings.reconcile import Reconcile
+from service.settings.keys.reconcile import Reconcile
 from service.store import Store
 
 _ACTOR = "reconcile"

@@ -22,7 +22,7 @@ from service.reconcile.reconciliation import Reconciler
 from service.records import ProcessRole
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.destination_factory import archive
-from service.settings.reconcile import Reconcile
+from service.settings.keys.reconcile import Reconcile
 from service.store import Store
 from service.system.signals import stop_event
 

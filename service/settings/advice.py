@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from service.settings.config import Settings
-from service.settings.reading import BUILT_IN, Model, Reading
+from service.settings.keys.reading import BUILT_IN, Model, Reading
 
 _INSISTED: Final = (
     "demo_reads_patients is set for the model {}: a demonstration model, or one with random weights, "

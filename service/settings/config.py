@@ -15,19 +15,18 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import Field, ValidationError
 
 from service.errors import ConfigurationError
-from service.settings.audit import Audit
-from service.settings.base import Section
-from service.settings.destinations import Destination
 from service.settings.error_messages import sentences
-from service.settings.final_reports import FinalReports
-from service.settings.judge import Judge
-from service.settings.monitor import Monitor
-from service.settings.oidc import Oidc
-from service.settings.questions import QuestionLimits
-from service.settings.reading import Model, Reading
-from service.settings.reconcile import Reconcile
-from service.settings.rules import LENIENT, Rule, conflicts
-from service.settings.sections import (
+from service.settings.keys.audit import Audit
+from service.settings.keys.base import Section
+from service.settings.keys.destinations import Destination
+from service.settings.keys.final_reports import FinalReports
+from service.settings.keys.judge import Judge
+from service.settings.keys.monitor import Monitor
+from service.settings.keys.oidc import Oidc
+from service.settings.keys.questions import QuestionLimits
+from service.settings.keys.reading import Model, Reading
+from service.settings.keys.reconcile import Reconcile
+from service.settings.keys.sections import (
     Broker,
     Caller,
     Database,
@@ -38,9 +37,10 @@ from service.settings.sections import (
     Sweep,
     Web,
 )
+from service.settings.keys.stow import Stow
+from service.settings.rules import LENIENT, Rule, conflicts
 from service.settings.setting_rules import RULES
 from service.settings.sources import PREFIX, Sources, read_variables
-from service.settings.stow import Stow
 from service.settings.toml_file import read_toml
 
 CONFIG: Final = "WETREAD_CONFIG"

@@ -19,9 +19,9 @@ from dicom.network.client_tls import PeerTls, tls_failure
 from dicom.scu.association import Peer
 from service.errors import ConfigurationError
 from service.records import ResultObject
-from service.settings import destinations as sections
 from service.settings.config import Settings
-from service.settings.reconcile import Reconcile
+from service.settings.keys import destinations as sections
+from service.settings.keys.reconcile import Reconcile
 
 # The libraries of which destinations use internal parts.
 DESTINATION_LIBRARIES: Final = (

@@ -10,8 +10,8 @@ from importlib.metadata import entry_points
 from typing import Final
 
 from service.settings.config import Settings
+from service.settings.keys.reading import Model
 from service.settings.model_names import TABLES
-from service.settings.reading import Model
 
 # The attribute of an entry point's module that names a function: a profile's name or path -> its fault.
 _FUNCTION: Final = "PROFILE_FAULT"

@@ -10,15 +10,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from service.settings.config import Settings
-from service.settings.destinations import (
+from service.settings.keys.destinations import (
     DimseDestination,
     FolderDestination,
     OrthancDestination,
     StowDestination,
 )
-from service.settings.reading import Model, Reading
-from service.settings.reconcile import Reconcile
-from service.settings.sections import Caller
+from service.settings.keys.reading import Model, Reading
+from service.settings.keys.reconcile import Reconcile
+from service.settings.keys.sections import Caller
 
 # Tables that may be given several times ([[...]] in TOML).
 _REPEATED: dict[str, type[BaseModel]] = {

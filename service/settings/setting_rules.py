@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from service.settings.endpoints import port_conflicts
+from service.settings.keys.sections import Caller
 from service.settings.nearest_name import suggestion
 from service.settings.rules import Conflict, Location, NotKnown, Rule
-from service.settings.sections import Caller
 from service.settings.tables import Tables
 
 

@@ -6,12 +6,12 @@ The settings evaluate these rules, so the rules cannot import the settings.
 from collections.abc import Mapping
 from typing import Protocol
 
-from service.settings.destinations import Destination
-from service.settings.oidc import Oidc
-from service.settings.reading import Model, Reading
-from service.settings.reconcile import Reconcile
-from service.settings.sections import Caller, Receiver, Web
-from service.settings.stow import Stow
+from service.settings.keys.destinations import Destination
+from service.settings.keys.oidc import Oidc
+from service.settings.keys.reading import Model, Reading
+from service.settings.keys.reconcile import Reconcile
+from service.settings.keys.sections import Caller, Receiver, Web
+from service.settings.keys.stow import Stow
 
 
 class Tables(Protocol):

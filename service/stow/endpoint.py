@@ -39,7 +39,7 @@ from service.log import get_logger
 from service.receiver.refusals import Refusals
 from service.receiver.storage_service import StorageService
 from service.settings.config import Settings
-from service.settings.stow import Stow
+from service.settings.keys.stow import Stow
 from service.stow.upload import Upload
 from service.tokens import Scope, Token
 from service.web.access.bearer import TokenAuthorizer

@@ -27,7 +27,7 @@ from service.receiver.commitment import Commitments
 from service.records import CommitmentReport
 from service.sentence import ended
 from service.settings.config import Settings
-from service.settings.sections import Caller
+from service.settings.keys.sections import Caller
 from service.store import Store
 from service.store.commitments import KEPT, LONGEST_PAUSE
 

@@ -44,7 +44,7 @@ from service.queue.publishing import publish_jobs
 from service.receiver.calling_aes import CallingAEs, incident_reporter, job_request
 from service.records import IncidentKind, Job, ProcessRole, ProcessStatus, StatusReport
 from service.settings.config import Settings, config_path, load_settings
-from service.settings.sections import Caller
+from service.settings.keys.sections import Caller
 from service.store import Store
 from service.sweeper.clock_guard import ClockGuard, since_boot
 from service.sweeper.commitment_sender import CommitmentSender

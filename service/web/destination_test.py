@@ -16,7 +16,7 @@ from service.errors import NotFound
 from service.log import get_logger
 from service.settings.advice import cautions
 from service.settings.config import Settings
-from service.settings.destinations import Destination
+from service.settings.keys.destinations import Destination
 from service.web.app_context import app_context_of
 from service.web.auditing import audit
 from service.web.render import page, root_of

@@ -20,8 +20,8 @@ from service.checks.tls_files import tls_fault
 from service.errors import ConfigurationError
 from service.log import get_logger
 from service.settings.config import Settings
-from service.settings.sections import Web
-from service.settings.stow import Stow
+from service.settings.keys.sections import Web
+from service.settings.keys.stow import Stow
 from service.system.listening import refusal
 from service.system.private_servers import private_folder
 from service.system.signals import on_sighup

@@ -31,7 +31,7 @@ from dicom.results.outputs import Equipment, build, encode
 from dicom.selection.local_files import describe
 from dicom.study import Study
 from service.settings.config import Settings
-from service.settings.reading import Reading
+from service.settings.keys.reading import Reading
 from workers.reading.reader import Reader
 
 pytestmark = [pytest.mark.ohif, pytest.mark.browser, pytest.mark.slow]

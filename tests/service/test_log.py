@@ -7,7 +7,7 @@ import sys
 SPEAKS = """
 import logging, os, sys
 from service.log import configure_logging, get_logger
-from service.settings.sections import Log
+from service.settings.keys.sections import Log
 
 configure_logging(Log(level="info", format="json"), process="receive")
 log = get_logger("service.here")

@@ -9,7 +9,7 @@ import click
 
 from service.evaluation.chexprompt.summary import Judged, summary
 from service.settings.config import load_settings
-from service.settings.judge import Judge as JudgeSettings
+from service.settings.keys.judge import Judge as JudgeSettings
 from workers.judge.pairs import Pair, Pairs, export_pairs, read_pairs
 from workers.judge.raters_file import read_ratings
 from workers.judge.results import (

@@ -24,7 +24,7 @@ from service.log import get_logger
 from service.records import Delivery, ResultObject
 from service.settings.config import Settings
 from service.settings.destination_factory import encoded_object
-from service.settings.destinations import includes_kind, notice_form
+from service.settings.keys.destinations import includes_kind, notice_form
 from service.store import Store
 from workers.delivery.doubt_notice import notice_of
 from workers.delivery.superseding import remove_superseded, removers

@@ -10,8 +10,8 @@ from service.jobs import DeliveryState, Event
 from service.log import get_logger
 from service.maintenance.notice_files import doubt_uids
 from service.records import Delivery
-from service.settings import destinations as sections
 from service.settings.config import Settings
+from service.settings.keys import destinations as sections
 from service.store import Store
 
 log = get_logger(__name__)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from service.settings.judge import Judge as JudgeSettings
+from service.settings.keys.judge import Judge as JudgeSettings
 
 _MILLION = 1e6
 

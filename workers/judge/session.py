@@ -10,7 +10,7 @@ from service.errors import ConfigurationError, WetreadError
 from service.evaluation.chexprompt.prompt import Prompt, prompt_of_file
 from service.evaluation.chexprompt.summary import Judged
 from service.evaluation.values import EvaluationInputError
-from service.settings.judge import Judge as JudgeSettings
+from service.settings.keys.judge import Judge as JudgeSettings
 from service.settings.site_networks import permitted
 from workers.judge.asking import CHARACTERS_PER_TOKEN, Judge
 from workers.judge.estimate import estimate

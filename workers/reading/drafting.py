@@ -27,7 +27,7 @@ from service.queue.publishing import publish_jobs
 from service.receiver.calling_aes import destinations_for
 from service.records import IncidentKind, Job, JobWithDraft
 from service.settings.config import Settings
-from service.settings.sections import Caller
+from service.settings.keys.sections import Caller
 from service.store import Store
 from workers.lease import Lease, retry_while_held
 from workers.outbox import remove_unfinished, wants_sidecar, write_outputs, write_sidecar

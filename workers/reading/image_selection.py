@@ -18,7 +18,7 @@ from dicom.selection.image_selection import Examine, Examined, Rules, Selection,
 from dicom.study import Instance, Study
 from service.errors import PermanentReadingError
 from service.settings.config import Settings
-from service.settings.sections import Caller
+from service.settings.keys.sections import Caller
 from workers.model.errors import Canceled
 
 _BYTES_A_PIXEL: Final = 4  # 16 bits, and as much again for the rest of the file

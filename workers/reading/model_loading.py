@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from service.settings.config import Settings
-from service.settings.reading import BUILT_IN, MODELS_WITHOUT_FILES
+from service.settings.keys.reading import BUILT_IN, MODELS_WITHOUT_FILES
 from service.settings.server_rules import OPENAI
 from service.settings.site_networks import permitted
 from workers.model.checkpoints import registry

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.accounts import Session, SessionLimits, digest_of
 from service.errors import StoreError
-from service.settings.sections import Web
+from service.settings.keys.sections import Web
 from service.store import Store
 
 _REMEMBERED: Final = timedelta(minutes=5)

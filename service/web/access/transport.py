@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope as Connection
 
-from service.settings.sections import Web
+from service.settings.keys.sections import Web
 
 SECURE_COOKIE: Final = "__Host-wetread"
 PLAIN_COOKIE: Final = "wetread"

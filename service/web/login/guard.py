@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.accounts import Session
 from service.errors import StoreError
 from service.log import get_logger
-from service.settings.sections import Web
+from service.settings.keys.sections import Web
 from service.tokens import Scope as Allowed
 from service.tokens import Token
 from service.web.access.bearer import TokenAuthorizer, bearer_value

@@ -28,7 +28,7 @@ from service.accounts import InvalidAccount, Person, Role, check_display_name, c
 from service.audit import AuditAction, AuditEvent
 from service.log import get_logger
 from service.settings.config import Settings
-from service.settings.oidc import Oidc
+from service.settings.keys.oidc import Oidc
 from service.web.access.roles import OPEN, guarded
 from service.web.access.transport import client_address
 from service.web.app_context import app_context_of

@@ -9,7 +9,7 @@ from service.queue.names import queue_of, shadow_role
 from service.records.models import DraftingStop, LoadedModel, ModelChoice
 from service.records.shadow_summary import ShadowSummary, summary
 from service.settings.config import Settings
-from service.settings.reading import Reading
+from service.settings.keys.reading import Reading
 from service.store import Store
 from service.web.status.status_text import SystemStatus
 

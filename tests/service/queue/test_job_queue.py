@@ -15,7 +15,7 @@ from service.queue.job_queue import Queue, ping
 from service.queue.names import DELIVER, DELIVERY, READ, READING, reading_queues
 from service.records import Job
 from service.settings.config import load_settings
-from service.settings.reading import Model
+from service.settings.keys.reading import Model
 from workers.app import worker_app
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ import pytest
 
 from service.settings.advice import advice, cautions, without_effect
 from service.settings.config import Settings
-from service.settings.reading import Model, Reading
+from service.settings.keys.reading import Model, Reading
 
 
 def settings(*models, **reading):

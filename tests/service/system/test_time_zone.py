@@ -11,7 +11,7 @@ from service.checks.installation import time_zone
 from service.system.time_zone import zone_fault
 
 START = (
-    "from service.log import configure_logging; from service.settings.sections import Log; "
+    "from service.log import configure_logging; from service.settings.keys.sections import Log; "
     "configure_logging(Log(), process='web')"
 )
 

@@ -15,7 +15,7 @@ from dicom.errors import InvalidDataset
 from dicom.parsing.header import read_header
 from dicom.validation.same_patient import check_source
 from service.jobs import JobState
-from service.settings.reading import Model
+from service.settings.keys.reading import Model
 from service.web import queue_view
 
 HOSTILE = "<script>alert(1)</script>"

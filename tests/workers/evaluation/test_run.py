@@ -4,7 +4,7 @@ import pytest
 
 from service.errors import PermanentReadingError
 from service.settings.config import Settings
-from service.settings.reading import Reading
+from service.settings.keys.reading import Reading
 from workers.evaluation.run import decisive
 from workers.model.profiles.load import SHIPPED
 

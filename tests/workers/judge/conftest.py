@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from service.settings.judge import Judge as JudgeSettings
+from service.settings.keys.judge import Judge as JudgeSettings
 from workers.judge.pairs import Pair
 from workers.judge.session import Session
 from workers.model.servers.retrying import RetryPolicy

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.settings.config import Settings
-from service.settings.reading import Reading
+from service.settings.keys.reading import Reading
 from workers.model.engine.engine import Engine
 from workers.model.errors import CheckpointError
 from workers.model.prompts import Task

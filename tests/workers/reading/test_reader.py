@@ -24,7 +24,7 @@ from service.errors import (
     TransientReadingError,
 )
 from service.settings.config import Settings
-from service.settings.reading import Reading
+from service.settings.keys.reading import Reading
 from workers.model.checkpoints.tiny import CAVEAT
 from workers.model.errors import EngineStopped, GenerationError
 from workers.model.prompts import Task

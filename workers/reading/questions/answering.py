@@ -32,7 +32,7 @@ from service.review.questions import (
 from service.review.words import OBSTACLE_TEXT, Obstacle
 from service.sentence import ended
 from service.settings.config import Settings
-from service.settings.sections import Caller
+from service.settings.keys.sections import Caller
 from service.store import Store
 from workers.labeller.report_language import fault_of_answer
 from workers.labeller.sentences import clean

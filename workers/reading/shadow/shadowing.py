@@ -17,8 +17,8 @@ from service.errors import LeaseLost, ReaderStopped, ReadingCanceled, StoreError
 from service.log import get_logger
 from service.records.shadow import ShadowEnd, ShadowState, compare
 from service.settings.config import Settings
-from service.settings.reading import Model
-from service.settings.sections import Caller
+from service.settings.keys.reading import Model
+from service.settings.keys.sections import Caller
 from service.store.shadow_readings import MAX_ATTEMPTS, ShadowClaim, ShadowLimits
 from workers.lease import Lease, retry_while_held
 from workers.reading.image_selection import rules_for

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers.models.smolvlm import processing_smolvlm
 
 from service.settings.config import Settings
-from service.settings.reading import Reading
+from service.settings.keys.reading import Reading
 from workers.model.automodel import memory
 from workers.model.automodel.batches import BatchEngine
 from workers.model.automodel.loading import load

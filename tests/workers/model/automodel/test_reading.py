@@ -16,7 +16,7 @@ from dicom.validation.result_object import faults
 from service.checks.model import model_checks
 from service.errors import PermanentReadingError, TextNotLanguage
 from service.settings.config import Settings, as_environment, load_settings
-from service.settings.reading import Reading
+from service.settings.keys.reading import Reading
 from workers.model.automodel.loading import load
 from workers.model.checkpoints import registry
 from workers.model.errors import CheckpointError

@@ -11,7 +11,7 @@ from dicom.phantom import PhantomFinding, as_dataset, draw, random_findings, wri
 from dicom.selection.local_files import describe
 from dicom.study import Study
 from service.settings.config import Settings
-from service.settings.reading import Model, Reading
+from service.settings.keys.reading import Model, Reading
 from workers.equipment import this_equipment
 from workers.model.checkpoints import registry, shipped, tiny
 from workers.model.prompts import IS_NORMAL, IS_THERE, Task

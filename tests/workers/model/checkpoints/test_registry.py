@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from service.settings.config import Settings
-from service.settings.reading import Reading
+from service.settings.keys.reading import Reading
 from workers.model.checkpoints import registry
 from workers.model.engine.engine import Engine
 from workers.model.prompts import Task

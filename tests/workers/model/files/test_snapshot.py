@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from service.settings.config import Settings
-from service.settings.reading import Reading
+from service.settings.keys.reading import Reading
 from workers.commands.pin_model import pin_model
 from workers.model.checkpoints import registry
 from workers.model.errors import CheckpointError

@@ -16,7 +16,7 @@ from dicom.results.outputs import encode
 from dicom.selection.local_files import describe
 from dicom.study import Study
 from service.settings.config import Settings
-from service.settings.reading import Reading
+from service.settings.keys.reading import Reading
 from workers.labeller.findings import label
 from workers.model.checkpoints import registry
 from workers.model.engine.engine import Engine

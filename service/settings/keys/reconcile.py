@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from service.settings.base import AETitle, Section
-from service.settings.destinations import (
+from service.settings.keys.base import AETitle, Section
+from service.settings.keys.destinations import (
     DimseDestination,
     OrthancDestination,
     StowDestination,

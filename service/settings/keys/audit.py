@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from service.settings.base import Host, PeerPort, Seconds, Section, tls_pair
+from service.settings.keys.base import Host, PeerPort, Seconds, Section, tls_pair
 from service.settings.rules import Conflict, Rule, conflict
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr
 
-from service.settings.base import HttpRoot, Section
+from service.settings.keys.base import HttpRoot, Section
 from service.settings.rules import Conflict, Rule, conflict
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from service.settings.base import Section
+from service.settings.keys.base import Section
 
 
 class Monitor(Section):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 from pydantic import Discriminator, Field, SecretStr, Tag
 
 from dicom.content.output_kind import NoticeForm, OutputKind
-from service.settings.base import (
+from service.settings.keys.base import (
     AETitle,
     BearerKey,
     Digest,

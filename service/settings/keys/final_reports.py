@@ -5,7 +5,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from service.final_reports.report import TakingRules
-from service.settings.base import Section
+from service.settings.keys.base import Section
 
 
 class FinalReports(Section):

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field, SecretStr, ValidationInfo
 from pydantic.functional_validators import AfterValidator
 
-from service.settings.base import ApiRoot, BearerKey, Digest, Section, matching
+from service.settings.keys.base import ApiRoot, BearerKey, Digest, Section, matching
 from service.settings.model_names import model_names
 from service.settings.nearest_name import choice
 from service.settings.rules import Conflict, Rule, conflict

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr
 
-from service.settings.base import ApiRoot, BearerKey, Section
+from service.settings.keys.base import ApiRoot, BearerKey, Section
 from service.settings.rules import Conflict, Rule, conflict
 from service.settings.site_networks import is_outside
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
-from service.settings.base import (
+from service.settings.keys.base import (
     Addresses,
     AETitle,
     DatabaseUrl,

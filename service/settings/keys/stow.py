@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from service.settings.base import Host, Port, Section, tls_pair
+from service.settings.keys.base import Host, Port, Section, tls_pair
 from service.settings.rules import Rule
 
 
