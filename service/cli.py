@@ -41,8 +41,11 @@ _COMMANDS = {
     "echo": ("service.commands.echo:echo", "Send a C-ECHO to a DICOM peer."),
     "jobs": ("service.commands.jobs:jobs", "List, show, retry and cancel jobs."),
     "model": ("service.commands.models:model", "List models; choose the one for new studies."),
-    "receive": ("service.commands.receive:receive", "Run the storage SCP."),
-    "receive-web": ("service.commands.receive_web:receive_web", "Run the STOW-RS service."),
+    "receive": ("service.commands.processes.receive:receive", "Run the storage SCP."),
+    "receive-web": (
+        "service.commands.processes.receive_web:receive_web",
+        "Run the STOW-RS service.",
+    ),
     "reconcile": (
         "service.commands.reconcile:reconcile",
         "List or fetch studies of an archive that are missing here.",
@@ -50,12 +53,12 @@ _COMMANDS = {
     "restore": ("service.commands.backup:restore", "Restore a site from a backup."),
     "settings": ("service.commands.settings:settings", "Print every setting in force."),
     "spool": ("service.commands.spool:spool", "Compare spool and database."),
-    "sweep": ("service.commands.sweep:sweep", "Run the sweeper."),
+    "sweep": ("service.commands.processes.sweep:sweep", "Run the sweeper."),
     "token": ("service.commands.token:token", "Add, list and revoke bearer tokens."),
-    "up": ("service.commands.up:up", "Run all parts on this machine, supervised."),
+    "up": ("service.commands.processes.up:up", "Run all parts on this machine, supervised."),
     "user": ("service.commands.user:user", "Add, list, disable accounts; set passwords and roles."),
     "validate": ("service.commands.validate:validate", "Validate SR and SC files."),
-    "web": ("service.commands.web:web", "Run the pages, the API, health and metrics."),
+    "web": ("service.commands.processes.web:web", "Run the pages, the API, health and metrics."),
 }
 
 

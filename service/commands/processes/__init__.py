@@ -1,0 +1,1 @@
+"""The subcommands that run a process of the service, or all of them."""
