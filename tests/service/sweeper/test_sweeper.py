@@ -1,150 +1,35 @@
+"""Quiet studies, lost workers and messages, and the process of the sweeper."""
+
 import contextlib
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from dicom.content.report import DraftReport, ModelIdentity, SourceImage
-from dicom.spool.levels_file import levels_path, write_levels
-from dicom.spool.spool import Spool
 from dicom.study import Instance
 from service.database import schema
-from service.errors import BrokerUnavailable
 from service.jobs import DeliveryState, JobState
 from service.monitoring.background import failing
 from service.monitoring.heartbeat import Heartbeat
 from service.queue.job_queue import Queue
 from service.queue.names import READING
-from service.records import ProcessStatus, ResultObject, StatusReport
+from service.records import ProcessStatus, StatusReport
 from service.settings.config import as_environment, child_environment, load_settings
 from service.store import Store
-from service.sweeper import outbox_cleanup
 from service.sweeper.outages import LeaseVerdict
 from service.sweeper.sweeper import Sweeper, SweepLoop
-
-STUDY = "1.2.3"
-
-
-class Post:
-    """What was published; `away` makes it refuse like a Redis that does not answer."""
-
-    def __init__(self):
-        self.jobs = []
-        self.away = False
-
-    def __call__(self, job):
-        """Take the job's id."""
-        if self.away:
-            raise BrokerUnavailable("Redis does not answer")
-        self.jobs.append((job.id, job.state))
-
-    def take(self):
-        """Return what was published since the last time."""
-        taken, self.jobs = self.jobs, []
-        return taken
-
-
-@pytest.fixture
-def settings(tmp_path):
-    """Settings with a data folder of the test's own."""
-    # Whatever disk this is: how full it is has a test of its own.
-    disk = {"warn_free_bytes": 0, "early_free_bytes": 0}
-    reading = {"model": "tiny", "max_attempts": 2}
-    return load_settings(data_dir=tmp_path / "data", reading=reading, sweep=disk)
-
-
-@pytest.fixture
-def post():
-    """Where the sweeper publishes."""
-    return Post()
-
-
-@pytest.fixture
-def sweeper(store, settings, post, clock):
-    """A sweeper that sees no message in any queue; for it time passes as the clock says."""
-    return Sweeper(store, settings, post, passed=lambda: clock().timestamp())
-
-
-@pytest.fixture
-def arrive(store, settings):
-    """A function that lets an image arrive, its file in the spool."""
-
-    def add(number=1, *, study=STUDY, quiet_seconds=2.0):
-        # As in any spool in which the images of others lie.
-        (settings.spool_dir / "ab").mkdir(parents=True, exist_ok=True)
-        path = settings.spool_dir / study / f"{number}.dcm"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"film")
-        image = Instance(
-            sop_instance_uid=f"{study}.1.{number}",
-            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
-            series_instance_uid=f"{study}.1",
-            study_instance_uid=study,
-            transfer_syntax_uid="1.2.840.10008.1.2.1",
-            path=path,
-            digest="a" * 64,
-            size=4,
-        )
-        store.add_instance(
-            image,
-            calling_ae="MODALITY",
-            association_id="A1",
-            eligible=True,
-            quiet_seconds=quiet_seconds,
-        )
-        return path
-
-    return add
-
-
-def schedule(store, study=STUDY):
-    """Schedule the study as the intake does."""
-    return store.schedule(study, model="tiny", version="1", actor="intake", reason="Released.")
-
-
-def sweep_for(seconds, sweeper, clock):
-    """Let time pass with a look now and then: the database is there all the time."""
-    for _ in range(0, seconds, 15):
-        clock.move(15)
-        sweeper.tick()
-
-
-def drafted(store, settings, job, destinations=("PACS",)):
-    """Claim the job and keep a draft with one object in the outbox."""
-    held = store.claim_reading(job.id, "reader", 60)
-    path = settings.outbox_dir / job.id / str(held.fence) / "draft-report.dcm"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"report")
-    report = DraftReport(
-        study_instance_uid=job.study_instance_uid,
-        source=SourceImage(
-            sop_instance_uid=f"{job.study_instance_uid}.1.1",
-            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
-            series_instance_uid=f"{job.study_instance_uid}.1",
-            rows=1,
-            columns=1,
-        ),
-        revision=1,
-        produced_at=held.produced_at,
-        findings_text=("Clear.",),
-        model=ModelIdentity(name="tiny", version="1", weights_sha256="0" * 64),
-    )
-    item = ResultObject(
-        kind="draft-report",
-        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.11",
-        sop_instance_uid=f"2.25.{int(job.id, 16)}",
-        series_instance_uid="2.25.1",
-        study_instance_uid=job.study_instance_uid,
-        path=path,
-        sha256="b" * 64,
-    )
-    return store.draft(job.id, held.fence, report, [item], destinations)
+from tests.service.sweeper.studies import (
+    STUDY,
+    come,
+    come_and_end,
+    drafted,
+    old,
+    schedule,
+    sweep_for,
+)
 
 
 def test_a_quiet_study_becomes_a_job_once(sweeper, store, clock, arrive, post):
@@ -299,118 +184,6 @@ def test_several_sweepers_are_harmless(database_url, settings, clock, post):
     ]
 
 
-def test_old_files_go_and_rows_stay(sweeper, store, settings, clock, arrive):
-    """After retention_days the image and the results are gone from the disk, the job is still listed."""
-    path = arrive()
-    assert write_levels(path, b"levels")
-    job = drafted(store, settings, schedule(store))
-    delivery, (item,) = store.claim_delivery(job.id, "sender", 60, {})
-    store.confirm_delivery(delivery.id, delivery.fence)
-    clock.move(30 * 86400 - 60)
-    sweeper.tick()
-    assert path.exists()
-    assert levels_path(path).exists()
-    clock.move(120)
-    sweeper.tick()
-    assert not path.exists()
-    assert not levels_path(path).exists()
-    assert not path.parent.exists()
-    assert settings.spool_dir.exists()
-    assert not item.path.exists()
-    kept = store.job(job.id)
-    assert kept.state is JobState.COMPLETED
-    assert kept.removed_at == clock.now
-    assert store.events(job.id)[-1].action == "remove_files"
-
-
-def test_an_image_that_comes_again_after_its_removal_is_kept_as_long_as_a_new_one(
-    sweeper, store, settings, clock, arrive
-):
-    """It is read again, as a new revision, and it does not lie there for ever."""
-    arrive()
-    job = drafted(store, settings, schedule(store))
-    delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
-    store.confirm_delivery(delivery.id, delivery.fence)
-    clock.move(31 * 86400)
-    sweeper.tick()
-    path = arrive()
-    clock.move(3)
-    sweeper.tick()
-    (again,) = (each for each in store.jobs(study=STUDY) if each.revision == 2)
-    assert again.supersedes == job.id
-    held = store.claim_reading(again.id, "reader", 60)
-    store.cancel_unchanged(again.id, held.fence, "NO_CHANGE", "The earlier draft stands.")
-    clock.move(29 * 86400)
-    sweeper.tick()
-    assert path.exists()
-    clock.move(2 * 86400)
-    sweeper.tick()
-    assert not path.exists()
-    assert [event.action for event in store.events(job.id)].count("remove_files") == 1
-
-
-def old(store, settings, arrive, study=STUDY):
-    """Let a study come and end; return its job and its image's path."""
-    path = arrive(study=study)
-    return drafted(store, settings, schedule(store, study), ()), path
-
-
-def test_a_removal_that_was_killed_in_the_middle_is_finished(
-    sweeper, store, settings, clock, arrive
-):
-    """The folder is gone and nothing is noted: the next sweeper notes it instead of dying of it."""
-    job, path = old(store, settings, arrive)
-    path.unlink()
-    path.parent.rmdir()
-    clock.move(31 * 86400)
-    sweeper.tick()
-    assert store.job(job.id).removed_at == clock.now
-    assert store.spooled(STUDY) == []
-    assert settings.spool_dir.exists()
-
-
-def test_one_study_that_cannot_be_removed_does_not_hold_up_the_others(
-    sweeper, store, settings, clock, arrive
-):
-    """It is an incident, once, and tried again after an hour."""
-    bad, stuck = old(store, settings, arrive, "1.1")
-    good, path = old(store, settings, arrive, "1.2")
-    stuck.unlink()
-    (stuck / "not an image").mkdir(parents=True)
-    clock.move(31 * 86400)
-    sweeper.tick()
-    assert not path.exists()
-    assert store.job(good.id).removed_at == clock.now
-    assert store.job(bad.id).removed_at is None
-    clock.move(61)
-    sweeper.tick()
-    (incident,) = store.incidents()
-    assert (incident.kind, incident.subject) == ("files_not_removed", "1.1")
-    (stuck / "not an image").rmdir()
-    stuck.rmdir()
-    clock.move(3600)
-    sweeper.tick()
-    assert store.job(bad.id).removed_at == clock.now
-
-
-def test_a_spool_without_images_is_no_removal(sweeper, store, settings, clock, arrive):
-    """Its disk is not mounted: what is not there is not noted as removed, and goes when it is back."""
-    job, path = old(store, settings, arrive)
-    away = settings.spool_dir.rename(settings.data_dir / "on another disk")
-    clock.move(31 * 86400)
-    sweeper.tick()
-    assert store.job(job.id).removed_at is None
-    assert [image.path for image in store.spooled(STUDY)] == [path]
-    (incident,) = store.incidents()
-    assert "is the spool's disk mounted?" in incident.detail
-    shutil.rmtree(settings.spool_dir)
-    away.rename(settings.spool_dir)
-    clock.move(3600)
-    sweeper.tick()
-    assert not path.exists()
-    assert store.job(job.id).removed_at == clock.now
-
-
 def test_a_spool_that_cannot_be_used_ends_no_sweeper(sweeper, store, settings, clock, arrive, post):
     """It states it, once, does what needs no disk, and removes what is old when the spool is back."""
     job, path = old(store, settings, arrive)
@@ -432,120 +205,6 @@ def test_a_spool_that_cannot_be_used_ends_no_sweeper(sweeper, store, settings, c
     assert not path.exists()
     assert store.job(job.id).removed_at == clock.now
     assert post.take() != []
-
-
-@pytest.mark.parametrize("state", [JobState.DRAFTED, JobState.FAILED, JobState.CANCELED])
-def test_what_void_claims_left_goes(sweeper, store, settings, clock, arrive, state):
-    """After ten leases; what the job's results lie in stays, and so does what validation refused."""
-    arrive()
-    job = schedule(store)
-    folder = settings.outbox_dir / job.id
-    for _ in range(2):
-        held = store.claim_reading(job.id, "reader", 60)
-        store.hand_back(job.id, held.fence, "LEASE_EXPIRED", "Its worker was lost.")
-    if state is JobState.DRAFTED:
-        drafted(store, settings, job)
-    else:
-        held = store.claim_reading(job.id, "reader", 60)
-        if state is JobState.FAILED:
-            store.fail(job.id, held.fence, "KEY_ERROR", "KeyError")
-        else:
-            store.cancel(job.id, "admin")
-    for name in ("1", "2", "3", "4", "quarantine"):
-        left(folder / name)
-    clock.move(599)
-    sweeper.tick()
-    assert {path.name for path in folder.iterdir()} == {"1", "2", "3", "4", "quarantine"}
-    clock.move(62)
-    sweeper.tick()
-    kept = {"3"} if state is JobState.DRAFTED else set()
-    # No claim has that number yet: it may be at work.
-    assert {path.name for path in folder.iterdir()} == kept | {"4", "quarantine"}
-
-
-def test_what_void_claims_left_goes_of_every_job(store, settings, clock, arrive, post, monkeypatch):
-    """However many there are, and though they all ended at one moment; a job at work keeps its files."""
-    monkeypatch.setattr(outbox_cleanup, "_AT_ONCE", 2)
-    folders = []
-    for number in range(5):
-        arrive(study=f"1.{number}")
-        job = schedule(store, f"1.{number}")
-        held = store.claim_reading(job.id, "reader", 1e6)
-        folders.append(left(settings.outbox_dir / job.id / "1"))
-        if number:
-            store.fail(job.id, held.fence, "KEY_ERROR", "KeyError")
-    sweeper = Sweeper(store, settings, post)
-    clock.move(601)
-    for _ in range(3):
-        sweeper.tick()
-        clock.move(61)
-    assert [folder.exists() for folder in folders] == [True, False, False, False, False]
-
-
-def test_the_outbox_is_looked_through_again_when_the_clock_was_set_back(
-    sweeper, store, settings, clock, arrive
-):
-    """What ended while the clock was ahead hides nothing that ended before it by the clock."""
-    ended = []
-    for study in ("1.1", "1.2"):
-        clock.move(7200 if study == "1.1" else -7200)
-        arrive(study=study)
-        job = schedule(store, study)
-        held = store.claim_reading(job.id, "reader", 60)
-        store.fail(job.id, held.fence, "KEY_ERROR", "KeyError")
-        ended.append(left(settings.outbox_dir / job.id / "1"))
-        clock.move(700)
-        sweeper.tick()
-        clock.move(-700)
-    assert [folder.exists() for folder in ended] == [False, False]
-
-
-def left(folder):
-    """Leave a whole result in the folder of a claim; return the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "draft-report.dcm").write_bytes(b"report")
-    return folder
-
-
-@pytest.mark.parametrize("number", [1, 2])
-def test_an_image_that_comes_while_its_study_is_removed_stays(
-    sweeper, store, settings, clock, arrive, monkeypatch, number
-):
-    """The same image again or another: what was acknowledged after the choice is not deleted."""
-    job, _ = old(store, settings, arrive)
-    clock.move(31 * 86400)
-    choose = store.removable
-    paths = []
-
-    def chosen_and_then_it_comes(*arguments, **keywords):
-        studies = choose(*arguments, **keywords)
-        paths.append(arrive(number))
-        return studies
-
-    monkeypatch.setattr(store, "removable", chosen_and_then_it_comes)
-    sweeper.tick()
-    assert paths[0].exists()
-    assert paths[0] in [each.path for each in store.spooled(STUDY)]
-    assert store.job(job.id).removed_at is None
-
-
-def test_retention_waits_for_a_sender_that_is_between_file_and_row(
-    sweeper, store, settings, clock, arrive, monkeypatch
-):
-    """It holds the image's lock: once its row is committed, the image that it sent again stays."""
-    job, path = old(store, settings, arrive)
-    clock.move(31 * 86400)
-    chosen = threading.Event()
-    listed = store.spooled
-    monkeypatch.setattr(store, "spooled", lambda study: (listed(study), chosen.set())[0])
-    with Spool(settings.spool_dir).uid_lock(f"{STUDY}.1.1"):
-        looking = threading.Thread(target=sweeper.tick)
-        looking.start()
-        assert chosen.wait(20)
-        arrive()
-    looking.join(20)
-    assert path.exists()
-    assert store.job(job.id).removed_at is None
 
 
 def test_two_sweeper_processes_are_harmless(tmp_path, redis_server, eventually):
@@ -607,112 +266,6 @@ def test_two_sweeper_processes_are_harmless(tmp_path, redis_server, eventually):
             process.kill()
             process.wait()
         store.close()
-
-
-def come(store, settings, study):
-    """Let a study of one image come whose quiet time is over at once."""
-    path = settings.spool_dir / study / "1.dcm"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"film")
-    image = Instance(
-        sop_instance_uid=f"{study}.1.1",
-        sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
-        series_instance_uid=f"{study}.1",
-        study_instance_uid=study,
-        transfer_syntax_uid="1.2.840.10008.1.2.1",
-        path=path,
-        digest="a" * 64,
-        size=4,
-    )
-    store.add_instance(image, calling_ae="M", association_id=study, eligible=True, quiet_seconds=0)
-
-
-def come_and_end(store, settings, study):
-    """Let a study come that is drafted, with results in the outbox, and goes nowhere."""
-    come(store, settings, study)
-    return drafted(store, settings, schedule(store, study), ())
-
-
-def test_what_is_not_delivered_is_never_removed(sweeper, store, settings, clock, arrive):
-    """A draft that waits for its destination keeps its image and objects, however old it is."""
-    path = arrive()
-    job = drafted(store, settings, schedule(store))
-    clock.move(300 * 86400)
-    sweeper.tick()
-    assert path.exists()
-    assert store.objects(job.id)[0].path.exists()
-
-
-def refused(store, settings, job):
-    """Keep a draft that its only destination refuses."""
-    drafted(store, settings, job)
-    delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
-    assert store.fail_delivery(delivery.id, delivery.fence, "It said no.") is JobState.FAILED
-    return job
-
-
-def test_what_a_destination_refused_stays_until_a_person_gives_it_up(
-    sweeper, store, settings, clock, arrive
-):
-    """However old it is, it can be sent again; a canceled job is owed to nobody."""
-    image = arrive()
-    job = refused(store, settings, schedule(store))
-    sweep_for(60, sweeper, clock)
-    clock.move(400 * 86400)
-    sweeper.tick()
-    assert store.job(job.id).removed_at is None
-    assert image.exists()
-    assert store.cancel(job.id, "admin").state is JobState.CANCELED
-    clock.move(400 * 86400)
-    sweeper.tick()
-    assert store.job(job.id).removed_at == clock.now
-    assert not image.exists()
-
-
-def test_what_a_destination_refused_is_let_go_by_a_later_draft(
-    sweeper, store, settings, clock, arrive
-):
-    """The later draft stands in its place; neither retry nor a look by hand is needed."""
-    images = [arrive(1)]
-    first = refused(store, settings, schedule(store))
-    images.append(arrive(2))
-    second = drafted(store, settings, schedule(store), ())
-    assert store.job(second.id).state is JobState.COMPLETED
-    assert store.job(first.id).superseded_by is None  # nothing of it is in any PACS
-    clock.move(400 * 86400)
-    sweeper.tick()
-    assert all(store.job(job.id).removed_at for job in (first, second))
-    assert not any(image.exists() for image in images)
-
-
-def test_what_a_destination_refused_is_let_go_by_a_recall(sweeper, store, settings, clock, arrive):
-    """A withdrawn draft is owed to nobody."""
-    image = arrive()
-    job = refused(store, settings, schedule(store))
-    store.withdraw(job.id, "admin", "The model is recalled.")
-    recalled = store.job(job.id)
-    assert (recalled.state, recalled.reason_code) == (JobState.CANCELED, "RECALLED")
-    clock.move(400 * 86400)
-    sweeper.tick()
-    assert store.job(job.id).removed_at == clock.now
-    assert not image.exists()
-
-
-def test_an_image_outside_the_spool_is_not_removed(
-    sweeper, store, settings, clock, arrive, tmp_path
-):
-    """A row that names a file elsewhere cannot make retention delete it."""
-    arrive()
-    precious = tmp_path / "precious"
-    precious.write_text("x")
-    with store._writing() as session:
-        from sqlalchemy import text  # noqa: PLC0415 - a fault put in through a private attribute
-
-        session.execute(text("UPDATE instances SET path = :path"), {"path": str(precious)})
-    drafted(store, settings, schedule(store), ())
-    clock.move(31 * 86400)
-    sweeper.tick()
-    assert precious.exists()
 
 
 def test_a_model_without_a_worker_is_an_incident_once(sweeper, store, clock, arrive):
@@ -858,21 +411,3 @@ def test_a_step_that_fails_keeps_no_other_from_being_done(store, settings, post,
     sweeper.tick()
     assert len(store.jobs()) == 2
     assert (sweeper.failing, failing()) == ([], "")
-
-
-def test_an_unreadable_draft_does_not_stop_retention(store, settings, sweeper, clock, arrive):
-    """Files of every old study are removed, also where a draft cannot be read."""
-    paths = {}
-    for study in ("1.5.1", "1.5.2"):
-        paths[study] = arrive(1, study=study)
-        job = schedule(store, study)
-        drafted(store, settings, job)
-        delivery, _ = store.claim_delivery(job.id, "d", 60, {})
-        store.confirm_delivery(delivery.id, delivery.fence)
-    with store._engine.begin() as connection:  # as another version might have written it
-        spoiled = text("UPDATE jobs SET draft = :draft WHERE study_instance_uid = '1.5.1'")
-        connection.execute(spoiled, {"draft": '{"new": 1}'})
-    clock.move((settings.sweep.retention_days + 1) * 86400)
-    sweep_for(1200, sweeper, clock)
-    assert [path.exists() for path in paths.values()] == [False, False]
-    assert sweeper.failing == []
