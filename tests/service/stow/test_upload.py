@@ -1,15 +1,124 @@
-"""What becomes of a part of a STOW-RS request."""
+"""What becomes of the parts of a STOW-RS request."""
 
 import asyncio
 import contextlib
+import sqlite3
 import threading
 import time
+
+import pytest
 
 from dicom.dicomweb.stow_request import Part
 from dicom.errors import PROCESSING_FAILURE
 from dicom.spool.incoming_file import Announced, Incoming
+from service.stow import upload
 from service.stow import upload as module
 from service.stow.upload import Upload
+from tests.service.stow.requests import GOOD, body, image, raw, reasons
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "kept"),
+    [
+        (b"", 400, 0),
+        (b"--frontier--\r\n", 400, 0),
+        (GOOD, 400, 0),
+        (GOOD + b"--frontier\r\n\r\n" + image(2)[:4000], 400, 1),
+        (GOOD + b"--frontier\r\nX: " + b"x" * 100_000, 400, 1),
+        (GOOD + b"--frontier\r\n" + b"X: y\r\n" * 1000 + b"\r\n", 400, 1),
+        (
+            b"--frontier\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b--\r\n--frontier--",
+            409,
+            0,
+        ),
+        (b"--frontier\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--frontier--", 409, 0),
+        (body(b""), 409, 0),
+        (body(image(1)[:200]), 409, 0),
+        (body(image(1)[:128] + b"DICM" + b"\x02\x00\x10\x00UI\xff\xff" + b"1" * 70_000), 409, 0),
+    ],
+)
+def test_a_broken_body_leaves_only_its_whole_parts(endpoint, content, status, kept):
+    """What came whole is kept, as its sender may have to be told again; nothing half is."""
+    assert endpoint.post(content).status_code == status
+    assert len(endpoint.images()) == kept
+    assert endpoint.leftovers() == []
+
+
+def test_ten_thousand_parts_are_too_many(endpoint):
+    """413 after the last part that is taken, and nothing held for the rest."""
+    assert endpoint.post(body(*[b"x"] * 10_000)).status_code == 413
+    assert endpoint.leftovers() == []
+
+
+def test_a_body_that_is_too_long_is_refused_however_it_comes(make_endpoint_at):
+    """By its Content-Length before it is read, in chunks when it has become too long."""
+    endpoint = make_endpoint_at(stow={"port": 0, "max_request_bytes": 2**20})
+    long = body(image(1), image(2, side=1000))
+    assert endpoint.post(long).status_code == 413
+    assert endpoint.images() == []
+    pieces = (long[at : at + 65536] for at in range(0, len(long), 65536))
+    assert endpoint.post(pieces).status_code == 413
+    assert endpoint.leftovers() == []
+
+
+def test_an_object_that_is_too_long_fails_alone(make_endpoint_at):
+    """A limit of 1 MiB an object: the long one fails, those around it are stored."""
+    receiver = {
+        "min_free_bytes": 0,
+        "max_object_bytes": 2**20,
+        "callers": [{"ae_title": "MODALITY"}],
+    }
+    endpoint = make_endpoint_at(receiver=receiver)
+    response = endpoint.post(body(image(1), image(2, side=1000), image(3)))
+    assert (response.status_code, reasons(response)) == (202, [0xC000])
+    assert len(endpoint.images()) == 2
+    assert endpoint.leftovers() == []
+
+
+def test_a_disk_that_fills_up_keeps_nothing_half(small_disk, make_endpoint_at):
+    """An image longer than the room that is left: 503, nothing of it stays, a short one is taken."""
+    endpoint = make_endpoint_at(data_dir=small_disk / "site")
+    response = endpoint.post(body(image(1, side=1200)))
+    assert (response.status_code, reasons(response)) == (503, [0xA700])
+    assert endpoint.leftovers() == endpoint.images() == []
+    assert endpoint.post(body(image(2))).status_code == 200
+
+
+def test_a_database_that_takes_nothing_is_reported_and_nothing_is_kept(make_endpoint_at):
+    """Another program holds SQLite's only writer: 503, no file; afterwards all is well by itself."""
+    endpoint = make_endpoint_at(database={"busy_seconds": 0.2})
+    assert endpoint.post(body(image(1))).status_code == 200
+    other = sqlite3.connect(endpoint.settings.data_dir / "wetread.db")
+    other.execute("BEGIN IMMEDIATE")
+    refused = endpoint.post(body(image(2)))
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+    assert len(endpoint.images()) == 1
+    other.rollback()
+    other.close()
+    wait = threading.Event()
+    while endpoint.post(body(image(2))).status_code != 200:
+        wait.wait(0.1)
+    assert len(endpoint.images()) == 2
+
+
+def test_a_sender_that_goes_away_leaves_only_what_came_whole(endpoint, eventually):
+    """A Content-Length that lies, and the connection closed: the whole part stays, the half does not."""
+    with raw(endpoint, b"Content-Length: 50000000") as connection:
+        connection.sendall(GOOD + b"--frontier\r\n\r\n" + image(2, side=1500))
+        eventually(lambda: len(endpoint.leftovers()) == 1, seconds=20, what="the second image")
+    eventually(lambda: not endpoint.leftovers(), seconds=20, what="the end")
+    assert len(endpoint.images()) == 1
+    assert endpoint.store.jobs() == []
+    assert endpoint.post(body(image(3))).status_code == 200
+
+
+def test_a_sender_that_is_too_slow_is_informed(endpoint, monkeypatch):
+    """408 when it kept us waiting for longer than its bytes were worth."""
+    monkeypatch.setattr(upload, "_WAIT_SECONDS", 0.3)
+    with raw(endpoint, b"Content-Length: 50000") as connection:
+        connection.sendall(b"--frontier\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 408")
+
 
 ANNOUNCED = Announced(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.1",
