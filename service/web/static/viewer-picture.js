@@ -1,11 +1,11 @@
-// An image in an element: its loading, painting, view and gray levels. `viewer.js` adds tools and keys.
+// An image in an element: its loading, painting and gray levels. `viewer.js` adds tools and keys.
 
 import { FilmError, filmAt } from "./viewer-levels.js";
 import { Overlay } from "./viewer-overlay.js";
-import { CanvasPainter, levelFor, makePainter, origin, wantedLevel } from "./viewer-paint.js";
+import { CanvasPainter, levelFor, makePainter, wantedLevel } from "./viewer-paint.js";
 import { VALUES, asWindow, fillTable, rangeOf } from "./viewer-table.js";
+import { View } from "./viewer-view.js";
 
-const MOST_ZOOM = 32; // device pixels for an image pixel
 const LOST_MS = 2000; // until a lost WebGL context is replaced by canvas 2D
 
 /** Append an element of a class to another, and return it. */
@@ -30,12 +30,13 @@ const styled = (() => {
   return new Promise((done) => { link.onload = link.onerror = done; });
 })();
 
-export class Picture {
+export class Picture extends View {
   #asked = 0;
   #painted = new Set();
   #loading = 0;
 
   constructor(element, options) {
+    super();
     this.element = element;
     this.options = { ...element.dataset, ...options };
     this.levels = [];
@@ -240,75 +241,6 @@ export class Picture {
   #followPixelRatio() {
     this.ratio = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
     this.ratio.addEventListener("change", () => { this.#resized(); this.#followPixelRatio(); }, { once: true });
-  }
-
-  // ---- the view
-
-  /** Return the part of the image on the screen, in image pixels. */
-  visible() {
-    const { width, height } = this.canvas;
-    const { left, top } = origin(this.view, width, height);
-    return { left, top, width: width / this.view.scale, height: height / this.view.scale };
-  }
-
-  /** Return the image point under a place of the stage in CSS pixels. */
-  imagePoint([x, y]) {
-    const { left, top } = this.visible();
-    const step = devicePixelRatio / this.view.scale;
-    return [left + x * step, top + y * step];
-  }
-
-  #fitScale() {
-    return Math.min(this.canvas.width / this.image.columns, this.canvas.height / this.image.rows);
-  }
-
-  fit() {
-    this.view = { x: this.image.columns / 2, y: this.image.rows / 2, scale: this.#fitScale() };
-    this.fitted = true;
-    this.ask();
-  }
-
-  actualSize(place) {
-    this.zoomBy(1 / this.view.scale, place);
-  }
-
-  toggleSize(place) {
-    if (!this.view) return;
-    if (this.fitted) this.actualSize(place);
-    else this.fit();
-  }
-
-  /** Zoom by a factor; the image point at `place` stays where it is. */
-  zoomBy(factor, place = [this.stage.clientWidth / 2, this.stage.clientHeight / 2]) {
-    if (!this.view) return;
-    const [x, y] = this.imagePoint(place);
-    const least = Math.min(1, this.#fitScale()) / 4;
-    const scale = Math.max(least, Math.min(MOST_ZOOM, this.view.scale * factor));
-    const shrunk = this.view.scale / scale;
-    this.view = { x: x + (this.view.x - x) * shrunk, y: y + (this.view.y - y) * shrunk, scale };
-    this.fitted = false;
-    this.#hold();
-  }
-
-  /** Pan by CSS pixels. */
-  panBy(right, down) {
-    if (!this.view) return;
-    const step = devicePixelRatio / this.view.scale;
-    this.view = { ...this.view, x: this.view.x - right * step, y: this.view.y - down * step };
-    this.fitted = false;
-    this.#hold();
-  }
-
-  /** Pan by a share of what is visible. */
-  panByShare(right, down) {
-    this.panBy(right * this.stage.clientWidth, down * this.stage.clientHeight);
-  }
-
-  /** Keep the center of the view on the image, so that it cannot be lost. */
-  #hold() {
-    this.view.x = Math.max(0, Math.min(this.image.columns, this.view.x));
-    this.view.y = Math.max(0, Math.min(this.image.rows, this.view.y));
-    this.ask();
   }
 
   // ---- gray levels
