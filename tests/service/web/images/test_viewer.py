@@ -327,6 +327,8 @@ const [done] = arguments;
   key("w"); out.preset = viewer.shown;
   key("o"); out.regions = getComputedStyle(section.querySelector(".viewer-regions g")).visibility;
   key("o"); out.hidden = getComputedStyle(section.querySelector(".viewer-regions g")).visibility;
+  key("h"); out.bare = viewer.overlay.shows("heat");
+  viewer.setHeat("/static/icon.svg");
   key("h"); out.heat = viewer.overlay.shows("heat");
   key("h"); out.cold = viewer.overlay.shows("heat");
   viewer.reset();
@@ -416,6 +418,7 @@ def test_a_person_works_with_the_image(make_site, browser, tmp_path):
         "preset": 1,
         "regions": "visible",
         "hidden": "hidden",
+        "bare": False,
         "heat": True,
         "cold": False,
         "tool": None,
