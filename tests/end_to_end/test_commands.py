@@ -249,10 +249,14 @@ def test_ctrl_c_stops_the_demo(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "demo"], cwd=tmp_path, stdout=log, stderr=log
         )
-    time.sleep(6)
-    process.send_signal(signal.SIGINT)
-    process.wait(45)
-    assert _processes_in(tmp_path) == []
+    try:
+        time.sleep(6)
+        process.send_signal(signal.SIGINT)
+        process.wait(45)
+        assert _processes_in(tmp_path) == []
+    finally:
+        process.terminate()  # a second signal ends what the first has not
+        process.wait(45)
 
 
 def _processes_in(folder):

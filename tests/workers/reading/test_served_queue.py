@@ -24,7 +24,7 @@ def work_of(store, tmp_path):
     def make(server):
         reading = {
             "kind": "openai", "model": "chest", "profile": "generic", "server_url": server.url,
-            "server_model": "chest", "server_seconds": 0.5, "max_attempts": 1,
+            "server_model": "chest", "server_seconds": 5, "max_attempts": 1,
         }  # fmt: skip
         settings = load_settings(
             data_dir=tmp_path, broker={"url": "redis://127.0.0.1:1/0"}, reading=reading

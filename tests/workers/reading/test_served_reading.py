@@ -61,7 +61,7 @@ def reader_of(tmp_path):
     def make(server, **keys):
         reading = {
             "kind": "openai", "model": "chest", "profile": "generic", "server_url": server.url,
-            "server_model": "chest", "server_seconds": 0.5,
+            "server_model": "chest", "server_seconds": 30,
         }  # fmt: skip
         settings = load_settings(data_dir=tmp_path / "data", reading=reading | keys)
         readers.append(Reader.from_settings(settings))
@@ -176,8 +176,8 @@ def test_every_object_names_a_server_that_may_be_outside(scripted_server, reader
         (lambda server: server.json({}, 429, "Retry-After: 99"), ModelServerAway, "429"),
         (lambda server: server.json({}, 500), TransientReadingError, "500.*tried 3 times"),
         (lambda server: server.json({}, 503), ModelServerAway, "503"),
-        (lambda server: server.silence(), TransientReadingError, "no whole answer within 0.5 s"),
-        (lambda server: server.events(["a"] * 99, seconds=0.1), TransientReadingError, "within 0.5 s"),
+        (lambda server: server.silence(), TransientReadingError, "no whole answer within 3 s"),
+        (lambda server: server.events(["a"] * 99, seconds=0.1), TransientReadingError, "within 3 s"),
         (lambda server: server.chat(REPORT)[:-9], TransientReadingError, "broke off"),
         (lambda server: server.whole(200, b"<html>"), TransientReadingError, "not JSON"),
         (lambda server: server.events([REPORT], model="llama"), PermanentReadingError, "'llama'"),
@@ -198,7 +198,7 @@ def test_every_object_names_a_server_that_may_be_outside(scripted_server, reader
 def test_what_goes_wrong_ends_by_its_kind(scripted_server, reader_of, image, answer, kind, message):
     """Permanent, temporary, or an outage; no message quotes the server; the next study is read."""
     server = scripted_server(lambda _n, _body: server.events([REPORT], model="chest"))
-    reader = reader_of(server)
+    reader = reader_of(server, server_seconds=3 if "within" in message else 30)
     works, server.script = server.script, lambda _n, _body: answer(server)
     with pytest.raises(kind, match=message) as caught:
         read(reader, image)
