@@ -141,11 +141,12 @@ def incident_reporter(store: Store, path: Path | None, actor: str) -> Callable[[
     subject = f"{path or 'the environment'} on {socket.gethostname()}"
 
     def report(fault: str) -> None:
-        # Remove the earlier incident first: only one, with the latest reason, is shown.
-        store.remove_incidents(kind=NOT_RELOADED, subject=subject)
-        if fault:
-            detail = f"The changed receiver.callers are not in force: {fault}"
-            store.record_incident(actor=actor, kind=NOT_RELOADED, subject=subject, detail=detail)
+        if not fault:
+            store.remove_incidents(kind=NOT_RELOADED, subject=subject)
+            return
+        # Every process that uses the calling AEs reports: only one incident, the latest, is shown.
+        detail = f"The changed receiver.callers are not in force: {fault}"
+        store.replace_incident(actor=actor, kind=NOT_RELOADED, subject=subject, detail=detail)
 
     return report
 

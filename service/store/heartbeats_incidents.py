@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import ColumnElement, and_, delete, insert, or_, select
 
 from service.database.tables import IncidentRow, ProcessRow
 from service.records import (
@@ -20,6 +20,8 @@ from service.store import record_mapping
 from service.store.session import Transactions
 
 _FAILURE_KEPT: Final = timedelta(days=7)
+# Number of the advisory lock for incidents of which several processes report the same one.
+_REPLACING: Final = 0x574554
 
 
 class HeartbeatsAndIncidents(Transactions):
@@ -105,11 +107,22 @@ class HeartbeatsAndIncidents(Transactions):
         with self._writing() as session:
             self._incident(session, kind, actor=actor, subject=subject, detail=detail)
 
+    def replace_incident(
+        self, *, actor: str, kind: IncidentKind, subject: str, detail: str
+    ) -> None:
+        """Record an incident in place of all of this kind about `subject`.
+
+        When several processes report the same one at a time, one is left: the last.
+        """
+        with self._writing() as session:
+            self._exclusive(session, _REPLACING)
+            session.execute(delete(IncidentRow).where(_about(kind, subject)))
+            self._incident(session, kind, actor=actor, subject=subject, detail=detail)
+
     def remove_incidents(self, *, kind: IncidentKind, subject: str) -> None:
         """Delete the incidents of this kind about `subject`, which are no longer true."""
-        rows_of = (IncidentRow.kind == kind.value) & (IncidentRow.subject == subject)
         with self._writing() as session:
-            session.execute(delete(IncidentRow).where(rows_of))
+            session.execute(delete(IncidentRow).where(_about(kind, subject)))
 
     def incidents(self, limit: int = 50) -> list[Incident]:
         """Return the latest incidents, the newest first."""
@@ -118,3 +131,8 @@ class HeartbeatsAndIncidents(Transactions):
                 select(IncidentRow).order_by(IncidentRow.id.desc()).limit(limit)
             )
             return [record_mapping.incident(row) for row in found]
+
+
+def _about(kind: IncidentKind, subject: str) -> ColumnElement[bool]:
+    """Return the condition for the incidents of a kind about `subject`."""
+    return and_(IncidentRow.kind == kind.value, IncidentRow.subject == subject)

@@ -23,7 +23,7 @@ _PER_NAME: Final = 20
 _PER_NAME_AND_ADDRESS_THEN: Final = 1
 _PER_ADDRESS: Final = 100
 # Number of the advisory lock under which attempts are counted.
-_COUNTING: Final = 0x57454C
+_COUNTING: Final = 0x574551
 
 
 class LoginAttempts(Transactions):

@@ -1,8 +1,9 @@
 """The processes that report themselves."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from service.records import StatusReport
+from service.records import IncidentKind, StatusReport
 
 
 class TestLedger:
@@ -26,3 +27,20 @@ class TestLedger:
         before = clock.move(61) - timedelta(seconds=60)
         assert [beat.name for beat in store.remove_silent_processes(before)] == ["web@h"]
         assert store.remove_silent_processes(before) == []
+
+
+class TestReplacedIncident:
+    """An incident that several processes report."""
+
+    def test_processes_that_report_at_once_leave_one(self, store):
+        """Eight threads replace it twenty times: one incident is left, others are untouched."""
+        kind = IncidentKind.CALLERS_NOT_RELOADED
+        store.record_incident(actor="a", kind=kind, subject="other", detail="stays")
+
+        def report(number):
+            for _ in range(20):
+                store.replace_incident(actor=f"{number}", kind=kind, subject="file", detail="bad")
+
+        with ThreadPoolExecutor(8) as callers:
+            list(callers.map(report, range(8)))
+        assert sorted(each.subject for each in store.incidents()) == ["file", "other"]
