@@ -74,7 +74,7 @@ def site_of_two(fault_injection):
 
     def image(uid, view="PA"):
         path = Path(f"{uid}.dcm")
-        return load.Image(path=path, sop_instance_uid=uid, view=view, picture=0, acknowledged=1)
+        return load.SentImage(path=path, sop_instance_uid=uid, view=view, picture=0, acknowledged=1)
 
     def draft(study, revision, about):
         return stored.Draft(

@@ -23,6 +23,7 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.serial
 @pytest.mark.slow
 def test_2000_mutated_streams_leave_nothing_and_block_no_other():
     """No crash, no thread, file or memory left, the good association within a second."""

@@ -168,7 +168,7 @@ def test_training_repeats_itself_and_its_files_load(config, images, text_corpus,
     model = cxr_llava.load(folder)
     answer = model.answer(np.zeros((64, 64), np.float32), Task.REPORT)
     assert answer.token_ids
-    assert "phantoms" in model.checkpoint.caveat
+    assert "synthetic images" in model.checkpoint.caveat
     index = json.loads((folder / "model.safetensors.index.json").read_text())
     assert len(set(index["weight_map"].values())) == checkpoint.SHARDS
 
