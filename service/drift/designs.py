@@ -10,14 +10,13 @@ from functools import lru_cache
 from math import sqrt
 from typing import Final
 
-from scipy.special import chdtri
-
 from service.drift.kinds import ChartKind
 from service.drift.reference import FEWEST_DAYS, FEWEST_ROWS
 from service.drift.streams import STREAMS, Measure, Stream
 from service.drift.summary import ReferenceSummary, StreamReference
 from service.evaluation import cusum, ewma
 from service.evaluation.cusum import CusumDesign, design_chart
+from service.evaluation.distributions import chi_square_limit
 from service.evaluation.ewma import WIDTH, EwmaDesign, EwmaReference
 from service.evaluation.proportions import wilson
 from service.evaluation.values import Interval, Undefined
@@ -110,7 +109,7 @@ def mean_plan(summary: ReferenceSummary, stream: Stream) -> MeanPlan | NoChart:
     )
     design = EwmaDesign(width=_width(float(f"{_DAYS * charts / (_MEAN_SHARE * FALSE_ALARMS):.2g}")))
     # Upper 90 % bound of the deviation, and the error of the mean of so many days.
-    factor = sqrt((days - 1) / float(chdtri(days - 1, 0.9))) * sqrt(1 + 4 / days)
+    factor = sqrt((days - 1) / chi_square_limit(0.9, days - 1)) * sqrt(1 + 4 / days)
     widened = EwmaReference(mean=found.mean, deviation=found.deviation * factor)
     return MeanPlan(
         design=design,

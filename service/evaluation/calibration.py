@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import scipy  # its sub-packages are imported when they are used, not at every start
 from numpy.typing import ArrayLike
-from scipy.special import expit, logit
 
 from service.evaluation.proportions import wilson
 from service.evaluation.values import (
@@ -133,7 +133,7 @@ def calibration_line(truth: ArrayLike, scores: ArrayLike) -> CalibrationLine:
     fault = _regression_fault(labels, inside)
     if fault is not None:
         return CalibrationLine(slope=fault, intercept=fault, clipped=clipped)
-    intercept, slope = _logistic(logit(inside), labels)
+    intercept, slope = _logistic(scipy.special.logit(inside), labels)
     return CalibrationLine(slope=slope, intercept=intercept, clipped=clipped)
 
 
@@ -166,7 +166,7 @@ def _logistic(x: Floats, labels: Booleans) -> tuple[float, float]:
     design = np.column_stack([np.ones_like(x), (x - center) / scale])
     weights = np.zeros(2)
     for _ in range(_NEWTON_STEPS):
-        fitted = expit(design @ weights)
+        fitted = scipy.special.expit(design @ weights)
         gradient = design.T @ (labels - fitted)
         hessian = (design * (fitted * (1 - fitted))[:, np.newaxis]).T @ design
         step = np.linalg.lstsq(hessian, gradient, rcond=None)[0]

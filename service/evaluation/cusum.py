@@ -13,8 +13,7 @@ from math import ceil, log
 from typing import Final
 
 import numpy as np
-from scipy.sparse import csc_array, eye_array
-from scipy.sparse.linalg import spsolve
+import scipy  # its sub-packages are imported when they are used, not at every start
 
 from service.evaluation.proportions import wilson
 from service.evaluation.values import Estimate, EvaluationInputError, Floats, checked_counts
@@ -196,10 +195,9 @@ def _run_length(lattice: _Lattice, states: int, rate: float) -> float:
     rows = np.concatenate([places, up])
     columns = np.concatenate([np.maximum(places - lattice.fall, 0), up + lattice.rise])
     chances = np.concatenate([np.full(states, 1 - rising), np.full(up.size, rising)])
-    # scipy.sparse has no annotations.
-    chain = csc_array((chances, (rows, columns)), shape=(states, states))  # type: ignore[no-untyped-call]
-    moves = eye_array(states, format="csc") - chain  # type: ignore[no-untyped-call]
-    solved = spsolve(moves.tocsc(), np.ones(states))  # type: ignore[no-untyped-call]
+    chain = scipy.sparse.csc_array((chances, (rows, columns)), shape=(states, states))
+    moves = scipy.sparse.eye_array(states, format="csc") - chain
+    solved = scipy.sparse.linalg.spsolve(moves.tocsc(), np.ones(states))
     return float(np.atleast_1d(solved)[0])
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from math import exp, log, sqrt
 
 import numpy as np
+import scipy  # its sub-packages are imported when they are used, not at every start
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from service.evaluation.distributions import normal_quantile, two_sided_normal_p
 from service.evaluation.values import (
@@ -176,9 +176,9 @@ def _delong(labels: Booleans, scores: Floats) -> tuple[Floats, Floats | None]:
         scores: float64 [k, n].
     """
     m, n = int(labels.sum()), int((~labels).sum())
-    within_positives = rankdata(scores[:, labels], axis=1)
-    within_negatives = rankdata(scores[:, ~labels], axis=1)
-    overall = rankdata(scores, axis=1)
+    within_positives = scipy.stats.rankdata(scores[:, labels], axis=1)
+    within_negatives = scipy.stats.rankdata(scores[:, ~labels], axis=1)
+    overall = scipy.stats.rankdata(scores, axis=1)
     # Structural components: each case's share of the other class that it outranks.
     of_positives = (overall[:, labels] - within_positives) / n
     of_negatives = 1.0 - (overall[:, ~labels] - within_negatives) / m

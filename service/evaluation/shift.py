@@ -10,8 +10,8 @@ from math import log, sqrt
 from typing import Final
 
 import numpy as np
+import scipy  # its sub-packages are imported when they are used, not at every start
 from numpy.typing import ArrayLike
-from scipy.stats import ks_2samp
 
 from service.evaluation.distributions import chi_square_limit
 from service.evaluation.stability import FALSE_ALARM, checked_sample, decile_edges, psi, psi_limit
@@ -135,7 +135,7 @@ def distribution_shift(
     if before.size == 0 or after.size == 0:
         return _undefined(Reason.NO_CASES, before.size, after.size)
     return Shift(
-        statistic=float(ks_2samp(before, after, method="asymp").statistic),
+        statistic=float(scipy.stats.ks_2samp(before, after, method="asymp").statistic),
         limit=distance_limit(after.size, before.size, false_alarm=false_alarm),
         window=int(after.size),
         reference=int(before.size),
