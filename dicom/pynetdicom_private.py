@@ -13,6 +13,7 @@ from dicom.library import Library, UnsuitableLibrary
 
 __all__ = [
     "C_STORE_RQ",
+    "C_STORE_RSP",
     "DIMSEMessage",
     "DIMSEServiceProvider",
     "InvalidEventError",
@@ -29,7 +30,7 @@ try:
     from pynetdicom import _config
     from pynetdicom.association import Association
     from pynetdicom.dimse import DIMSEServiceProvider
-    from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+    from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP, DIMSEMessage
     from pynetdicom.dul import DULServiceProvider
     from pynetdicom.fsm import TRANSITION_TABLE, InvalidEventError
     from pynetdicom.presentation import PresentationContext

@@ -4,11 +4,11 @@ from io import BytesIO
 
 import pytest
 from pydicom.uid import DigitalXRayImageStorageForPresentation
-from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import decode, encode
 
 from dicom.identifiers import derived_uid
+from dicom.pynetdicom_private import C_STORE_RQ, C_STORE_RSP
 from dicom.scp.pdu_codec import PDU, PDV, StoreCommand, read_command, response
 
 IMAGE = derived_uid("command test", 1)

@@ -76,7 +76,7 @@ def session_of(tmp_path):
 
     def make(url, *, allow_untested=False, folder=tmp_path / "out", **settings):
         lines = []
-        values = {"url": url, "model": "judge", "request_seconds": 0.5} | settings
+        values = {"url": url, "model": "judge", "request_seconds": 5} | settings
         session = Session(
             settings=JudgeSettings(**values),
             folder=folder,

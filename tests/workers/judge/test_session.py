@@ -219,7 +219,7 @@ def test_a_server_that_is_away_ends_the_run(scripted_server, judge_script, sessi
         return server.chat(judge_script.counting(body)) if n < 4 else server.silence()
 
     server = scripted_server(script)
-    session, _ = session_of(server.url, concurrency=1, request_seconds=0.1)
+    session, _ = session_of(server.url, concurrency=1, request_seconds=0.5)
     begun = time.monotonic()
     with pytest.raises(
         JudgeFailed, match=r"no whole answer within 0\.1 s.*the same command continues"

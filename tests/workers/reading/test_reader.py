@@ -344,7 +344,7 @@ def test_a_canceled_reading_ends(reader, image):
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
     """Wrong settings fail at load with the name of the folder."""
     reading = Reading(model="cxr-llava-v2", model_dir=tmp_path / "nowhere")
-    with pytest.raises(PermanentReadingError, match="nowhere: the folder does not exist"):
+    with pytest.raises(PermanentReadingError, match="nowhere: there is no such folder"):
         Reader.from_settings(Settings(data_dir=tmp_path, reading=reading))
 
 
