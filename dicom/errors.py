@@ -8,6 +8,7 @@
     ├── UnsupportedSOPClass         0x0122  SOP Class not supported
     ├── UnsupportedTransferSyntax   0xC122  transfer syntax not supported; STOW-RS only
     ├── OutOfResources              0xA700  disk, memory or database cannot store it now
+    │   ├── RateExceeded            0xA700  more Instances than the calling AE may send in a minute
     │   ├── DecodersBusy            0xA700  every decoder is busy with another image
     │   └── DecoderSlow             0xA700  decoding exceeded its time limit
     ├── PixelError                  0xC000  the pixel data cannot be turned into a Frame
@@ -97,6 +98,10 @@ class OutOfResources(DicomError):
 def is_thread_exhaustion(error: RuntimeError) -> bool:
     """Return whether Python raised this error because no thread can be started now."""
     return "can't start new thread" in str(error)
+
+
+class RateExceeded(OutOfResources):
+    """The calling AE sends more Instances in a minute than it may; it should send again later."""
 
 
 class DecodersBusy(OutOfResources):

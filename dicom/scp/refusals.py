@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
+from dicom.errors import (
+    PROCESSING_FAILURE,
+    DatasetMismatch,
+    DicomError,
+    OutOfResources,
+    RateExceeded,
+)
 from dicom.scp.storage_handler import Refusal
 
 
@@ -31,6 +39,11 @@ class Cause(StrEnum):
     NO_CERTIFICATE = "no client certificate"
     UNKNOWN_AUTHORITY = "certificate of an unknown authority"
     TLS_FAILED = "TLS handshake failed"
+    INSTANCE_RATE = "Instance refused (0xA700): rate limit of the calling AE"
+    INSTANCE_RESOURCES = "Instance refused (0xA700): disk, memory or database"
+    INSTANCE_MISMATCH = "Instance refused (0xA900): not as announced or incomplete"
+    INSTANCE_UNREADABLE = "Instance refused (0xC000): not a readable data set"
+    INSTANCE_FAILED = "Instance refused (0x0110): internal error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +54,35 @@ class NotAccepted:
         cause: The reason.
         calling_ae: Calling AE title; "" if no association was requested.
         address: IP address of the peer.
-        sop_class_uid: SOP Class UID of a refused presentation context; else "".
+        sop_class_uid: SOP Class UID of a refused presentation context or Instance; else "".
     """
 
     cause: Cause
     calling_ae: str
     address: str
     sop_class_uid: str = ""
+
+
+# Causes of refused Instances, by the status of the C-STORE response (PS3.4 B.2.3).
+_BY_STATUS: Final = {
+    OutOfResources.status: Cause.INSTANCE_RESOURCES,
+    DatasetMismatch.status: Cause.INSTANCE_MISMATCH,
+    PROCESSING_FAILURE: Cause.INSTANCE_FAILED,
+}
+INSTANCE_CAUSES: Final = frozenset(
+    {*_BY_STATUS.values(), Cause.INSTANCE_RATE, Cause.INSTANCE_UNREADABLE}
+)
+
+
+def instance_cause(status: int) -> Cause:
+    """Return the cause that stands for a failure status of a C-STORE response."""
+    return _BY_STATUS.get(status, Cause.INSTANCE_UNREADABLE)
+
+
+def refused_instance(error: DicomError) -> Cause:
+    """Return the cause for an Instance that was refused with this error."""
+    is_rate = isinstance(error, RateExceeded)
+    return Cause.INSTANCE_RATE if is_rate else instance_cause(error.status)
 
 
 Report = Callable[[NotAccepted], None]

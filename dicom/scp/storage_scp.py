@@ -32,7 +32,7 @@ from dicom.scp.commitment_scp import CommitmentService
 from dicom.scp.fast_path import fast_association
 from dicom.scp.listener import Listener, ListenerSettings
 from dicom.scp.presentation_contexts import ScpSettings, offering_entity
-from dicom.scp.refusals import CAUSES, Cause, Report
+from dicom.scp.refusals import CAUSES, Cause, NotAccepted, Report, refused_instance
 from dicom.scp.server_tls import RenewedContext
 from dicom.scp.storage_handler import Outcome, Refusal, StorageHandler
 from dicom.scp.streaming import DatasetStream, IncomingConnection
@@ -78,7 +78,8 @@ class StorageSCP:
             settings: Ports, limits and accepted SOP Classes.
             spool: Where data sets are stored.
             handler: The application's decisions.
-            report: Called for each association, connection or presentation context not accepted.
+            report: Called for each association, connection, presentation context or Instance that
+                is not accepted.
         """
         self._report = report
         self._reports = AssociationReports(report)
@@ -323,6 +324,14 @@ class StorageSCP:
         except DicomError as error:
             LOGGER.warning(
                 "object refused: 0x%04X %s (from %s)", error.status, error, association.calling_ae
+            )
+            self._report(
+                NotAccepted(
+                    cause=refused_instance(error),
+                    calling_ae=association.calling_ae,
+                    address=association.address,
+                    sop_class_uid=context_class,
+                )
             )
             return error.status, _comment(str(error))
         return 0x0000, ""

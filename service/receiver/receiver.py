@@ -19,6 +19,7 @@ from service.log import get_logger, report_untested_versions
 from service.monitoring.heartbeat import Probe
 from service.queue import kombu_private
 from service.queue.job_queue import Queue
+from service.receiver.association_counts import AssociationCounts
 from service.receiver.calling_aes import CallingAEs, incident_reporter
 from service.receiver.commitment import Commitments
 from service.receiver.intake import Intake
@@ -72,7 +73,10 @@ def serve(settings: Settings, *, number: int = 1) -> None:
     callers.reload_on_sighup()
     intake = Intake(store, settings, queue.publish, callers)
     commitments = Commitments(settings, store)
-    reception = StorageService(settings, store, intake, commitments, callers=callers)
+    associations = AssociationCounts(store)
+    reception = StorageService(
+        settings, store, intake, commitments, callers=callers, ended=associations.add
+    )
     refusals = Refusals(store)
     scp = StorageSCP(_scp_settings(settings), spool, reception, report=refusals.add)
     prepare_memory()
@@ -87,6 +91,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
                 )
             callers.reload_if_changed()
             refusals.write()
+            associations.write_if_due()
             refusal = reception.refusal
             reception.set_database_available(
                 probe.beat_if_due(force=not reception.is_ready, refusal=refusal)
@@ -97,6 +102,7 @@ def serve(settings: Settings, *, number: int = 1) -> None:
         scp.stop(settings.receiver.stop_seconds)
         reception.close()
         refusals.write()
+        associations.write()
         _sign_off(store, _beat_name(number))
         queue.close()
         store.close()

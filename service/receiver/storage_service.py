@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from dicom.error_boundary import error_boundary
-from dicom.errors import DicomError, InternalError, OutOfResources
+from dicom.errors import DicomError, InternalError, OutOfResources, RateExceeded
 from dicom.identifiers import check_ae_title
 from dicom.scp.association_request import BLANK_TITLE
 from dicom.scp.storage_handler import Outcome, Refusal
@@ -45,11 +45,14 @@ class StorageService:
         commitments: Commitments,
         *,
         callers: Callable[[str], Caller | None] | None = None,
+        ended: Callable[[IncomingAssociation], None] = lambda _: None,
     ) -> None:
         """Take the settings, the store, the intake and the commitments.
 
-        `callers` returns the settings of a calling AE; without it, those in `settings` apply.
+        `callers` returns the settings of a calling AE; without it, those in `settings` apply. `ended`
+        is called with each association that has ended.
         """
+        self._ended = ended
         self._caller = callers or settings.caller
         self._commitments = commitments
         self._limits = RateLimits(settings.run_dir / "rates")
@@ -95,7 +98,7 @@ class StorageService:
             within = self._limits.try_take(calling_ae, limit)
         except OSError as error:
             return out_of_resources(error)
-        return None if within else OutOfResources(f"more than {limit} Instances per minute")
+        return None if within else RateExceeded(f"more than {limit} Instances per minute")
 
     @property
     def refusal(self) -> str:
@@ -184,6 +187,7 @@ class StorageService:
 
         After an abort the Study waits for its quiet time, because the sender will probably try again.
         """
+        self._ended(association)
         if outcome == "released":
             self._releases.add(association.id)
 

@@ -7,7 +7,7 @@ not need the body is checked before the body is read; the body is written to the
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -31,11 +31,12 @@ from dicom.errors import DicomError, InvalidIdentifier, UnsupportedSOPClass
 from dicom.errors import UnsupportedTransferSyntax as UnsupportedSyntax
 from dicom.identifiers import check_uid
 from dicom.scp.presentation_contexts import DOCUMENT_CLASSES, STORAGE_CLASSES, TRANSFER_SYNTAXES
-from dicom.scp.refusals import Cause, NotAccepted
+from dicom.scp.refusals import Cause, NotAccepted, instance_cause
 from dicom.spool.incoming_file import Announced, Incoming
 from dicom.spool.ingest import IncomingAssociation, Ingest
 from dicom.spool.spool import Spool
 from service.log import get_logger
+from service.receiver.association_counts import AssociationCounts
 from service.receiver.refusals import Refusals
 from service.receiver.storage_service import StorageService
 from service.settings.config import Settings
@@ -45,6 +46,7 @@ from service.tokens import Scope, Token
 from service.web.access.bearer import TokenAuthorizer
 
 RETRY_AFTER: Final = "10"
+_COUNTED: Final = (UnsupportedSOPClass.status, UnsupportedSyntax.status)
 
 log = get_logger(__name__)
 
@@ -62,6 +64,7 @@ class StowContext:
     reception: StorageService
     authorizer: TokenAuthorizer
     refusals: Refusals
+    associations: AssociationCounts
     running: int = 0
     watch_fault: str = ""
     accepted: frozenset[str] = field(init=False)
@@ -88,6 +91,21 @@ class StowContext:
         else:
             refused = self.reception.unavailable(association)
         return self.spool.receive(announced, refused=refused)
+
+    def count_refused(self, association: IncomingAssociation, outcomes: Sequence[Outcome]) -> None:
+        """Count the Instances of a request that were refused."""
+        for each in outcomes:
+            # `announced` has counted those of another SOP Class or transfer syntax.
+            if each.failure_reason in {0, *_COUNTED}:
+                continue
+            self.refusals.add(
+                NotAccepted(
+                    cause=instance_cause(each.failure_reason),
+                    calling_ae=association.calling_ae,
+                    address=association.address,
+                    sop_class_uid=each.sop_class_uid,
+                )
+            )
 
     def _count(self, association: IncomingAssociation, announced: Announced, cause: Cause) -> None:
         self.refusals.add(
@@ -129,6 +147,7 @@ async def _store(request: Request, context: StowContext, token: Token) -> Respon
     context.running += 1
     try:
         outcomes = await _upload(context, association, boundary, study).run(request)
+        context.count_refused(association, outcomes)
         await run_in_threadpool(context.refusals.write)
     finally:
         context.running -= 1

@@ -25,6 +25,7 @@ from service.monitoring.background import Task
 from service.monitoring.heartbeat import Heartbeat
 from service.queue import kombu_private
 from service.queue.job_queue import Queue
+from service.receiver.association_counts import AssociationCounts
 from service.receiver.calling_aes import CallingAEs, incident_reporter
 from service.receiver.commitment import Commitments
 from service.receiver.intake import Intake
@@ -66,8 +67,14 @@ def make_stow_context(
     """Return what the requests share; nothing runs yet."""
     spool = open_spool(settings)
     intake = Intake(store, settings, queue.publish, callers)
+    associations = AssociationCounts(store)
     reception = StorageService(
-        settings, store, intake, Commitments(settings, store), callers=callers
+        settings,
+        store,
+        intake,
+        Commitments(settings, store),
+        callers=callers,
+        ended=associations.add,
     )
     return StowContext(
         settings=settings,
@@ -76,6 +83,7 @@ def make_stow_context(
         reception=reception,
         authorizer=TokenAuthorizer(store),
         refusals=Refusals(store),
+        associations=associations,
     )
 
 
@@ -89,6 +97,7 @@ def make_app(context: StowContext, store: Store, callers: CallingAEs) -> Starlet
             yield
         finally:
             watching.cancel()
+            await run_in_threadpool(context.associations.write)
 
     app = Starlette(
         routes=ROUTES,
@@ -129,6 +138,7 @@ async def _watch(context: StowContext, store: Store, callers: CallingAEs) -> Non
 
     while True:
         await reload.attempt_async(partial(run_in_threadpool, callers.reload_if_changed))
+        await run_in_threadpool(context.associations.write_if_due)
         # While the database is away it is checked every time, so that Instances are accepted soon.
         if loop.time() >= due or not context.reception.is_ready:
             due = loop.time() + _PING_EVERY

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydicom.uid import UID
 
-from dicom.scp.refusals import Cause
+from dicom.scp.refusals import INSTANCE_CAUSES, Cause
 from service.records import RefusalCount
 
 _ADVICE: Final = {
@@ -34,6 +34,15 @@ _ADVICE: Final = {
     Cause.UNKNOWN_AUTHORITY: "Compare the sender's certificates with receiver.tls_certificate and "
     "receiver.tls_client_ca.",
     Cause.TLS_FAILED: "See the log of the receiver; TLS 1.2 or later is needed.",
+    Cause.INSTANCE_RATE: "Raise films_per_minute in the table of this calling AE, or let it send "
+    "slower; it must send the refused Instances again.",
+    Cause.INSTANCE_RESOURCES: "Check disk, memory and database; see the log of the receiver. The sender "
+    "must send again.",
+    Cause.INSTANCE_MISMATCH: "The data set lacks a UID, or differs from what the sender announced: see "
+    "the log of the receiver, and correct the sender.",
+    Cause.INSTANCE_UNREADABLE: "The data set breaks the encoding rules: see the log of the receiver, "
+    "and correct the sender.",
+    Cause.INSTANCE_FAILED: "See the log of the receiver.",
 }
 
 
@@ -112,6 +121,9 @@ def refusal_sentence(each: RefusalCount) -> str:
     peer = refused.calling_ae or _NAMELESS
     at = f" at {refused.address}" if refused.address else ""
     times = "once" if each.count == 1 else f"{each.count} times"
+    if refused.cause in INSTANCE_CAUSES:
+        kind = class_name(refused.sop_class_uid) if refused.sop_class_uid else "an Instance"
+        return f"{peer}{at} sent {kind} {times}: {refused.cause.value}."
     if refused.sop_class_uid:
         offered = f"offered {class_name(refused.sop_class_uid)} {times}"
         return f"{peer}{at} {offered}: {refused.cause.value}."

@@ -18,7 +18,7 @@ from pynetdicom import AE
 from dicom.errors import OutOfResources
 from dicom.parsing.header import check_identity, read_header
 from dicom.scp.association_request import BLANK_TITLE
-from dicom.scp.refusals import Cause
+from dicom.scp.refusals import INSTANCE_CAUSES, Cause
 from dicom.scp.storage_handler import Refusal
 from dicom.selection.local_files import describe
 from dicom.spool.incoming_file import Announced
@@ -431,6 +431,32 @@ def test_what_is_not_accepted_is_logged_and_counted_by_the_process(receiver, eve
     assert log.count("offered Ultrasound Image Storage: SOP Class not accepted") == 1
     assert log.count("association_refused") == 1
     assert log.count("association aborted") == 1
+
+
+def test_a_refused_instance_and_an_association_are_counted(receiver, phantom_images, eventually):
+    """Status and reason of the refusal, time and address of the association, by calling AE."""
+    receiver.start()
+    whole = dcmread(phantom_images["normal"])
+    sender = AE(ae_title="CR1")
+    sender.add_requested_context(whole.SOPClassUID, whole.file_meta.TransferSyntaxUID)
+    link = sender.associate("127.0.0.1", receiver.port, ae_title="WETREAD")
+    assert link.send_c_store(whole).Status == 0
+    del whole.StudyInstanceUID
+    assert link.send_c_store(whole).Status == 0xA900
+    link.release()
+
+    def refused():
+        return [each for each in receiver.store.refusals() if each.refused.cause in INSTANCE_CAUSES]
+
+    eventually(refused, seconds=10, what="the count of the refused Instance")
+    (found,) = refused()
+    assert (found.refused.cause, found.count) == (Cause.INSTANCE_MISMATCH, 1)
+    assert found.refused.calling_ae == "CR1"
+    assert found.refused.sop_class_uid == whole.SOPClassUID
+    receiver.end()  # writes what the last seconds brought
+    (sent,) = receiver.store.calling_aes()
+    assert (sent.ae_title, sent.address, sent.associations) == ("CR1", "127.0.0.1", 1)
+    assert (sent.instances, sent.day_studies) == (1, 1)
 
 
 def test_after_kill_every_acknowledged_image_is_there(receiver, dcmtk, shared_data):
