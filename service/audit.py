@@ -40,6 +40,8 @@ class AuditAction(StrEnum):
     RECALLED = "recalled"
     REMOVED_UNDECIDED = "removed undecided images"
     TESTED = "tested a destination"
+    PAUSED = "paused a destination"
+    RESUMED = "resumed a destination"
     CHANGED_SETTINGS = "changed settings"
     STOPPED_DRAFTING = "stopped drafting"
     STARTED_DRAFTING = "started drafting"

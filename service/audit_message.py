@@ -67,6 +67,8 @@ KINDS: Final[dict[AuditAction, _Kind]] = {
     AuditAction.REMOVED_UNDECIDED: _Kind(_ACCESSED, "D"),
     AuditAction.RECALLED: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.TESTED: _Kind(_ALERT, "E", _RESTRICTED),
+    AuditAction.PAUSED: _Kind(_ALERT, "E", _SETTINGS),
+    AuditAction.RESUMED: _Kind(_ALERT, "E", _SETTINGS),
     AuditAction.CHANGED_SETTINGS: _Kind(_ALERT, "E", _SETTINGS),
     AuditAction.STOPPED_DRAFTING: _Kind(_ALERT, "E", _SETTINGS),
     AuditAction.STARTED_DRAFTING: _Kind(_ALERT, "E", _SETTINGS),

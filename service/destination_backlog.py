@@ -22,6 +22,7 @@ class DestinationState(StrEnum):
     REFUSING = "REFUSING"
     CONFIGURATION = "CONFIGURATION"
     UNUSED = "UNUSED"
+    PAUSED = "PAUSED"  # by a person
 
 
 _STATES: Final = {
@@ -35,10 +36,40 @@ _WORDS: Final = {
     DestinationState.REFUSING: "it does not accept them",
     DestinationState.CONFIGURATION: "they cannot be sent from here",
     DestinationState.UNUSED: "no attempt has ended so far",
+    DestinationState.PAUSED: "it is paused",
 }
 _FAULTY: Final = frozenset(
     {DestinationState.SILENT, DestinationState.REFUSING, DestinationState.CONFIGURATION}
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A person has paused the deliveries to a destination; nothing is sent until it is resumed.
+
+    Attributes:
+        paused_by: Who paused it, as the audit trail names the person.
+        reason: Why, as that person wrote it.
+    """
+
+    destination: str
+    paused_at: datetime
+    paused_by: str
+    reason: str
+
+    def pieces(self) -> tuple[str | datetime, ...]:
+        """Return who paused it, when and why, as text with the time as a separate item."""
+        opening = f"Deliveries to {self.destination} are paused by {self.paused_by} since "
+        return opening, self.paused_at, f": {self.reason.rstrip('.')}."
+
+    @property
+    def sentence(self) -> str:
+        """The same as one text, with the time in UTC."""
+        return _plain(self.pieces())
+
+    def is_forgotten(self, now: datetime, limit: timedelta) -> bool:
+        """Return whether it has held for longer than `limit`."""
+        return now - self.paused_at > limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +87,7 @@ class Backlog:
         tried_since: Since when the oldest attempted and unconfirmed result waits; None if there is none.
         next_try_at: When the next result is due after the latest failed attempt; None for at once.
         configured: Whether the settings name the destination.
+        pause: The pause that holds; None if deliveries go on.
     """
 
     destination: str
@@ -68,10 +100,13 @@ class Backlog:
     tried_since: datetime | None = None
     next_try_at: datetime | None = None
     configured: bool = True
+    pause: Pause | None = None
 
     @property
     def state(self) -> DestinationState:
-        """How the destination answers."""
+        """How the destination answers, or that it is paused."""
+        if self.pause is not None:
+            return DestinationState.PAUSED
         if not self.configured:
             return DestinationState.CONFIGURATION
         if self.trouble and not self._succeeded_since():
@@ -102,12 +137,13 @@ class Backlog:
         return max(timedelta(), now - self.oldest_at) if self.oldest_at else timedelta()
 
     def is_overdue(self, now: datetime, limit: timedelta) -> bool:
-        """Return whether a result has waited longer than `limit`."""
-        return self.age(now) > limit
+        """Return whether a result has waited longer than `limit`; False while it is paused."""
+        return self.pause is None and self.age(now) > limit
 
     def pieces(self) -> tuple[str | datetime, ...]:
         """Return what waits and why, as text with the times as separate items; names no address."""
-        text = _WORDS[self.state] if self.configured else "the settings do not name it"
+        known = self.configured or self.pause is not None
+        text = _WORDS[self.state] if known else "the settings do not name it"
         if self.oldest_at is not None:
             count = "1 result waits" if self.waiting == 1 else f"{self.waiting} results wait"
             return (
@@ -121,7 +157,12 @@ class Backlog:
 
     def sentence(self) -> str:
         """Return the same as one text, with the times in UTC."""
-        return "".join(
-            each if isinstance(each, str) else f"{each.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-            for each in self.pieces()
-        )
+        return _plain(self.pieces())
+
+
+def _plain(pieces: tuple[str | datetime, ...]) -> str:
+    """Return text and times as one text, with the times in UTC."""
+    return "".join(
+        each if isinstance(each, str) else f"{each.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        for each in pieces
+    )

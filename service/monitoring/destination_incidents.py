@@ -1,4 +1,4 @@
-"""Records one incident when a destination has accepted no results for long, and one when it recovers."""
+"""Records incidents: a destination accepts no results for long, recovers, or stays paused for long."""
 
 from datetime import timedelta
 
@@ -26,15 +26,20 @@ def alert_after(settings: Settings) -> timedelta:
     return timedelta(minutes=settings.delivery.alert_minutes)
 
 
+def pause_alert_after(settings: Settings) -> timedelta:
+    """Return the length of a pause above which a destination counts as forgotten."""
+    return timedelta(hours=settings.delivery.pause_alert_hours)
+
+
 class DestinationIncidents:
-    """Records an incident for each outage of a destination, and one for its end."""
+    """Records an incident for each outage of a destination, its end, and each long pause."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
 
     def check(self) -> None:
-        """Record the outages and ends of outages that are not recorded yet.
+        """Record the outages, ends of outages and long pauses that are not recorded yet.
 
         Raises:
             StoreUnavailable: The database cannot be used now.
@@ -45,6 +50,12 @@ class DestinationIncidents:
                 self._record_outage(each)
             elif each.state is DestinationState.ANSWERING:
                 self._record_recovery(each)
+        for pause in self._store.alert_forgotten_pauses(now - pause_alert_after(self._settings)):
+            log.warning(
+                IncidentKind.DESTINATION_STILL_PAUSED.value,
+                destination=pause.destination,
+                since=pause.paused_at.isoformat(),
+            )
 
     def _record_outage(self, each: Backlog) -> None:
         error = f" The latest error: {ended(each.last_error)}" if each.is_faulty else ""

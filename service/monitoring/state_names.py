@@ -24,6 +24,7 @@ STATE_WORDS: Final[Mapping[str, str]] = {
     DestinationState.REFUSING: "Refuses",
     DestinationState.CONFIGURATION: "Configuration fault",
     DestinationState.UNUSED: "Not used yet",
+    DestinationState.PAUSED: "Paused",
     DeliveryState.PENDING: "Waiting",
     DeliveryState.SENDING: "Sending",
     DeliveryState.CONFIRMED: "Confirmed",

@@ -121,6 +121,7 @@ class IncidentKind(StrEnum):
     BROKER_SILENT = "broker_silent"
     DESTINATION_AWAY = "destination_away"
     DESTINATION_BACK = "destination_back"
+    DESTINATION_STILL_PAUSED = "destination_still_paused"
     STUDIES_MISSING = "studies_missing"
     STUDIES_FETCHED = "studies_fetched"
     ARCHIVE_NOT_COMPARED = "archive_not_compared"

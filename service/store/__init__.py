@@ -23,6 +23,8 @@ from service.store.final_reports.taking import FinalReportTaking
 from service.store.heartbeats_incidents import HeartbeatsAndIncidents
 from service.store.history import History
 from service.store.jobs import Jobs
+from service.store.network.calling_aes import CallingAeCounts
+from service.store.network.pauses import DestinationPauses
 from service.store.operator.actions import OperatorActions
 from service.store.operator.drafting_stops import DraftingStops
 from service.store.operator.model_choices import ModelChoices
@@ -68,6 +70,8 @@ class Store(
     Tokens,
     Reconciliations,
     Backlogs,
+    DestinationPauses,
+    CallingAeCounts,
     Reviews,
     DecisionFigures,
     AuthorNotices,

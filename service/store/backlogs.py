@@ -8,9 +8,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import DeliveryRow, IncidentRow
-from service.destination_backlog import Backlog, Trouble
+from service.destination_backlog import Backlog, Pause, Trouble
 from service.jobs import DeliveryState
 from service.records import IncidentKind
+from service.store.network.pauses import pauses_in_force
 from service.store.session import Transactions
 
 _AWAY: Final = IncidentKind.DESTINATION_AWAY
@@ -24,13 +25,19 @@ class Backlogs(Transactions):
     """The state of the destinations; each query reads an index, not the whole table."""
 
     def backlogs(self, names: Iterable[str]) -> list[Backlog]:
-        """Return the state of these destinations and of others with waiting results, sorted by name."""
+        """Return the state of these destinations, and of others that are paused or awaited, by name."""
         configured = set(names)
         with self._reading() as session:
-            waiting = self._waiting(session)
+            waiting, pauses = self._waiting(session), pauses_in_force(session)
             return [
-                self._backlog(session, name, waiting.get(name), configured=name in configured)
-                for name in sorted(configured | waiting.keys())
+                self._backlog(
+                    session,
+                    name,
+                    waiting.get(name),
+                    configured=name in configured,
+                    pause=pauses.get(name),
+                )
+                for name in sorted(configured | waiting.keys() | pauses.keys())
             ]
 
     def _waiting(self, session: Session) -> dict[str, tuple[int, datetime]]:
@@ -48,6 +55,7 @@ class Backlogs(Transactions):
         waiting: tuple[int, datetime] | None,
         *,
         configured: bool,
+        pause: Pause | None,
     ) -> Backlog:
         count, oldest = waiting or (0, None)
         succeeded = session.scalar(
@@ -85,6 +93,7 @@ class Backlogs(Transactions):
             tried_since=tried,
             next_try_at=next_try,
             configured=configured,
+            pause=pause,
         )
 
     def note_outage(self, name: str, *, away: bool, actor: str, detail: str) -> bool:

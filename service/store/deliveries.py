@@ -14,6 +14,7 @@ from service.errors import LeaseLost
 from service.jobs import VERIFIED, Action, DeliveryState, Event, JobState, ReasonCode
 from service.records import Delivery, ResultObject
 from service.store import record_mapping
+from service.store.network.paused import is_paused
 from service.store.transitions import (
     IS_SENDABLE,
     NO_LEASE,
@@ -53,7 +54,8 @@ class Deliveries(Transitions):
     ) -> tuple[Delivery, tuple[ResultObject, ...]] | None:
         """Claim one due delivery for `owner`; return it and its objects, or None when none is due.
 
-        Urgent ones come first, then those that were never tried, then the oldest.
+        Urgent ones come first, then those that were never tried, then the oldest. None to a paused
+        destination is due.
 
         Args:
             job_id: Only of this job; of any job when None.
@@ -94,6 +96,7 @@ class Deliveries(Transitions):
             .where(
                 DeliveryRow.state == DeliveryState.PENDING.value,
                 IS_SENDABLE,
+                ~is_paused(),
                 ~_waits_for_results(),
                 or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= self.now()),
             )
@@ -185,7 +188,7 @@ class Deliveries(Transitions):
     def fail_overdue(self, destination: str, before: datetime, error: str) -> int:
         """Fail the PENDING deliveries to a destination that are due since before this time.
 
-        Deliveries that a worker is sending are left out.
+        Deliveries that a worker is sending, and those to a paused destination, are left out.
 
         Returns:
             How many failed; at most 200 are examined.
@@ -194,6 +197,7 @@ class Deliveries(Transitions):
             DeliveryRow.destination == destination,
             DeliveryRow.state == DeliveryState.PENDING.value,
             DeliveryRow.created_at < before,
+            ~is_paused(),
         )
         with self._reading() as session:
             chosen = select(DeliveryRow.id, DeliveryRow.fence).where(*overdue).limit(_MOST_OVERDUE)

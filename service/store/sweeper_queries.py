@@ -19,6 +19,7 @@ from service.database.tables import (
 from service.jobs import FINAL, DeliveryState, Event, JobState
 from service.records import Job, PastClaims
 from service.store import record_mapping
+from service.store.network.paused import is_paused
 from service.store.review.awaiting import awaits_decision, somebody_decides
 from service.store.transitions import (
     IS_SENDABLE,
@@ -108,7 +109,7 @@ class SweeperQueries(Transitions):
     def due_deliveries(
         self, now: datetime, published_before: datetime, *, limit: int = 1000
     ) -> list[tuple[int, Job, datetime | None]]:
-        """Return the PENDING deliveries that are due and were not published lately.
+        """Return the PENDING deliveries that are due, not paused, and were not published lately.
 
         Args:
             now: Deliveries that wait for a later time are left out.
@@ -126,6 +127,7 @@ class SweeperQueries(Transitions):
                 .where(
                     DeliveryRow.state == DeliveryState.PENDING.value,
                     IS_SENDABLE,
+                    ~is_paused(),
                     or_(DeliveryRow.not_before.is_(None), DeliveryRow.not_before <= now),
                     or_(
                         DeliveryRow.published_at.is_(None),

@@ -10,7 +10,8 @@ change that only one of them can make.
    are due and have no message in the queue. Take back, give up and publish questions about images.
 5. Each minute, and when the clock was set back: correct times from a clock that was ahead, delete silent
    processes, and record incidents: no worker for waiting jobs, a token that expires, a destination that
-   takes no results. Notify the authors of verified reports. Match final reports that waited.
+   takes no results or stays paused. Notify the authors of verified reports. Match final reports that
+   waited. Count the Instances of each calling AE.
 6. If the disk fills up, record incidents and remove studies that every destination has confirmed.
 7. Record the patients of new studies.
 8. Each minute: remove old files, once the clock can be trusted, and files of void claims.
@@ -61,6 +62,7 @@ log = get_logger(__name__)
 
 _SILENT_SECONDS: Final = 60.0
 _TIDY: Final = timedelta(seconds=60)
+_MOST_SLICES: Final = 10
 # These end a tick: without the database or the disk the following steps cannot be done either.
 _AWAY: Final = (StoreUnavailable, OSError)
 
@@ -156,12 +158,19 @@ class Sweeper:
         self._do("notify authors", lambda _: self._notify_authors(), now)
         self._do("watch destinations", lambda _: self._destinations.check(), now)
         self._do("match final reports", lambda _: self._match_final_reports(), now)
+        self._do("count arrivals", lambda _: self._count_arrivals(), now)
         self._removal_is_due = True
 
     def _match_final_reports(self) -> None:
         count = self._store.match_waiting_reports(self._settings.final_reports.taking)
         if count:
             log.info("final_reports_matched", count=count)
+
+    def _count_arrivals(self) -> None:
+        # A limit, because after an upgrade all Instances of the past are to be counted.
+        for _ in range(_MOST_SLICES):
+            if not self._store.count_arrivals():
+                return
 
     def _take_back_deliveries(self, now: datetime) -> None:
         if self._store.take_back_deliveries(now):

@@ -187,3 +187,15 @@ Destination = Annotated[
     | Annotated[FolderDestination, Tag("folder")],
     Discriminator(kind_of),
 ]
+
+
+def address_of(destination: Destination) -> str:
+    """Return where a destination is, for pages and commands; without user names and passwords."""
+    match destination:
+        case DimseDestination():
+            tls = " with TLS" if destination.tls else ""
+            return f"{destination.ae_title} at {destination.host}:{destination.port}{tls}"
+        case FolderDestination():
+            return str(destination.path)
+        case _:
+            return str(destination.url)

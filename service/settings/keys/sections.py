@@ -249,6 +249,13 @@ class Delivery(Section):
         description="A result that waits longer for its destination is reported on the page and "
         "as an incident.",
     )
+    pause_alert_hours: float = Field(
+        24.0,
+        gt=0,
+        le=8760,
+        description="A destination that is paused for longer is reported on the page and as an "
+        "incident.",
+    )
 
 
 class Database(Section):
