@@ -6,6 +6,7 @@ from typing import Any
 
 from service.jobs import DraftStatus, JobState
 from service.monitoring.draft_warnings import alarm, withdrawal
+from service.monitoring.job_stages import attempts, stages, timeline_json
 from service.records import Delivery, Job, JobEvent, JobWithDraft, ResultObject
 from service.store import Store
 from service.web.status.status_text import SystemStatus, why
@@ -18,10 +19,19 @@ def jobs_json(store: Store, jobs: Sequence[Job], situation: SystemStatus) -> lis
 
 
 def job_in_full(store: Store, job: JobWithDraft, situation: SystemStatus) -> dict[str, Any]:
-    """Return one job with its draft, deliveries, notices, objects and history."""
+    """Return one job with its draft, stages, attempts, deliveries, notices, objects and history."""
     events, deliveries = store.events(job.id), store.deliveries(job.id)
     return {
         **_job_json(job, deliveries, situation),
+        **timeline_json(
+            stages(
+                job,
+                images=store.instances(job.study_instance_uid),
+                events=events,
+                deliveries=deliveries,
+            ),
+            attempts(events),
+        ),
         "alarm": _alarm_json(job, events),
         "draft": job.draft.to_json() if job.draft else None,
         "draft_fault": job.draft_fault,

@@ -1,16 +1,26 @@
 """The content of a study's page without patient attributes; `service.web.identity` reads those."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dicom.content import phrases
 from dicom.content.output_kind import OutputKind
 from dicom.content.report import STATED, DraftReport, Finding, Presence
 from service.errors import NotFound
-from service.jobs import Action, DraftStatus, JobState, allowed
+from service.jobs import DeliveryState, DraftStatus, JobState
 from service.monitoring.draft_warnings import alarm, withdrawal
-from service.records import Delivery, Job, JobEvent, JobWithDraft, ReceivedInstance
+from service.monitoring.job_stages import attempts, stages
+from service.monitoring.state_names import state_word
+from service.records import (
+    Delivery,
+    Job,
+    JobEvent,
+    JobWithDraft,
+    ReceivedInstance,
+    ResultObject,
+)
 from service.settings.config import Settings
+from service.settings.keys.destinations import ObjectKind, includes_kind
 from service.store import Store
 from service.web.render import Snapshot, part
 from service.web.status.status_text import (
@@ -20,7 +30,13 @@ from service.web.status.status_text import (
     notice_reason,
     state_reason,
 )
+from service.web.study_actions import action_forms
 
+_READ_BACK = {
+    True: "there, read back",
+    False: "acknowledged, not read back",
+    None: "confirmed; how is not recorded",
+}
 _PRESENCE_ORDER = {Presence.PRESENT: 0, Presence.UNCERTAIN: 1, Presence.ABSENT: 2}
 
 
@@ -30,63 +46,6 @@ class _ImageRow:
     url: str
     verdict: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ActionForm:
-    name: str
-    title: str
-    effect: str
-    confirm: str
-    asks: bool = False
-    field: str = ""
-    label: str = ""
-    choices: Sequence[str] = ()
-    whole: str = ""
-
-
-_RETRY = _ActionForm(
-    name="retry",
-    title="Retry",
-    effect="Continues this job: a draft that was not delivered is sent; without a draft the study is "
-    "read again, in this revision.",
-    confirm="Try again",
-)
-_URGENT = _ActionForm(
-    name="urgent",
-    title="Make urgent",
-    effect="The study is read before all waiting routine studies.",
-    confirm="Make urgent",
-)
-_RESEND = _ActionForm(
-    name="resend",
-    title="Send again",
-    effect="The same results are sent again. Objects that a PACS already holds are not changed.",
-    confirm="Send again",
-    field="destination",
-    label="To",
-    whole="every destination of this study",
-)
-_REREAD = _ActionForm(
-    name="reread",
-    title="Read again",
-    effect="Starts a new job: the study is read as a new revision, and this job is not changed. "
-    "A new draft by the same model supersedes an earlier one.",
-    confirm="Read again",
-    field="model",
-    label="By the model",
-    whole="the same model",
-)
-_CANCEL = _ActionForm(
-    name="cancel",
-    title="Cancel",
-    effect=(
-        "Nothing more is read or sent for this study. Objects that a PACS already holds remain "
-        "there."
-    ),
-    confirm="Cancel this job",
-    asks=True,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,12 +114,19 @@ def study_snapshot(
             newer=by_id.get(job.superseded_by or "") if job else None,
             earlier=by_id.get(job.supersedes or "") if job else None,
         ),
+        "stages": part(
+            "stages",
+            stages=stages(job, images=record.instances, events=events, deliveries=deliveries)
+            if job
+            else (),
+        ),
         "actions": part(
             "actions",
             job=job,
+            bundle="retry" in may,  # an administrator
             actions=[
                 each
-                for each in (_actions(job, settings, has_results=bool(objects)) if job else ())
+                for each in (action_forms(job, settings, has_results=bool(objects)) if job else ())
                 if each.name in may
             ],
         ),
@@ -177,30 +143,15 @@ def study_snapshot(
             notices=[(each, notice_reason(each, situation)) for each in notices],
             destinations=settings.destinations,
         ),
-        "objects": part("objects", objects=objects),
+        "objects": part(
+            "objects",
+            objects=[(each, _places(each, deliveries, settings)) for each in objects],
+        ),
+        "attempts": part("attempts", job=job, draft=draft, attempts=attempts(events)),
         "revisions": part("revisions", job=job, jobs=record.jobs),
         "events": part("events", events=events),
     }
     return Snapshot(parts=parts)
-
-
-def _actions(job: Job, settings: Settings, *, has_results: bool) -> list[_ActionForm]:
-    possible = allowed(job.state)
-    forms = []
-    if Action.RETRY in possible or Action.REDELIVER in possible:
-        forms.append(_RETRY)
-    if job.state is JobState.SCHEDULED and not job.urgent:
-        forms.append(_URGENT)
-    # The store refuses to send a withdrawn or a superseded draft again.
-    is_sendable = job.draft_status not in (DraftStatus.WITHDRAWN, DraftStatus.SUPERSEDED)
-    if Action.RESEND in possible and has_results and job.removed_at is None and is_sendable:
-        forms.append(replace(_RESEND, choices=[each.name for each in settings.destinations]))
-    if job.state is not JobState.SCHEDULED:
-        models = settings.readings()
-        forms.append(replace(_REREAD, choices=list(models) if len(models) > 1 else []))
-    if Action.CANCEL in possible:
-        forms.append(_CANCEL)
-    return forms
 
 
 def _image_values(job: JobWithDraft | None, *, has_overlay: bool) -> dict[str, str]:
@@ -267,6 +218,22 @@ def _delivery(
         return delivery, delivery.state, delivery_reason(delivery, situation)
     state, sentence = withdrawal(delivery, events)
     return delivery, state, StatusReason(sentence)
+
+
+def _places(
+    item: ResultObject, deliveries: Sequence[Delivery], settings: Settings
+) -> list[tuple[str, str]]:
+    """Return the state of an object at each destination of its job, in words."""
+    kinds = {each.name: each.objects for each in settings.destinations}
+    return [(each.destination, _at(item, each, kinds.get(each.destination))) for each in deliveries]
+
+
+def _at(item: ResultObject, delivery: Delivery, kinds: Sequence[ObjectKind] | None) -> str:
+    if kinds is not None and not includes_kind(kinds, item.kind):
+        return "not sent: `objects` of this destination does not have its kind"
+    if delivery.state is DeliveryState.CONFIRMED:
+        return _READ_BACK[delivery.read_back]
+    return state_word(delivery.state).lower()
 
 
 def _finding_values(draft: DraftReport | None) -> dict[str, object]:
