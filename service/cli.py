@@ -34,6 +34,10 @@ _COMMANDS = {
         "Figures and export of radiologists' decisions.",
     ),
     "demo": ("service.commands.demo:demo", "Run the whole service here with synthetic images."),
+    "destination": (
+        "service.commands.destination:destination",
+        "List, test, pause and resume destinations.",
+    ),
     "drafting": (
         "service.commands.drafting:drafting",
         "Stop drafting for all studies, and start it again.",
@@ -53,6 +57,10 @@ _COMMANDS = {
     "restore": ("service.commands.backup:restore", "Restore a site from a backup."),
     "settings": ("service.commands.settings:settings", "Print every setting in force."),
     "spool": ("service.commands.spool:spool", "Compare spool and database."),
+    "support-bundle": (
+        "service.commands.support_bundle:support_bundle",
+        "Write a ZIP file for the maintainers, without patient data.",
+    ),
     "sweep": ("service.commands.processes.sweep:sweep", "Run the sweeper."),
     "token": ("service.commands.token:token", "Add, list and revoke bearer tokens."),
     "up": ("service.commands.processes.up:up", "Run all parts on this machine, supervised."),

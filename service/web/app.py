@@ -24,7 +24,7 @@ from service.settings.config import Settings
 from service.store import Store
 from service.system import broker_connection, psycopg_private, uvicorn_private
 from service.tokens import Scope
-from service.web import again, api, destination_test, pages
+from service.web import again, api, pages
 from service.web.access.bearer import TokenAuthorizer
 from service.web.access.known_sessions import KnownSessions
 from service.web.access.recent_views import RecentViews
@@ -55,6 +55,7 @@ from service.web.login.oidc import Provider
 from service.web.metrics import make_registry, metrics
 from service.web.models.routes import MODEL_ROUTES
 from service.web.monitor.routes import MONITOR_ROUTES
+from service.web.network.routes import NETWORK_ROUTES
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
 from service.web.review.failures import REVIEW_HANDLERS
@@ -188,9 +189,6 @@ ROUTES: Final = [
     guarded("/studies/{study_uid}/films/{film_uid}.png", pages.study_image, roles=EVERYONE),
     *VIEWER_ROUTES,
     guarded("/jobs/again", again.again_page, roles=_ACTING, methods=("POST",)),
-    guarded(
-        "/destinations/{name}/test", destination_test.test_page, roles=_ACTING, methods=("POST",)
-    ),
     guarded("/jobs/{job_id}", pages.job_page, roles=EVERYONE),
     guarded("/jobs/{job_id}/film.png", pages.job_image, roles=EVERYONE),
     *[
@@ -229,6 +227,7 @@ ROUTES: Final = [
     *REVIEW_ROUTES,
     *MONITOR_ROUTES,
     *MODEL_ROUTES,
+    *NETWORK_ROUTES,
     *ACCOUNT_ROUTES,
     guarded("/admin/audit", audit_page, roles=_ACTING),
     guarded("/healthz", healthz, access=PROBE),

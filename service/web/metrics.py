@@ -241,12 +241,18 @@ class StoreCollector(Collector):
             "When a destination last confirmed results, Unix time; 0: never.",
             labels=["destination"],
         )
+        paused = GaugeMetricFamily(
+            "wetread_destination_paused",
+            "1 while a person has paused the deliveries to a destination.",
+            labels=["destination"],
+        )
         now = self._store.now()
         for each in backlogs(self._store, self._settings):
+            paused.add_metric([each.destination], float(each.pause is not None))
             oldest.add_metric([each.destination], each.age(now).total_seconds())
             at = each.succeeded_at.timestamp() if each.succeeded_at else 0.0
             success.add_metric([each.destination], at)
-        return [oldest, success]
+        return [oldest, success, paused]
 
     def _drift_alerts(self) -> Metric:
         family = GaugeMetricFamily(

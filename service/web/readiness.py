@@ -205,6 +205,7 @@ def _destination(each: Backlog, *, overdue: bool) -> dict[str, Any]:
         "state": each.state.value,
         "waiting": each.waiting,
         "overdue": overdue,
+        "paused": each.pause is not None,
         "fault": fault,
     }
 

@@ -136,7 +136,7 @@ def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
         *([("mine", "Mine")] if reads else []),
         *([("", "Queue")] if operates else []),
         *([("monitor", "Monitor")] if reads or person.has(Role.ADMIN) else []),
-        *([("models", "Models")] if person.has(Role.ADMIN) else []),
+        *([("models", "Models"), ("network", "Network")] if person.has(Role.ADMIN) else []),
         *([("admin/audit", "Audit"), *_ACCOUNT_AREAS] if person.has(Role.ADMIN) else []),
     )
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from service.queue.names import queue_of, shadow_role
 from service.records.models import DraftingStop, LoadedModel, ModelChoice
+from service.records.plain_json import plain
 from service.records.shadow_summary import ShadowSummary, summary
 from service.settings.config import Settings
 from service.settings.keys.reading import Reading
@@ -143,7 +144,7 @@ def as_json(view: ModelsView) -> dict[str, Any]:
     """Return the view as JSON types."""
     return {
         "reads_new": view.reads_new,
-        "choice": _plain(asdict(view.choice)) if view.choice else None,
+        "choice": plain(asdict(view.choice)) if view.choice else None,
         "drafting": _stop_json(view.stop),
         "models": [_line_json(each) for each in view.models],
     }
@@ -161,15 +162,5 @@ def _stop_json(stop: DraftingStop | None) -> dict[str, Any]:
 
 
 def _line_json(line: ModelLine) -> dict[str, Any]:
-    plain: dict[str, Any] = _plain(asdict(line))
-    return {**plain, "alive": line.is_alive}
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - walks the records above
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+    values: dict[str, Any] = plain(asdict(line))
+    return {**values, "alive": line.is_alive}

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from service.destination_backlog import Backlog, Pause
 from service.drift.alert import DriftAlert
 from service.drift.streams import Level
-from service.monitoring.destination_incidents import alert_after, backlogs
+from service.monitoring.destination_incidents import alert_after, backlogs, pause_alert_after
 from service.monitoring.token_expiry import tokens_at_risk
 from service.records import CommitmentState, Reconciliation
 from service.sentence import ended
@@ -50,12 +51,21 @@ def attention(store: Store, settings: Settings) -> Iterator[Notice]:
 
 
 def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:
-    now, limit = store.now(), alert_after(settings)
+    now, limit, longest = store.now(), alert_after(settings), pause_alert_after(settings)
     for each in backlogs(store, settings):
+        if each.pause is not None:
+            yield _paused(each, each.pause, forgotten=each.pause.is_forgotten(now, longest))
         if each.is_overdue(now, limit):
             title = f"Results do not reach {each.destination}:"
             error = f" The latest error: {ended(each.last_error)}" if each.is_faulty else ""
             yield "bad", title, StatusReason(*each.pieces(), error)
+
+
+def _paused(backlog: Backlog, pause: Pause, *, forgotten: bool) -> Notice:
+    count = "1 result waits" if backlog.waiting == 1 else f"{backlog.waiting} results wait"
+    title = f"{backlog.destination} is {'still ' if forgotten else ''}paused:"
+    remedy = f" {count}; an administrator resumes it on the page Network."
+    return "bad" if forgotten else "mild", title, StatusReason(*pause.pieces(), remedy)
 
 
 def _model_choice(store: Store, settings: Settings) -> Iterator[Notice]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from service.destination_backlog import Backlog
+from service.destination_backlog import Backlog, Pause
 from service.jobs import DeliveryState, DraftStatus, JobState
 from service.monitoring.draft_warnings import alarm_sentence
 from service.records import Delivery, Job, ProcessBeat, ProcessRole, ProcessStatus
@@ -200,6 +200,9 @@ def _why_drafted(deliveries: Sequence[Delivery], situation: SystemStatus) -> Sta
     if not still:
         return StatusReason("The draft is complete; its delivery begins.")
     failed = [one for one in still if one.state is DeliveryState.FAILED]
+    pauses = list(filter(None, (_pause_of(one, situation) for one in still)))
+    if pauses and not failed:
+        return _why_paused(pauses[0])
     troubled = failed or [one for one in still if one.last_error]
     if troubled:
         return delivery_reason(troubled[0], situation)
@@ -236,6 +239,9 @@ def delivery_reason(delivery: Delivery, situation: SystemStatus) -> StatusReason
 
 def _why_open(delivery: Delivery, situation: SystemStatus) -> StatusReason:
     """Return why an open delivery is not confirmed yet."""
+    pause = _pause_of(delivery, situation)
+    if pause is not None:
+        return _why_paused(pause)
     backlog = situation.backlogs.get(delivery.destination)
     if backlog is not None and backlog.unreached_since is not None:
         return _why_unreached(delivery, backlog, backlog.unreached_since, situation.now)
@@ -248,6 +254,17 @@ def _why_open(delivery: Delivery, situation: SystemStatus) -> StatusReason:
         return StatusReason(begun, delivery.created_at, cause, "It is being sent again.")
     next_try = _next_try("Next try", delivery.not_before, situation.now)
     return StatusReason(begun, delivery.created_at, cause, *next_try)
+
+
+def _pause_of(delivery: Delivery, situation: SystemStatus) -> Pause | None:
+    """Return the pause for which a delivery waits; None also for one that is being sent."""
+    backlog = situation.backlogs.get(delivery.destination)
+    waits = delivery.state is DeliveryState.PENDING
+    return backlog.pause if backlog is not None and waits else None
+
+
+def _why_paused(pause: Pause) -> StatusReason:
+    return StatusReason("Waiting to be sent. ", *pause.pieces())
 
 
 def _why_unreached(

@@ -100,6 +100,7 @@ def fill(site, seeder, cookie_of):
             "monitor",
             "monitor/acceptability",
             "models",
+            "network",
         ),
         *("admin/audit", "people", "tokens", "account", "people?changed=vic", "nothing-here"),
     ]

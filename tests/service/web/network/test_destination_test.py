@@ -66,6 +66,7 @@ def test_an_unreachable_destination_does_not_stop_senders(overdue_site):
         "state": "ANSWERING",
         "waiting": 0,
         "overdue": False,
+        "paused": False,
         "fault": "",
     }
     pacs = body["destinations"]["pacs"]
