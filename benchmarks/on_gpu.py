@@ -35,6 +35,7 @@ from workers.model.checkpoints import cxr_llava, tiny
 from workers.model.checkpoints.cxr_llava import CxrLlava
 from workers.model.engine.engine import Engine
 from workers.model.errors import Canceled, DeviceError, GenerationError
+from workers.model.networks.vector_head import ImageFeatures
 from workers.model.placement import Place
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
@@ -354,22 +355,22 @@ def _canceled(running: Engine, frame: NDArray[np.float32], decoding: Decoding) -
 @contextlib.contextmanager
 def _little_memory(model: CxrLlava) -> Iterator[None]:
     """Let the vision tower's memory suffice for one image at a time."""
-    tokens = model.network.image_tokens
+    read = model.network.read_images
 
-    def few(pixels: torch.Tensor) -> torch.Tensor:
+    def few(pixels: torch.Tensor) -> ImageFeatures:
         if len(pixels) > 1:
             if pixels.device.type == "cuda":
                 torch.empty(
                     2**50, dtype=torch.uint8, device=pixels.device
                 )  # the device's own error
             raise torch.OutOfMemoryError("no memory for more than one image")
-        return tokens(pixels)
+        return read(pixels)
 
-    model.network.image_tokens = few  # type: ignore[method-assign] - stands for a full device
+    model.network.read_images = few  # type: ignore[method-assign] - stands for a full device
     try:
         yield
     finally:
-        model.network.image_tokens = tokens  # type: ignore[method-assign]
+        model.network.read_images = read  # type: ignore[method-assign]
 
 
 def _memory(session: Session) -> dict[str, Any]:

@@ -3,7 +3,12 @@
 from alembic import context
 
 # Their tables belong to the metadata too.
-from service.database import drift_tables, final_report_tables, review_tables  # noqa: F401
+from service.database import (  # noqa: F401
+    drift_tables,
+    final_report_tables,
+    review_tables,
+    search_tables,
+)
 from service.database.tables import Base
 
 context.configure(

@@ -14,6 +14,7 @@ WetreadError
 ├── InvalidReview        the text, the answers or the decision of a review cannot be taken
 ├── ReviewConflict       the review or the decision changed meanwhile (in `service.review.conflicts`)
 ├── InvalidToken         a bearer token cannot be made or found (in `service.tokens`)
+├── VectorFileDamaged    a file of image vectors cannot be used: rebuild it
 ├── BrokerUnavailable    Redis does not answer: jobs wait in the database
 └── ReadingError         a Study could not be read
     ├── TransientReadingError   temporary: try again
@@ -87,6 +88,10 @@ class SelectionError(WetreadError):
 
 class InvalidReview(WetreadError):
     """The text, the answers or the decision of a review cannot be taken; the message states why."""
+
+
+class VectorFileDamaged(WetreadError):
+    """A file of image vectors cannot be used; the message names it and how to rebuild it."""
 
 
 class BrokerUnavailable(WetreadError):

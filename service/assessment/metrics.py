@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from service.assessment.comparison import PairedComparison, SiteComparison, comparison
 from service.assessment.figures import Figures, figures
 from service.assessment.flow import empty_drafts, flow
 from service.assessment.groups import GroupFigures, groups
 from service.assessment.mistakes import ErrorAnalysis, error_analysis
+from service.assessment.retrieval import RetrievalFigures, StudyVectors, retrieval_figures
 from service.assessment.study_rows import Attribute, Outcome, StudyRow, scored
 from service.assessment.texts import Part, TextFigures, TextPair, text_figures
 from service.evaluation.report import FlowStep
 from service.evaluation.resampling import DRAWS
+
+_NO_VECTORS: Final = StudyVectors()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,7 @@ class Metrics:
     texts: dict[Part, TextFigures]
     subgroups: dict[Attribute, dict[str, GroupFigures]]
     errors: ErrorAnalysis
+    retrieval: RetrievalFigures
     comparisons: tuple[PairedComparison | SiteComparison, ...]
 
 
@@ -45,6 +50,7 @@ def metrics_of(
     seed: int,
     truth_without_study: int,
     others: Sequence[tuple[str, Sequence[StudyRow]]] = (),
+    vectors: StudyVectors = _NO_VECTORS,
     draws: int = DRAWS,
 ) -> Metrics:
     """Compute everything from the rows and texts, in the order of the ids.
@@ -55,6 +61,7 @@ def metrics_of(
         seed: Of all resampling.
         truth_without_study: Truths that belong to no study received.
         others: Names and scored rows of the evaluations that this one is compared with.
+        vectors: Vectors of images and reference reports.
         draws: Resamples of each interval.
     """
     used = scored(rows)
@@ -70,6 +77,7 @@ def metrics_of(
         texts=text_figures(texts, draws=draws, seed=seed),
         subgroups=groups(used, draws=draws, seed=seed),
         errors=error_analysis(used, draws=draws, seed=seed),
+        retrieval=retrieval_figures(used, vectors),
         comparisons=tuple(
             comparison(used, other, name, draws=draws, seed=seed) for name, other in others
         ),

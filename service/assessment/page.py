@@ -8,6 +8,7 @@ from service.assessment.figures import ENOUGH_POSITIVES, Figures, FindingFigures
 from service.assessment.flow import flow_as_text
 from service.assessment.groups import GroupFigures
 from service.assessment.metrics import Metrics
+from service.assessment.retrieval import retrieval_section
 from service.assessment.study_rows import Attribute
 from service.assessment.texts import Part, TextFigures
 from service.evaluation.charts import Chart, reliability_chart, roc_chart
@@ -64,6 +65,7 @@ def page(
             *_subgroups(metrics.subgroups),
             *_scores(figures, curves),
             *_texts(metrics.texts),
+            retrieval_section(metrics.retrieval),
             *_published(figures),
             Section("What this number of studies can show", (_sizes(figures),)),
         ),

@@ -21,6 +21,7 @@ from service.errors import StoreUnavailable
 from service.log import get_logger
 from service.monitoring.background import Task
 from service.records import IncidentKind
+from service.search.vector_file import VectorFiles
 from service.settings.config import Settings
 from service.store import Store
 from service.system.spool_walk import holds_folders, is_own_folder
@@ -43,6 +44,7 @@ class Retention:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
+        self._vectors = VectorFiles(settings.data_dir)
         self._put_off: dict[str, datetime] = {}
         self._undecided: list[str] = []
 
@@ -155,6 +157,8 @@ class Retention:
                 if not self._is_removable(study_uid, why):
                     return
                 self._check_mounted(study_uid, image, spool.root)
+                # First: while the image's row is not marked, a crash repeats all of this.
+                self._store.drop_vectors(image.sop_instance_uid, self._vectors.clear)
                 _remove_image(image.path, spool.root.resolve())
                 self._store.mark_instance_removed(image)
         for job in self._store.jobs(study=study_uid, limit=10_000):
@@ -162,10 +166,13 @@ class Retention:
                 remove_tree(self._settings.outbox_dir / job.id)
                 if self._store.removed(job.id, why.sentence):
                     self._undecided.append(study_uid)
+        for image_uid in self._store.orphaned_vectors(study_uid):  # of files that were lost
+            self._store.drop_vectors(image_uid, self._vectors.clear)
         self._store.remove_identity(study_uid)
         self._store.remove_shadow_readings(study_uid)
         self._store.forget_report_texts(study_uid)
         self._store.remove_questions(study_uid)
+        self._store.remove_search_texts(study_uid)
         log.info("files_removed", study_uid=study_uid, early=why.early)
 
     def _check_mounted(self, study_uid: str, image: Instance, root: Path) -> None:

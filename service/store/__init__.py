@@ -41,6 +41,8 @@ from service.store.review.questions import Questions
 from service.store.review.texts import Reviews
 from service.store.review.verified_reports import VerifiedReports
 from service.store.scheduling import Scheduling
+from service.store.search.texts import SearchTexts
+from service.store.search.vectors import ImageVectors
 from service.store.shadow_readings import ShadowReadings
 from service.store.spool_audit import SpoolAudit
 from service.store.study_identities import StudyIdentities
@@ -92,6 +94,8 @@ class Store(
     QuestionClaims,
     MonitorRecording,
     DriftStore,
+    ImageVectors,
+    SearchTexts,
 ):
     """The database of one service; threads may share one, each process opens its own.
 

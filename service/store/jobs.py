@@ -15,6 +15,7 @@ from service.jobs import Action, DeliveryState, JobState, ReasonCode
 from service.records import Job, JobWithDraft, ResultObject
 from service.store import record_mapping
 from service.store.doubts import compare_again
+from service.store.search.texts import enter_draft
 from service.store.stop_in_force import check_drafting, stop_in_force
 from service.store.transitions import UNDRAFTED, Change, Transitions, changed_rows
 
@@ -147,6 +148,7 @@ class Jobs(Transitions):
             self._move_held(session, job_id, Action.DRAFT, change)
             self._replace_results(session, job_id, objects, destinations)
             compare_again(session, draft.source.sop_instance_uid)
+            enter_draft(session, job_id, draft)
             if before is not None:
                 self._supersede(session, before.id, job_id)
             if not destinations:

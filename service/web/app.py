@@ -20,6 +20,7 @@ from service.monitoring.decision_figures import DecisionFigureCache
 from service.monitoring.heartbeat import Heartbeat
 from service.queue.names import reading_queues
 from service.records import ProcessRole, StatusReport
+from service.search.similar import StudySearch
 from service.settings.config import Settings
 from service.store import Store
 from service.system import broker_connection, psycopg_private, uvicorn_private
@@ -61,6 +62,7 @@ from service.web.render import STATIC_DIR
 from service.web.review.failures import REVIEW_HANDLERS
 from service.web.review.questions_api import questions_live, questions_parts
 from service.web.review.routes import REVIEW_ROUTES
+from service.web.search.routes import SEARCH_ROUTES
 from service.web.server import Server, address_of, listen, published_address, run, stop_at_signals
 from service.web.status.system_status import StatusObserver
 from service.web.timeouts import LingeringClose
@@ -98,6 +100,7 @@ def make_app_context(
         provider=Provider(settings) if settings.oidc.issuer else None,
         registry=make_registry(store, settings, figures),
         figures=figures,
+        search=StudySearch(store, settings),
         readiness=Readiness(store, settings, fresh_seconds=fresh_seconds),
     )
 
@@ -228,6 +231,7 @@ ROUTES: Final = [
     *MONITOR_ROUTES,
     *MODEL_ROUTES,
     *NETWORK_ROUTES,
+    *SEARCH_ROUTES,
     *ACCOUNT_ROUTES,
     guarded("/admin/audit", audit_page, roles=_ACTING),
     guarded("/healthz", healthz, access=PROBE),

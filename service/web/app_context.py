@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
 from service.monitoring.decision_figures import DecisionFigureCache
+from service.search.similar import StudySearch
 from service.settings.config import Settings
 from service.store import Store
 from service.web.access.known_sessions import KnownSessions
@@ -40,6 +41,7 @@ class AppContext:
     provider: LogoutProvider | None = None
     registry: CollectorRegistry
     figures: DecisionFigureCache
+    search: StudySearch
     readiness: Readiness
 
 

@@ -135,6 +135,7 @@ def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
         ("read", "Worklist"),
         *([("mine", "Mine")] if reads else []),
         *([("", "Queue")] if operates else []),
+        ("search", "Search"),
         *([("monitor", "Monitor")] if reads or person.has(Role.ADMIN) else []),
         *([("models", "Models"), ("network", "Network")] if person.has(Role.ADMIN) else []),
         *([("admin/audit", "Audit"), *_ACCOUNT_AREAS] if person.has(Role.ADMIN) else []),

@@ -2,15 +2,18 @@
 
 Importing this package loads no torch: the command line reads the table to print its help, and the
 settings compare `reading.model` with the names of `MODELS`, and `wetread settings` and `check` judge a
-profile by `PROFILE_FAULT`.
+profile by `PROFILE_FAULT`. The search for studies reads findings in a query by `LABELER`.
 """
 
 from workers.model.names import MODELS
 
-__all__ = ["COMMANDS", "MODELS", "PROFILE_FAULT"]
+__all__ = ["COMMANDS", "LABELER", "MODELS", "PROFILE_FAULT"]
 
 # The function that states what is wrong with the profile of a name or path: module and name.
 PROFILE_FAULT = "workers.model.profiles.load:profile_fault"
+
+# The function that returns the findings that a text states: module and name.
+LABELER = "workers.labeller.findings:label"
 
 COMMANDS = {
     "evaluate": (
@@ -38,6 +41,10 @@ COMMANDS = {
     ),
     "read": ("workers.commands.read:read", "Read DICOM files without any server."),
     "recall": ("workers.commands.recall:recall", "Withdraw every draft of one model."),
+    "search": (
+        "workers.commands.search:search",
+        "Search studies by words or by an image; rebuild the vectors.",
+    ),
     "train-demo": (
         "workers.commands.train_demo:train_demo",
         "Train the demo model on synthetic images, on the CPU.",

@@ -31,6 +31,7 @@ from workers.evaluation.run import (
 from workers.evaluation.run_directory import REPORT, RunDirectory
 from workers.evaluation.service_studies import studies_of_service
 from workers.evaluation.studies import studies_at
+from workers.evaluation.study_vectors import study_vectors
 from workers.reading.reader import Reader
 
 _WHEN: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
@@ -139,7 +140,12 @@ def _evaluated(studies: Path | datetime | None, order: Order, settings: Settings
                 {"exclusions": exclusions(run), "runs": runs, "prompt": prompts(run)}
             )
             metrics = write_results(
-                run, rows, order, truth_without_study=found.without_study, others=others
+                run,
+                rows,
+                order,
+                truth_without_study=found.without_study,
+                others=others,
+                vectors=study_vectors(rows, settings),
             )
     finally:
         run.close()

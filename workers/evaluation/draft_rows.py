@@ -7,6 +7,7 @@ from typing import Any, Final
 from service.assessment.study_rows import Attribute
 from workers.evaluation.cases import Case
 from workers.evaluation.studies import header_attributes
+from workers.evaluation.vector_json import vector_json
 from workers.labeller.findings import label_sentences
 from workers.reading.content.scores import disagreements
 from workers.reading.outcomes import DraftedImage, NotAnalysed
@@ -59,6 +60,7 @@ def drafted_row(case: Case, read: DraftedImage, *, keep_text: bool) -> dict[str,
         tokens=read.tokens,
         cut=not read.ended,
         conflicts=len(disagreements(draft.findings)),
+        vector=vector_json(read.vector) if keep_text else None,
         attributes={
             **{str(key): value for key, value in header_attributes(read.image.header).items()},
             str(Attribute.PROMPT): PromptKind.CHILD if read.image.child else PromptKind.ADULT,

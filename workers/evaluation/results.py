@@ -13,6 +13,7 @@ from service.assessment.metrics import Metrics, metrics_of
 from service.assessment.mistakes import mistakes_csv
 from service.assessment.mistakes_page import mistakes_section
 from service.assessment.page import page
+from service.assessment.retrieval import StudyVectors
 from service.assessment.study_rows import rows_csv, scored
 from service.assessment.texts import Part
 from service.errors import PermanentReadingError, TextNotLanguage, TransientReadingError
@@ -56,6 +57,7 @@ def write_results(
     *,
     truth_without_study: int,
     others: Sequence[OtherEvaluation],
+    vectors: StudyVectors,
 ) -> Metrics:
     """Compute and write everything that follows from the rows; return the metrics."""
     used = scored(found.rows)
@@ -65,6 +67,7 @@ def write_results(
         seed=order.seed,
         truth_without_study=truth_without_study,
         others=[(other.name, other.rows) for other in others],
+        vectors=vectors,
     )
     run.write_text(PER_STUDY, rows_csv(found.rows))
     run.write_text(METRICS, metrics_json(metrics))

@@ -10,3 +10,5 @@ MODELS: Final = {
     "llava-rad": "workers.model.checkpoints.llava_rad",
     "tiny": "workers.model.checkpoints.tiny",
 }
+# The model whose files may hold a text tower beside the image tower.
+TOWER_MODEL: Final = "llava-rad"

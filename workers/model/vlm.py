@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, Protocol
 
 import numpy as np
@@ -61,6 +62,18 @@ class Decoding:
         )
 
 
+class VectorMethod(StrEnum):
+    """How a model makes one vector of an image; a part of the name of the vector space.
+
+    BIOMEDCLIP: LLaVA-Rad's image tower to its end, class token, head. CXR_CLIP: CXR-LLaVA's class token,
+    projected. MEAN_TOKEN: the mean of the tokens that the language model receives.
+    """
+
+    BIOMEDCLIP = "biomedclip"
+    CXR_CLIP = "cxr-clip"
+    MEAN_TOKEN = "mean-token"  # noqa: S105 - no password
+
+
 # Question -> heat map; None if memory was short or the image tokens form no grid.
 Heat = Mapping[str, HeatMap | None]
 
@@ -82,6 +95,8 @@ class Answer:
         timings_ms: Milliseconds of "preprocess", "vision", "prefill", "questions", "decode"; of the
             engine also "wait".
         samples: The texts of those requested samples (further answers to the prompt) that succeeded.
+        image_vector: float32 [D] of length 1, the image for a search by similarity; None if the model
+            gives none.
     """
 
     text: str
@@ -94,6 +109,7 @@ class Answer:
     heat: Heat = field(default_factory=dict, repr=False, compare=False)
     timings_ms: dict[str, float] = field(default_factory=dict)
     samples: tuple[str, ...] = ()
+    image_vector: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 SERVED: Final = "served"  # in place of a number format: a server computes
@@ -123,6 +139,7 @@ class Checkpoint:
         intended_use: What its authors allow or intend, or "".
         profile_sha256: Digest of its profile's content, or "" if it is built in.
         cannot: What it cannot do, in words: the values of `profiles.profile.Ability`.
+        vector_space: Name of the space of its image vectors, by method and weights; "": it gives none.
         remote_host: Host of a server that may be outside the site and gets the images; "" for none.
     """
 
@@ -144,6 +161,7 @@ class Checkpoint:
     intended_use: str = ""
     profile_sha256: str = ""
     cannot: tuple[str, ...] = ()
+    vector_space: str = ""
     remote_host: str = ""
 
     @property

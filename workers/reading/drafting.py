@@ -26,6 +26,7 @@ from service.log import get_logger
 from service.queue.publishing import publish_jobs
 from service.receiver.calling_aes import destinations_for
 from service.records import IncidentKind, Job, JobWithDraft
+from service.search.vector_file import VectorFiles
 from service.settings.config import Settings
 from service.settings.keys.sections import Caller
 from service.store import Store
@@ -33,6 +34,7 @@ from workers.lease import Lease, retry_while_held
 from workers.outbox import remove_unfinished, wants_sidecar, write_outputs, write_sidecar
 from workers.reading.exclusive_attempt import ExclusiveAttempt
 from workers.reading.image_selection import rules_for
+from workers.reading.image_vector import keep_vector
 from workers.reading.job_watch import JobWatch
 from workers.reading.not_analysed_notice import notice, notice_destinations
 from workers.reading.outcomes import Drafted, NotAnalysed, Unchanged
@@ -100,6 +102,7 @@ class Drafting:
         self._abandon = abandon
         self._replace = replace
         self._turns = ExclusiveAttempt()
+        self._vectors = VectorFiles(settings.data_dir)
         self._watch = JobWatch(store, owner, settings.reading.hang_seconds, self._hang)
 
     @property
@@ -224,6 +227,15 @@ class Drafting:
         if lease.lost:
             raise LeaseLost(f"job {job.id[:8]}: claim {job.fence} no longer holds it")
         names = self._destinations(job)
+        if result.vector is not None:
+            # Before the draft: if this process ends in between, the job is read again.
+            keep_vector(
+                self._store,
+                self._vectors,
+                result.vector,
+                study_uid=study.study_instance_uid,
+                image_uid=read,
+            )
         drafted = self._store.draft(job.id, job.fence, result.draft, objects, names)
         self._publish_jobs(drafted, names)
         return drafted

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom.phantom import is_phantom
+from service.records.search import ImageVector
 from service.settings.config import Settings
 from workers.labeller.report_language import check_language
 from workers.model.profiles.profile import Ability
@@ -21,6 +22,7 @@ from workers.reading.content.agreement import sampled_beside
 from workers.reading.content.draft_content import Content, content, shown_prompt
 from workers.reading.content.scores import QUESTIONS
 from workers.reading.image_selection import SelectedImage
+from workers.reading.image_vector import image_vector
 from workers.reading.indication import indication
 from workers.reading.language_remedy import language_remedy
 from workers.reading.model_loading import decoding, sampling
@@ -51,6 +53,7 @@ class AnswerContent:
     sampled: str
     tokens: int
     ended: bool
+    vector: ImageVector | None = None
 
 
 class ModelAnswers:
@@ -134,6 +137,7 @@ class ModelAnswers:
             sampled_beside(samples),
             len(answer.token_ids),
             answer.ended,
+            image_vector(checkpoint, answer.image_vector),
         )
 
     def _sectioned(self, answer: Answer) -> Answer:

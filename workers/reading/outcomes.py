@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from dicom.content.report import DraftReport, NotRead
 from dicom.results.outputs import Output
 from dicom.selection.image_selection import Selection
+from service.records.search import ImageVector
 from workers.reading.image_selection import SelectedImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drafted:
-    """The result of a study that was read."""
+    """The result of a study that was read; `vector` is that of the image, if the model gives one."""
 
     draft: DraftReport
     outputs: tuple[Output, ...]
+    vector: ImageVector | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,12 +25,14 @@ class DraftedImage:
     Attributes:
         tokens: Number of tokens of the answer.
         ended: Whether the model ended the answer; otherwise the limit on new tokens cut it.
+        vector: Vector of the image, if the model gives one.
     """
 
     draft: DraftReport
     image: SelectedImage
     tokens: int
     ended: bool
+    vector: ImageVector | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -199,7 +199,7 @@ class Reader:
             )
             clock.mark("outputs")
             draft = dataclasses.replace(draft, timings_ms=clock.spent_ms)
-            return Drafted(draft=draft, outputs=outputs)
+            return Drafted(draft=draft, outputs=outputs, vector=read.vector)
 
     def draft(
         self,
@@ -298,4 +298,10 @@ class Reader:
             predecessor=predecessor,
             doubts=answered.content.doubts,
         )
-        return DraftedImage(draft=draft, image=image, tokens=answered.tokens, ended=answered.ended)
+        return DraftedImage(
+            draft=draft,
+            image=image,
+            tokens=answered.tokens,
+            ended=answered.ended,
+            vector=answered.vector,
+        )

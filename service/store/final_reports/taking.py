@@ -24,6 +24,7 @@ from service.final_reports.report import (
     TakingRules,
 )
 from service.store.final_reports.candidates import match
+from service.store.search.texts import enter_report
 from service.store.session import Transactions
 
 _ENDED: Final = (FinalState.SUPERSEDED.value, FinalState.WITHDRAWN.value)
@@ -216,6 +217,8 @@ def _place(session: Session, row: FinalReportRow, found: StudyMatch, now: dateti
     if row.state not in _WAITING:
         row.matched_at = now
         _close(row)
+    if row.text is not None:
+        enter_report(session, row)
 
 
 def _order(

@@ -39,16 +39,16 @@ def answering(self, frame, *rest, **named):
 
 
 def hanging(model):
-    see = model.network.image_tokens
+    see = model.network.read_images
 
-    def image_tokens(pixels):
+    def read_images(pixels):
         while (settings.data_dir / "hold").exists():
             time.sleep(0.02)
         if any(torch.equal(row, one.reshape(row.shape)) for row in pixels for one in poison):
             ctypes.CDLL(None).sleep(100_000)
         return see(pixels)
 
-    model.network.image_tokens = image_tokens
+    model.network.read_images = read_images
     return model
 
 

@@ -323,7 +323,7 @@ def test_each_fault_states_whether_to_try_again(reader, image, monkeypatch, faul
     def fail(_):
         raise fault
 
-    monkeypatch.setattr(reader._model.model.network, "image_tokens", fail)
+    monkeypatch.setattr(reader._model.model.network, "read_images", fail)
     with pytest.raises(expected):
         read(reader, study(image))
 

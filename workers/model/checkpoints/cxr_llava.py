@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
 from workers.model import preprocess, prompts
 from workers.model.checkpoints.llava import Limits, Llava
-from workers.model.checkpoints.loading import filled
+from workers.model.checkpoints.loading import filled, with_vectors
 from workers.model.config import ModelConfig
 from workers.model.files.weights import WeightFiles
 from workers.model.networks.multimodal import Multimodal
+from workers.model.networks.vector_head import ImageFeatures, VectorHead
 from workers.model.networks.vision import VisionTower
 from workers.model.placement import HERE, Place
 from workers.model.prompts import Task, Turn
@@ -22,8 +24,9 @@ from workers.model.tokenizer import Tokenizer
 from workers.model.vlm import Checkpoint
 
 NAME: Final = "CXR-LLaVA v2"
-# The CLIP head in the published files has no effect; old files also hold rotary tables.
-_IGNORED: Final = ("vision_tower.proj", "*.rotary_emb.inv_freq")
+_HEAD: Final = "vision_tower.proj"
+# The CLIP head contributes nothing to text; old files also hold rotary tables.
+_IGNORED: Final = (_HEAD, "*.rotary_emb.inv_freq")
 
 
 class Network(Multimodal):
@@ -44,6 +47,13 @@ class Network(Multimodal):
         """Return the image tokens [B, P, C] of images [B, 1, S, S]."""
         tokens: Tensor = self.mm_projector(self.vision_tower(pixels.to(self.lm_head.weight)))
         return tokens
+
+    def read_images(self, pixels: Tensor) -> ImageFeatures:
+        """Return the image tokens, and vectors of the class token if the checkpoint has a CLIP head."""
+        if self.vector_head is None:
+            return super().read_images(pixels)
+        hidden = self.vision_tower.hidden(pixels.to(self.lm_head.weight))
+        return ImageFeatures(self.mm_projector(hidden[:, 1:]), self.vector_head(hidden[:, 0]))
 
 
 class CxrLlava(Llava):
@@ -92,7 +102,16 @@ def load(folder: Path, place: Place = HERE) -> CxrLlava:
     network, checkpoint = filled(
         lambda: Network(config), files, place, checkpoint, ignored=_IGNORED
     )
-    return CxrLlava(network, tokenizer, config, checkpoint)
+    network.vector_head = _vector_head(files, config, place)
+    return CxrLlava(network, tokenizer, config, with_vectors(checkpoint, network))
+
+
+def _vector_head(files: WeightFiles, config: ModelConfig, place: Place) -> VectorHead | None:
+    """Return the head that turns the class token into a vector; None if the files hold none."""
+    projection = files.some((_HEAD,)).get(_HEAD)
+    if projection is None or projection.ndim != 2 or len(projection) != config.vision.width:
+        return None
+    return VectorHead(projection.to(place.device, torch.float32))
 
 
 def _limits(config: ModelConfig) -> Limits:

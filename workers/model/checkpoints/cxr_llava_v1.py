@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from workers.model import preprocess, prompts
 from workers.model.checkpoints.llava import Limits, Llava
-from workers.model.checkpoints.loading import filled
+from workers.model.checkpoints.loading import filled, with_vectors
 from workers.model.config import (
     CONFIG_FAULTS,
     LanguageConfig,
@@ -122,7 +122,7 @@ def load(folder: Path, place: Place = HERE) -> CxrLlavaV1:
     network, checkpoint = filled(
         lambda: Network(config), files, place, Checkpoint(name=NAME), ignored=_IGNORED
     )
-    return CxrLlavaV1(network, tokenizer, config, checkpoint)
+    return CxrLlavaV1(network, tokenizer, config, with_vectors(checkpoint, network))
 
 
 def _tower(source: dict[str, Any]) -> ResNetConfig:

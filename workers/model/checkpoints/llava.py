@@ -115,6 +115,16 @@ class Llava(ABC):
         return self.chances_behind(passage.branch, ids, questions)
 
     @torch.inference_mode()
+    def image_vector(self, frame: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Return the vector of one image, as `Answer.image_vector`; no text is written.
+
+        Raises:
+            GenerationError: The image cannot be used.
+        """
+        pixels = torch.from_numpy(self.pixel_values(preprocess.gray_image(frame)))
+        return usable_vector(self.network.read_images(pixels.to(self.device)).vectors[0])
+
+    @torch.inference_mode()
     def converse(
         self,
         pixels: NDArray[np.float32],
@@ -139,7 +149,8 @@ class Llava(ABC):
         """
         marks = [time.perf_counter()]
         ids = self.prompt_ids(turns)
-        images = self.network.image_tokens(torch.from_numpy(pixels).to(self.device))
+        features = self.network.read_images(torch.from_numpy(pixels).to(self.device))
+        images = features.tokens
         marks.append(time.perf_counter())
         embeds = self.network.splice(ids, images)
         writing = Writing(self.bounded(decoding, ids, len(embeds)), self.ends)
@@ -153,14 +164,23 @@ class Llava(ABC):
         marks.append(time.perf_counter())
         spent = [(after - before) * 1000 for before, after in itertools.pairwise(marks)]
         return dataclasses.replace(
-            self.finished(writing, turns, images),
+            self.finished(writing, turns, images, features.vectors[0]),
             chances=chances,
             heat=heat,
             timings_ms=dict(zip(("vision", "prefill", "questions", "decode"), spent, strict=True)),
         )
 
-    def finished(self, writing: Writing, turns: Sequence[Turn], images: Tensor) -> Answer:
-        """Return the written ids as an answer, without timings; `images` are image tokens [B, P, C]."""
+    def finished(
+        self, writing: Writing, turns: Sequence[Turn], images: Tensor, vector: Tensor
+    ) -> Answer:
+        """Return the written ids as an answer, without timings.
+
+        Args:
+            writing: The ids.
+            turns: The chat.
+            images: Image tokens [B, P, C].
+            vector: The vector [D] of the first image.
+        """
         return Answer(
             text=self.tokenizer.decode(writing.ids),
             token_ids=tuple(writing.ids),
@@ -168,6 +188,7 @@ class Llava(ABC):
             prompt=self.render(turns),
             ended=self.ends(writing.ids),
             image_tokens=images.flatten(0, 1).float().cpu().numpy(),
+            image_vector=usable_vector(vector),
         )
 
     def prompt_ids(self, turns: Sequence[Turn], beginning: str = "") -> list[int]:
@@ -250,3 +271,9 @@ class Llava(ABC):
             for one, detail in zip(cells, finer, strict=True)
         ]
         return dict(zip(located, maps, strict=True))
+
+
+def usable_vector(vector: Tensor) -> NDArray[np.float32] | None:
+    """Return a vector [D] as an array; None if it is zero or not finite."""
+    found: NDArray[np.float32] = vector.float().cpu().numpy()
+    return found if np.isfinite(found).all() and found.any() else None

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from workers.model import preprocess
 from workers.model.checkpoints import vicuna
 from workers.model.checkpoints.llava import Limits, Llava
-from workers.model.checkpoints.loading import filled
+from workers.model.checkpoints.loading import filled, with_vectors
 from workers.model.config import (
     CONFIG_FAULTS,
     LanguageConfig,
@@ -27,18 +27,20 @@ from workers.model.config import (
 )
 from workers.model.errors import CheckpointError
 from workers.model.files.adapter import AdaptedFiles
+from workers.model.files.snapshot import file_digest
 from workers.model.files.weights import WeightFiles
-from workers.model.networks.dinov2 import Dinov2Tower, TowerConfig
+from workers.model.networks.dinov2 import EPS, Dinov2Tower, TowerConfig
 from workers.model.networks.multimodal import Multimodal
+from workers.model.networks.vector_head import ImageFeatures, VectorHead
 from workers.model.placement import HERE, Place
 from workers.model.profiles.profile import Ability
 from workers.model.prompts import Task, Turn
 from workers.model.tokenizer import EOS, Tokenizer
-from workers.model.vlm import Checkpoint
+from workers.model.vlm import Checkpoint, VectorMethod
 
 NAME: Final = "LLaVA-Rad"
 NEW_TOKENS: Final = 256  # as in the authors' evaluation
-# The tower's last norm in the published file has no effect; old files also hold rotary tables.
+# The tower's last norm contributes nothing to text; old files also hold rotary tables.
 _IGNORED: Final = ("vision_tower.norm.*", "*.rotary_emb.inv_freq")
 _TOWER_CONFIG: Final = "biomedclipcxr_518.json"
 # timm's name of the published tower -> the sizes that it stands for.
@@ -92,6 +94,8 @@ class RadConfig:
 class Network(Multimodal):
     """The weights; the projector's names are the published ones, the tower's are timm's."""
 
+    head_method = VectorMethod.BIOMEDCLIP
+
     def __init__(self, config: RadConfig) -> None:
         super().__init__(config.language)
         self._tokens_per_image = config.tower.tokens
@@ -110,6 +114,14 @@ class Network(Multimodal):
         """Return the image tokens [B, P, C] of images [B, 3, S, S]."""
         tokens: Tensor = self.mm_projector(self.vision_tower(pixels.to(self.lm_head.weight)))
         return tokens
+
+    def read_images(self, pixels: Tensor) -> ImageFeatures:
+        """Return the image tokens, and vectors by the rest of BiomedCLIP's tower if it has its head."""
+        if self.vector_head is None:
+            return super().read_images(pixels)
+        selected = self.vision_tower.selected(pixels.to(self.lm_head.weight))
+        class_tokens = self.vision_tower.last(selected)[:, 0]
+        return ImageFeatures(self.mm_projector(selected[:, 1:]), self.vector_head(class_tokens))
 
 
 class LlavaRad(Llava):
@@ -170,7 +182,20 @@ def load(folder: Path, place: Place = HERE, *, base: Path | None = None) -> Llav
     network, checkpoint = filled(
         lambda: Network(config), files, place, checkpoint, ignored=_IGNORED
     )
-    return LlavaRad(network, tokenizer, config, checkpoint)
+    network.vector_head = _vector_head(files, config, place)
+    tower = file_digest(files.tower) if network.vector_head is not None else ""
+    return LlavaRad(network, tokenizer, config, with_vectors(checkpoint, network, tower))
+
+
+def _vector_head(files: AdaptedFiles, config: RadConfig, place: Place) -> VectorHead | None:
+    """Return the end of BiomedCLIP's image tower; None if the tower's file has no head."""
+    end = files.tower_end()
+    if end is None or end.projection.shape[1] != config.tower.width:
+        return None
+    norm = nn.LayerNorm(config.tower.width, eps=EPS)
+    norm.load_state_dict({"weight": end.norm_weight, "bias": end.norm_bias})
+    head = VectorHead(end.projection.float().T.contiguous(), norm)
+    return head.to(place.device)
 
 
 def _tower_file(folder: Path, source: dict[str, Any]) -> Path:

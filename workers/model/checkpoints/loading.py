@@ -15,11 +15,13 @@ from workers.model.files.weights import Source
 from workers.model.networks import memory, quantise
 from workers.model.networks.multimodal import Multimodal
 from workers.model.placement import HERE, Place
-from workers.model.vlm import Checkpoint
+from workers.model.vlm import Checkpoint, VectorMethod
 
 N = TypeVar("N", bound=Multimodal)
 # The libraries that affect the result, from the image's pixels to the text.
 _LIBRARIES: Final = ("wetread", "torch", "numpy", "pillow", "sentencepiece")
+
+_DIGEST_START: Final = 16  # characters of a digest that name it
 
 
 class Loader(Protocol):
@@ -76,10 +78,27 @@ def filled(
     )
 
 
+def with_vectors(checkpoint: Checkpoint, network: Multimodal, tower_sha256: str = "") -> Checkpoint:
+    """Return the record with the name of the space of the network's image vectors.
+
+    Args:
+        checkpoint: The record.
+        network: The network.
+        tower_sha256: Digest of the image tower, if it has a file of its own and makes the vectors alone.
+    """
+    space = vector_space(network.vector_method, tower_sha256 or checkpoint.weights_sha256)
+    return dataclasses.replace(checkpoint, vector_space=space)
+
+
+def vector_space(method: VectorMethod, sha256: str) -> str:
+    """Return the name of the space of vectors that weights of this digest make."""
+    return f"{method.value}-{sha256[:_DIGEST_START]}"
+
+
 def revision(folder: Path, digest: str) -> str:
     """Return the commit that names a snapshot folder of the Hub, or else the start of the digest."""
     name = folder.resolve().name
-    return name if re.fullmatch(r"[0-9a-f]{40}", name) else f"sha256:{digest[:16]}"
+    return name if re.fullmatch(r"[0-9a-f]{40}", name) else f"sha256:{digest[:_DIGEST_START]}"
 
 
 def libraries(more: tuple[str, ...]) -> str:

@@ -34,16 +34,19 @@ class Prefill:
     def read(self, requests: Sequence[AnswerRequest]) -> Pieces:
         """Read requests together; a generator, so that the caller decides when to go on.
 
-        Sets `image_tokens`, `length`, `chances` and `heat` of each request. Returns a cache with a row
-        for each of them, and the logits [B, V] after each.
+        Sets `image_tokens`, `image_vector`, `length`, `chances` and `heat` of each request. Returns a
+        cache with a row for each of them, and the logits [B, V] after each.
         """
         network = self._model.network
         for request in requests:
             del request.marks[1:]  # left by an attempt that ran out of memory
         mark(requests)
-        images = network.image_tokens(
+        features = network.read_images(
             torch.cat([request.pixels for request in requests]).to(self._model.device)
         )
+        images = features.tokens
+        for request, vector in zip(requests, features.vectors, strict=True):
+            request.image_vector = vector
         mark(requests)
         yield
         embeds = [

@@ -39,6 +39,7 @@ class AnswerRequest:
     canceled: Callable[[], bool]
     answer: "Future[Answer]" = field(default_factory=Future)
     image_tokens: Tensor | None = None  # [P, C]
+    image_vector: Tensor | None = None  # [D]
     length: int = 0
     chances: tuple[float, ...] = ()
     heat: "Heat" = field(default_factory=dict)
@@ -58,6 +59,7 @@ class AnswerRequest:
                 self.length,
                 list(self.marks),
             )
+            one.image_vector = self.image_vector
 
     def drop_samples(self, error: BaseException) -> bool:
         """Remove the samples, which fail with `error`; return whether there were any."""
@@ -81,9 +83,10 @@ class AnswerRequest:
 
     def finish(self, model: Llava) -> None:
         """Complete the request with the answer that was written."""
-        if self.image_tokens is None:
+        if self.image_tokens is None or self.image_vector is None:
             raise GenerationError("the image must be read before the answer is generated")
-        answer = model.finished(self.writing, self.turns, self.image_tokens[None])
+        images, vector = self.image_tokens[None], self.image_vector
+        answer = model.finished(self.writing, self.turns, images, vector)
         self.marks.append(time.perf_counter())
         spent = [(after - before) * 1000 for before, after in itertools.pairwise(self.marks)]
         timings = dict(zip(_TIMED, spent, strict=True))

@@ -19,6 +19,9 @@ ADAPTER: Final = "adapter_model.bin"
 ADAPTER_CONFIG: Final = "adapter_config.json"
 PROJECTOR: Final = "non_lora_trainables.bin"
 _TRUNK: Final = "module.visual.trunk."
+_NORM_WEIGHT: Final = f"{_TRUNK}norm.weight"
+_NORM_BIAS: Final = f"{_TRUNK}norm.bias"
+_HEAD: Final = "module.visual.head.proj.weight"
 _ADAPTED: Final = "base_model.model."
 _PARTS: Final = (".lora_A.weight", ".lora_B.weight")
 _FIXED: Final[dict[str, Any]] = {
@@ -31,6 +34,15 @@ _FIXED: Final[dict[str, Any]] = {
     "rank_pattern": None,
     "alpha_pattern": None,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class TowerEnd:
+    """The end of BiomedCLIP's image tower: norm [W], and projection [D, W] without bias."""
+
+    norm_weight: Tensor
+    norm_bias: Tensor
+    projection: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,18 @@ class AdaptedFiles:
         for name, tensor in _read(self.tower):
             if name.startswith(_TRUNK):
                 yield f"vision_tower.{name.removeprefix(_TRUNK)}", tensor
+
+    def tower_end(self) -> TowerEnd | None:
+        """Return norm and projection of the class token; None if the file of the tower has none.
+
+        Raises:
+            CheckpointError: The file is missing, truncated or of another format.
+        """
+        names = (_NORM_WEIGHT, _NORM_BIAS, _HEAD)
+        found = WeightFiles((self.tower,)).some(names)
+        if len(found) != len(names):
+            return None
+        return TowerEnd(*(found[name] for name in names))
 
     def sha256(self) -> str:
         """Return the digest over all files; see `WeightFiles.sha256`."""

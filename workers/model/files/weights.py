@@ -8,7 +8,7 @@ import fnmatch
 import hashlib
 import pickle
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, Self
@@ -80,10 +80,31 @@ class WeightFiles:
         Raises:
             CheckpointError: A file is truncated or not of the format that its name says.
         """
+        return self._read(_every)
+
+    def some(self, names: Collection[str]) -> dict[str, Tensor]:
+        """Return those of the named tensors that the files hold; the others are not read.
+
+        Raises:
+            CheckpointError: A file is truncated or not of the format that its name says.
+        """
+        return dict(self._read(frozenset(names).__contains__))
+
+    def starting(self, prefix: str) -> dict[str, Tensor]:
+        """Return the tensors whose name starts so; the others are not read.
+
+        Raises:
+            CheckpointError: A file is truncated or not of the format that its name says.
+        """
+        return dict(self._read(lambda name: name.startswith(prefix)))
+
+    def _read(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Tensor]]:
         for path in self.paths:
             try:
                 yield from (
-                    _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+                    _read_safetensors(path, wanted)
+                    if path.suffix == ".safetensors"
+                    else _read_pickle(path, wanted)
                 )
             except (
                 SafetensorError,
@@ -157,6 +178,11 @@ def fill(
     model.load_state_dict(found, assign=True)
 
 
+def _every(name: str) -> bool:
+    del name
+    return True
+
+
 def _indexed(index: Path) -> tuple[Path, ...]:
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not names:
@@ -169,13 +195,14 @@ def _indexed(index: Path) -> tuple[Path, ...]:
     return tuple(index.parent / shard for shard in shards)
 
 
-def _read_safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
+def _read_safetensors(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Tensor]]:
     with safe_open(path, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 - safe_open offers keys() only
-            yield name, file.get_tensor(name)
+            if wanted(name):
+                yield name, file.get_tensor(name)
 
 
-def _read_pickle(path: Path) -> Iterator[tuple[str, Tensor]]:
+def _read_pickle(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Tensor]]:
     # Files older than the zip layout cannot be mapped into memory.
     mapped = zipfile.is_zipfile(path)
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
@@ -184,5 +211,7 @@ def _read_pickle(path: Path) -> Iterator[tuple[str, Tensor]]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds no table of tensors")
     yield from (
-        (str(name), tensor) for name, tensor in content.items() if isinstance(tensor, Tensor)
+        (str(name), tensor)
+        for name, tensor in content.items()
+        if isinstance(tensor, Tensor) and wanted(str(name))
     )

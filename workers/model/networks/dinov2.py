@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
-_EPS: Final = 1e-6
+EPS: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +85,10 @@ class Block(nn.Module):
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(config.width, eps=_EPS)
+        self.norm1 = nn.LayerNorm(config.width, eps=EPS)
         self.attn = Attention(config)
         self.ls1 = LayerScale(config.width)
-        self.norm2 = nn.LayerNorm(config.width, eps=_EPS)
+        self.norm2 = nn.LayerNorm(config.width, eps=EPS)
         self.mlp = Mlp(config.width)
         self.ls2 = LayerScale(config.width)
 
@@ -127,7 +127,18 @@ class Dinov2Tower(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return the patch tokens [B, P, W] of normalized images [B, 3, S, S], row by row."""
+        return self.selected(pixels)[:, 1:]
+
+    def selected(self, pixels: Tensor) -> Tensor:
+        """Return the selected hidden state [B, 1+P, W] of normalized images [B, 3, S, S]."""
         x = self.embedded(pixels)
         for block in self.blocks[: self._last]:
             x = block(x)
-        return x[:, 1:]
+        return x
+
+    def last(self, selected: Tensor) -> Tensor:
+        """Return the last block's output [B, 1+P, W] from the selected hidden state."""
+        x = selected
+        for block in self.blocks[self._last :]:
+            x = block(x)
+        return x

@@ -14,16 +14,26 @@ from torch import Tensor, nn
 from workers.model.config import LanguageConfig
 from workers.model.errors import GenerationError
 from workers.model.networks.language import KVCache, LlamaDecoder, at_least_float32
+from workers.model.networks.vector_head import ImageFeatures, VectorHead, unit
 from workers.model.prompts import IMAGE_SENTINEL
+from workers.model.vlm import VectorMethod
 
 BRANCHES: Final = 2**30  # most bytes of cache for questions about one image that are read together
 
 
 class Multimodal(nn.Module, ABC):
-    """Decoder and head, named as in the weights; a model adds its tower and its projector."""
+    """Decoder and head, named as in the weights; a model adds its tower and its projector.
+
+    Attributes:
+        vector_head: Makes the vector of an image of its class token; None if the checkpoint has none.
+    """
+
+    # How `vector_head` makes vectors.
+    head_method = VectorMethod.CXR_CLIP
 
     def __init__(self, language: LanguageConfig) -> None:
         super().__init__()
+        self.vector_head: VectorHead | None = None
         self.llama = LlamaDecoder(language)
         self.lm_head = nn.Linear(language.hidden_size, language.vocab_size, bias=False)
 
@@ -35,6 +45,16 @@ class Multimodal(nn.Module, ABC):
     @abstractmethod
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Return the image tokens [B, P, C] of normalized images [B, channels, S, S]."""
+
+    def read_images(self, pixels: Tensor) -> ImageFeatures:
+        """Return what `image_tokens` does, and from the same pass a vector of each image."""
+        tokens = self.image_tokens(pixels)
+        return ImageFeatures(tokens, unit(tokens.mean(1)))
+
+    @property
+    def vector_method(self) -> VectorMethod:
+        """How `read_images` makes the vectors."""
+        return VectorMethod.MEAN_TOKEN if self.vector_head is None else self.head_method
 
     def splice(self, ids: Sequence[int], image_tokens: Tensor) -> Tensor:
         """Return the embedded prompt [N, C]: each sentinel replaced by the next image's tokens.

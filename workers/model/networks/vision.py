@@ -78,7 +78,7 @@ class _Transformer(nn.Module):
 class VisionTower(nn.Module):
     """Turns pixels into one token for each patch; the class token is dropped at the end.
 
-    The checkpoint's CLIP head (`proj`) contributes nothing to these tokens and is not loaded.
+    The checkpoint's CLIP head (`proj`) contributes nothing to these tokens; `VectorHead` holds it.
     """
 
     def __init__(self, config: VisionConfig) -> None:
@@ -100,9 +100,13 @@ class VisionTower(nn.Module):
         Returns:
             [B, P, W], row by row over the image.
         """
+        return self.hidden(pixels)[:, 1:]
+
+    def hidden(self, pixels: Tensor) -> Tensor:
+        """Return class token and patch tokens [B, 1+P, W] of normalized images [B, 1, S, S]."""
         patches = self.conv1(pixels).flatten(2).transpose(1, 2)  # [B, P, W]
         first = self.class_embedding.expand(len(patches), 1, -1)
         x = torch.cat([first, patches], dim=1) + self.positional_embedding  # [B, 1+P, W]
         x = self.transformer(self.ln_pre(x))
         tokens: Tensor = self.ln_post(x)  # of every token of the last block
-        return tokens[:, 1:]
+        return tokens

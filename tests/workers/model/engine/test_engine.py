@@ -155,12 +155,12 @@ def test_little_memory_makes_smaller_batches(tiny_folder, model, monkeypatch):
     """A device that holds two images and three rows still answers eight orders, each as if alone."""
     plain = registry.load("tiny", tiny_folder)
     shots, largest = images(8), []
-    image_tokens, decoder = model.network.image_tokens, model.network.llama.forward
+    read_images, decoder = model.network.read_images, model.network.llama.forward
 
     def few_images(pixels):
         if len(pixels) > 2:
             raise torch.OutOfMemoryError("images")
-        return image_tokens(pixels)
+        return read_images(pixels)
 
     def few_rows(embeds, *rest, **how):
         largest.append(len(embeds))
@@ -168,7 +168,7 @@ def test_little_memory_makes_smaller_batches(tiny_folder, model, monkeypatch):
             raise torch.OutOfMemoryError("rows")
         return decoder(embeds, *rest, **how)
 
-    monkeypatch.setattr(model.network, "image_tokens", few_images)
+    monkeypatch.setattr(model.network, "read_images", few_images)
     monkeypatch.setattr(model.network.llama, "forward", few_rows)
     running = Engine(model, rows=8)
     with ThreadPoolExecutor(8) as callers:
@@ -181,11 +181,11 @@ def test_little_memory_makes_smaller_batches(tiny_folder, model, monkeypatch):
 
 def test_memory_that_is_too_small_for_one_is_reported(model, monkeypatch):
     """When not even one order fits, its caller gets the error, and the engine lives on."""
-    image_tokens = model.network.image_tokens
+    read_images = model.network.read_images
     faults = [torch.OutOfMemoryError("full")]
     monkeypatch.setattr(
-        model.network, "image_tokens",
-        lambda pixels: image_tokens(pixels) if not faults else (_ for _ in ()).throw(faults.pop()),
+        model.network, "read_images",
+        lambda pixels: read_images(pixels) if not faults else (_ for _ in ()).throw(faults.pop()),
     )  # fmt: skip
     running = Engine(model, rows=2)
     with pytest.raises(torch.OutOfMemoryError):
@@ -257,16 +257,16 @@ def test_an_overflow_stays_in_its_row(tiny_folder, model, monkeypatch):
     shots = images(3)
     plain = registry.load("tiny", tiny_folder)
     expected = [plain.answer(image, Task.REPORT).token_ids for image in shots[1:]]
-    image_tokens = model.network.image_tokens
+    read_images = model.network.read_images
 
     def broken(pixels):
-        tokens = image_tokens(pixels)
+        features = read_images(pixels)
         bad = (pixels - torch.from_numpy(wrong)).abs().amax(dim=(1, 2, 3)) == 0
-        tokens[bad] = torch.nan
-        return tokens
+        features.tokens[bad] = torch.nan
+        return features
 
     wrong = model.pixel_values(engine_module.preprocess.gray_image(shots[0]))
-    monkeypatch.setattr(model.network, "image_tokens", broken)
+    monkeypatch.setattr(model.network, "read_images", broken)
     running = Engine(model, rows=1)
     with pytest.raises(GenerationError, match="finite"):
         running.answer(shots[0], Task.REPORT)
@@ -278,13 +278,13 @@ def test_an_overflow_stays_in_its_row(tiny_folder, model, monkeypatch):
 def test_a_device_that_hangs_is_noticed(model, monkeypatch):
     """A step that never ends is reported to waiting callers."""
     release = threading.Event()
-    image_tokens = model.network.image_tokens
+    read_images = model.network.read_images
 
     def hang(pixels):
         release.wait(30)
-        return image_tokens(pixels)
+        return read_images(pixels)
 
-    monkeypatch.setattr(model.network, "image_tokens", hang)
+    monkeypatch.setattr(model.network, "read_images", hang)
     running = Engine(model, rows=1, step_timeout=0.2)
     with pytest.raises(EngineStopped, match="not answered"):
         running.answer(images(1)[0], Task.REPORT)
@@ -295,16 +295,16 @@ def test_a_device_that_hangs_is_noticed(model, monkeypatch):
 @pytest.fixture
 def blocked(model, monkeypatch):
     """An engine of two rows that stops before it reads images until `blocked.go` is set."""
-    image_tokens = model.network.image_tokens
+    read_images = model.network.read_images
     entered, go, taken = threading.Event(), threading.Event(), []
 
     def wait(pixels):
         taken.extend(float(one.mean()) for one in pixels)
         entered.set()
         assert go.wait(30)
-        return image_tokens(pixels)
+        return read_images(pixels)
 
-    monkeypatch.setattr(model.network, "image_tokens", wait)
+    monkeypatch.setattr(model.network, "read_images", wait)
     running = Engine(model, rows=2)
     running.entered, running.go, running.taken = entered, go, taken
     yield running

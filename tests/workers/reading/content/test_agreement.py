@@ -160,9 +160,9 @@ def test_samples_are_what_each_would_be_alone(tiny_folder, engine):
 def test_the_image_is_read_once_for_all_samples(engine, monkeypatch):
     """The tower sees one image, and the samples' first tokens come with the report's own."""
     seen, network = [], engine.model.network
-    look = network.image_tokens
+    look = network.read_images
     monkeypatch.setattr(
-        network, "image_tokens", lambda pixels: (seen.append(len(pixels)), look(pixels))[1]
+        network, "read_images", lambda pixels: (seen.append(len(pixels)), look(pixels))[1]
     )
     engine.answer(images(1)[0], Task.REPORT, decoding=SHORT, samples=SAMPLES)
     assert seen == [1]

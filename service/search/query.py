@@ -1,0 +1,67 @@
+"""A search by words: the findings that the labeler reads in it, and the words to look for.
+
+The labeler is a part of `workers`, which the service finds by its entry point and never imports.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Final
+
+from dicom.content.report import Finding, Observation, Presence
+from service.records.search import WantedFinding
+from service.settings.model_names import TABLES
+
+LONGEST: Final = 200  # characters
+_MOST_WORDS: Final = 24
+# The attribute of an entry point's module that names a function: a text -> findings.
+_FUNCTION: Final = "LABELER"
+_WORD: Final = re.compile(r"[^\W_]{2,40}")
+_STOP_WORD: Final = re.compile(
+    r"an?|and|are|as|at|be|by|for|from|has|in|is|it|not?|of|on|or|seen|some|that|the|there|this|to|was"
+    r"|with(?:out)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TextQuery:
+    """What a search in texts asks for.
+
+    Attributes:
+        findings: Findings that a text must state.
+        words: Words, in lower case; a text with more of them stands first.
+    """
+
+    findings: tuple[WantedFinding, ...]
+    words: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str) -> "TextQuery":
+        """Return what a text asks for: the findings that it states, and its words."""
+        shortened = text[:LONGEST]
+        words = dict.fromkeys(word.lower() for word in _WORD.findall(shortened))
+        chosen = [word for word in words if not _STOP_WORD.fullmatch(word)][:_MOST_WORDS]
+        return cls(findings=tuple(_findings(shortened)), words=tuple(chosen))
+
+
+def _findings(text: str) -> list[WantedFinding]:
+    """Return the findings that the labeler reads in a text; none if `workers` is not installed."""
+    return [
+        WantedFinding(observation=each.observation, presence=each.presence, side=each.side)
+        for labeler in _labelers()
+        for each in labeler(text)
+        if each.presence in (Presence.PRESENT, Presence.ABSENT)
+        # It follows from the other findings: "edema" would ask for a study that is not normal.
+        and each.observation is not Observation.NO_FINDING
+    ]
+
+
+@cache
+def _labelers() -> tuple[Callable[[str], tuple[Finding, ...]], ...]:
+    points = entry_points(group=TABLES)
+    named = (getattr(import_module(point.module), _FUNCTION, "") for point in points)
+    parts = (name.partition(":") for name in named if name)
+    return tuple(getattr(import_module(module), function) for module, _, function in parts)

@@ -1,0 +1,202 @@
+"""Finds studies by the similarity of their images, or by their texts, with what is known of them."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from service.jobs import DraftStatus
+from service.records import JobWithDraft
+from service.review.decision import Decision
+from service.search.query import TextQuery
+from service.search.vector_file import VectorFiles
+from service.search.vector_index import Neighbor, VectorIndex
+from service.settings.config import Settings
+from service.store import Store
+from service.study_identity import StudyIdentity
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from service.records.search import TextHit
+
+MOST: Final = 12
+# Each study may be found by its draft and by its final report.
+_HITS_PER_STUDY: Final = 3
+
+
+class NoResult(StrEnum):
+    """Why a search by image finds nothing; shown to the person."""
+
+    NO_VECTOR = (
+        "The image of this study has no vector: it was read before this version or by a model that "
+        "gives none, or its images were removed. `wetread search rebuild` makes missing vectors."
+    )
+    DAMAGED = "The vector of this study cannot be used: run `wetread search rebuild`."
+    ALONE = "No other study has a vector of the same model."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundStudy:
+    """A study that was found.
+
+    Attributes:
+        neighbor: How close its image is; None if it was found by its text.
+        job: The job whose draft stands; None if there is none.
+        decision: The decision that stands on the draft.
+        report_text: Text of the final report, if it is kept.
+        same_patient: Whether it is of the patient of the study that was asked about.
+    """
+
+    study_uid: str
+    day: str
+    neighbor: Neighbor | None = None
+    job: JobWithDraft | None = None
+    decision: Decision | None = None
+    report_text: str = ""
+    same_patient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        studies: The best first.
+        compared: Number of images compared; 0 for a search in texts.
+        missing: Number of images whose vector cannot be used.
+        nothing: Why a search by image found nothing; None if it found something.
+        only_by_words: Whether no text states the findings asked for: those found share words only.
+    """
+
+    studies: Sequence[FoundStudy] = ()
+    compared: int = 0
+    missing: int = 0
+    nothing: NoResult | None = None
+    only_by_words: bool = False
+
+
+class StudySearch:
+    """Searches the studies of a site; keeps the vectors mapped between searches."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self.files = VectorFiles(settings.data_dir)
+        self._indexes: dict[str, VectorIndex] = {}
+        self._lock = threading.Lock()
+
+    def similar_to(self, study_uid: str, *, limit: int = MOST) -> SearchResult:
+        """Return the studies whose images are closest to the image of a study.
+
+        Raises:
+            StoreUnavailable: The database does not answer.
+            VectorFileDamaged: The file of the vectors cannot be used.
+        """
+        found = self._store.vectors_of_study(study_uid)
+        if not found:
+            return SearchResult(nothing=NoResult.NO_VECTOR)
+        space, row = found[0]
+        index = self._index(space)
+        index.refresh()
+        query = index.vector(row.row)
+        if query is None:
+            return SearchResult(nothing=NoResult.DAMAGED, missing=len(index.damaged))
+        return self._nearest(index, query, limit=limit, own=study_uid)
+
+    def similar_to_vector(
+        self, space: str, query: "NDArray[np.float32]", *, limit: int = MOST
+    ) -> SearchResult:
+        """Return the studies whose images are closest to a vector of a space, float32 [D], length 1.
+
+        Raises:
+            StoreUnavailable: The database does not answer.
+            VectorFileDamaged: The file of the vectors cannot be used.
+        """
+        index = self._index(space)
+        index.refresh()
+        return self._nearest(index, query, limit=limit)
+
+    def with_text(self, query: TextQuery, *, limit: int = MOST) -> SearchResult:
+        """Return the studies whose draft or final report states the findings and words asked for."""
+        most = limit * _HITS_PER_STUDY
+        hits = self._store.search_texts(query.findings, query.words, limit=most)
+        by_words = not hits and bool(query.findings)
+        if by_words:
+            # Texts that were not coded state no finding.
+            hits = self._store.search_texts((), query.words, limit=most)
+        best: dict[str, TextHit] = {}
+        for hit in hits:
+            best.setdefault(hit.study_uid, hit)
+        studies = self._described([(uid, None) for uid in best][:limit], "")
+        return SearchResult(studies=studies, only_by_words=by_words)
+
+    def index_of(self, space: str) -> VectorIndex:
+        """Return the vectors of a space as they are now."""
+        index = self._index(space)
+        index.refresh()
+        return index
+
+    def _index(self, space: str) -> VectorIndex:
+        with self._lock:
+            if space not in self._indexes:
+                self._indexes[space] = VectorIndex(self._store, self.files, space)
+            return self._indexes[space]
+
+    def _nearest(
+        self, index: VectorIndex, query: "NDArray[np.float32]", *, limit: int, own: str = ""
+    ) -> SearchResult:
+        near = index.nearest(query, limit=limit, without_study=own)
+        return SearchResult(
+            studies=self._described([(each.study_uid, each) for each in near.found], own),
+            compared=near.compared,
+            missing=len(index.damaged),
+            nothing=None if near.found else NoResult.ALONE,
+        )
+
+    def _described(
+        self, found: Sequence[tuple[str, Neighbor | None]], own: str
+    ) -> Sequence[FoundStudy]:
+        identities = self._store.identities([own, *(uid for uid, _ in found)])
+        patient = identities.get(own)
+        return [self._study(uid, neighbor, identities.get(uid), patient) for uid, neighbor in found]
+
+    def _study(
+        self,
+        uid: str,
+        neighbor: Neighbor | None,
+        identity: StudyIdentity | None,
+        patient: StudyIdentity | None,
+    ) -> FoundStudy:
+        job = self._standing(uid)
+        decisions = {} if job is None else self._store.standing_decisions([job.id])
+        stated = identity.study_date if identity else ""
+        return FoundStudy(
+            study_uid=uid,
+            day=_day(stated) or (f"{job.created_at.astimezone():%Y-%m-%d}" if job else ""),
+            neighbor=neighbor,
+            job=job,
+            decision=next(iter(decisions.values()), None),
+            report_text=self._store.study_report_text(uid),
+            same_patient=_same_patient(identity, patient),
+        )
+
+    def _standing(self, study_uid: str) -> JobWithDraft | None:
+        """Return the job of the latest draft of a study that was not superseded; None without one."""
+        jobs = self._store.jobs(study=study_uid)
+        drafted = [job for job in jobs if job.has_draft]
+        standing = [job for job in drafted if job.draft_status is not DraftStatus.SUPERSEDED]
+        chosen = next(iter(standing or drafted), None)
+        return self._store.job(chosen.id) if chosen else None
+
+
+def _same_patient(one: StudyIdentity | None, other: StudyIdentity | None) -> bool:
+    if one is None or other is None or not one.patient_id:
+        return False
+    return (one.patient_id, one.issuer) == (other.patient_id, other.issuer)
+
+
+def _day(value: str) -> str:
+    is_date = len(value) == 8 and value.isdigit()
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if is_date else value

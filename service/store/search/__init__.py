@@ -1,0 +1,1 @@
+"""Vectors of images and texts of reports in the database, for the search for similar studies."""

@@ -1,0 +1,202 @@
+"""Texts of drafts and kept final reports, searched by findings and words."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    column,
+    delete,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    table,
+)
+from sqlalchemy.orm import Session
+
+from dicom.content.report import DraftReport, Finding, Observation, Presence, Side
+from dicom.errors import UnreadableDraft
+from service.database.final_report_tables import FinalReportRow
+from service.database.search_tables import SearchTextRow
+from service.database.tables import JobRow
+from service.final_reports.report import FinalState
+from service.jobs import ReasonCode
+from service.records.search import TextHit, TextSource, WantedFinding, label_words, wanted_words
+from service.store.session import Transactions
+
+_WORDS: Final = table("search_words", column("rowid"))
+_DICTIONARY: Final = "english"
+_STANDING_REPORTS: Final = (
+    FinalState.MATCHED.value,
+    FinalState.LATE.value,
+    FinalState.NO_DRAFT.value,
+)
+
+
+class SearchTexts(Transactions):
+    """The part of the store that searches texts."""
+
+    def search_texts(
+        self, wanted: Sequence[WantedFinding], words: Sequence[str], *, limit: int
+    ) -> list[TextHit]:
+        """Return the texts that state all wanted findings, those with more of the words first.
+
+        A finding that a text calls possible counts as stated, behind those that are sure.
+        Of drafts that were withdrawn or superseded, of reports that do not stand, and of studies whose
+        images were removed, none is found. Without wanted findings a text must have one of the words.
+
+        Args:
+            wanted: Findings.
+            words: Single words of letters and digits.
+            limit: Most hits to return.
+        """
+        if not wanted and not words:
+            return []
+        chosen, rank = self._matching(words, needs_word=not wanted)
+        definite: list[ColumnElement[bool]] = []
+        for each in wanted:
+            stated = [
+                SearchTextRow.labels.contains(part, autoescape=True) for part in wanted_words(each)
+            ]
+            chosen = chosen.where(or_(*stated))
+            definite.append(stated[0])
+        # First the texts that are sure of all that was asked for.
+        sure = [case((and_(*definite), 1), else_=0).desc()] if definite else []
+        chosen = chosen.order_by(*sure, rank.desc(), SearchTextRow.id.desc()).limit(limit)
+        with self._reading() as session:
+            return [
+                TextHit(
+                    study_uid=study,
+                    job_id=job,
+                    source=TextSource.FINAL_REPORT if report else TextSource.DRAFT,
+                    rank=float(score),
+                )
+                for study, job, report, score in session.execute(chosen)
+            ]
+
+    def _matching(
+        self, words: Sequence[str], *, needs_word: bool
+    ) -> tuple[Select[Any], ColumnElement[float]]:
+        rank: ColumnElement[float] = literal(0.0)
+        columns = (SearchTextRow.study_uid, SearchTextRow.job_id, SearchTextRow.report_id)
+        if not words:
+            return select(*columns, rank).where(_stands()), rank
+        if self._is_sqlite:
+            # BM25 is negative, and the smallest is the best (sqlite.org/fts5.html 5.1.1).
+            query = " OR ".join(f'"{word}"' for word in words)
+            hits = (
+                select(_WORDS.c.rowid, (-func.bm25(literal_column("search_words"))).label("rank"))
+                .where(literal_column("search_words").op("MATCH")(query))
+                .subquery()
+            )
+            rank = func.coalesce(hits.c.rank, 0.0)
+            chosen = select(*columns, rank).outerjoin(hits, hits.c.rowid == SearchTextRow.id)
+            matched = hits.c.rowid.is_not(None)
+        else:
+            query = " | ".join(f"'{word}'" for word in words)
+            asked = func.to_tsquery(_DICTIONARY, query)
+            rank = func.ts_rank(SearchTextRow.words, asked)
+            chosen, matched = select(*columns, rank), SearchTextRow.words.op("@@")(asked)
+        chosen = chosen.where(_stands())
+        return (chosen.where(matched) if needs_word else chosen), rank
+
+    def remove_search_texts(self, study_uid: str) -> None:
+        """Remove the texts of a study whose images were removed."""
+        with self._writing() as session:
+            session.execute(delete(SearchTextRow).where(SearchTextRow.study_uid == study_uid))
+
+    def index_texts(self, after: str = "", limit: int = 200) -> str:
+        """Enter the texts of further drafts again; return the last job's id, "" when all are done.
+
+        Args:
+            after: Id of the last job that was entered.
+            limit: Most jobs.
+        """
+        chosen = select(JobRow).where(
+            JobRow.draft.is_not(None), JobRow.removed_at.is_(None), JobRow.id > after
+        )
+        with self._writing() as session:
+            rows = session.scalars(chosen.order_by(JobRow.id).limit(limit)).all()
+            for row in rows:
+                try:
+                    draft = DraftReport.from_json(row.draft)
+                except UnreadableDraft:
+                    continue
+                enter_draft(session, row.id, draft)
+            return rows[-1].id if len(rows) == limit else ""
+
+    def index_report_texts(self) -> int:
+        """Enter the texts of all final reports that are kept again; return how many."""
+        chosen = select(FinalReportRow).where(FinalReportRow.text.is_not(None))
+        with self._writing() as session:
+            rows = session.scalars(chosen).all()
+            for row in rows:
+                enter_report(session, row)
+            return len(rows)
+
+    def study_report_text(self, study_uid: str) -> str:
+        """Return the text of the final report that stands for a study; "" if none is kept."""
+        chosen = select(FinalReportRow.text).where(
+            FinalReportRow.study_uid == study_uid,
+            FinalReportRow.state.in_(_STANDING_REPORTS),
+            FinalReportRow.text.is_not(None),
+        )
+        with self._reading() as session:
+            return session.scalar(chosen.order_by(FinalReportRow.id.desc()).limit(1)) or ""
+
+
+def enter_draft(session: Session, job_id: str, draft: DraftReport) -> None:
+    """Enter the text of a draft for searches, in place of an earlier one of the job."""
+    text = " ".join((*draft.findings_text, *draft.impression_text))
+    _enter(session, draft.study_instance_uid, job_id, 0, label_words(draft.findings), text)
+
+
+def enter_report(session: Session, row: FinalReportRow) -> None:
+    """Enter the text of a final report if it is kept and its study known, else remove it."""
+    session.execute(delete(SearchTextRow).where(SearchTextRow.report_id == row.id))
+    if row.text is None or row.labels is None or not row.study_uid:
+        return
+    sides = row.sides or {}
+    findings = [
+        Finding(
+            observation=Observation(name),
+            presence=Presence(word),
+            side=Side(sides[name]) if name in sides else None,
+        )
+        for name, word in row.labels.items()
+    ]
+    _enter(session, row.study_uid, row.job_id, row.id, label_words(findings), row.text)
+
+
+def _enter(
+    session: Session, study_uid: str, job_id: str, report_id: int, labels: str, text: str
+) -> None:
+    session.execute(
+        delete(SearchTextRow).where(
+            SearchTextRow.job_id == job_id, SearchTextRow.report_id == report_id
+        )
+    )
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    lexemes = None if is_sqlite else func.to_tsvector(_DICTIONARY, text)
+    values = {"study_uid": study_uid, "job_id": job_id, "report_id": report_id, "labels": labels}
+    session.add(SearchTextRow(**values, text=text, words=lexemes))
+
+
+def _stands() -> ColumnElement[bool]:
+    """Return the condition that a text's draft or final report stands, and its images are here."""
+    job = select(JobRow.id).where(
+        JobRow.id == SearchTextRow.job_id,
+        JobRow.superseded_by.is_(None),
+        JobRow.reason_code != ReasonCode.RECALLED.value,
+        JobRow.removed_at.is_(None),
+    )
+    report = select(FinalReportRow.id).where(
+        FinalReportRow.id == SearchTextRow.report_id, FinalReportRow.state.in_(_STANDING_REPORTS)
+    )
+    is_draft = SearchTextRow.report_id == 0
+    return or_(is_draft & job.exists(), ~is_draft & report.exists())

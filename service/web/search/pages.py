@@ -1,0 +1,123 @@
+"""`/search` and `/studies/{uid}/similar`: studies by words, and studies with similar images.
+
+Each search is audited. No patient is named: a result leads to the page of its study.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from dicom.errors import InvalidIdentifier
+from dicom.identifiers import check_uid
+from service.audit import AuditAction
+from service.errors import NotFound, VectorFileDamaged
+from service.search import described
+from service.search.query import LONGEST, TextQuery
+from service.search.similar import FoundStudy, SearchResult
+from service.search.words import similarity_words
+from service.settings.advice import cautions
+from service.web.app_context import AppContext, app_context_of
+from service.web.auditing import audit
+from service.web.render import page, root_of
+
+_AREA: Final = "search"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRow:
+    """A found study as the page shows it.
+
+    Attributes:
+        similarity: How close its image is, in words; "" if it was found by its text.
+        cosine: The number behind it.
+        status: What a reader must know of the draft, or "".
+        impression: Of the final report or the accepted text, or "".
+    """
+
+    url: str
+    day: str
+    similarity: str
+    cosine: str
+    same_patient: bool
+    status: str
+    findings: str
+    decision: str
+    impression: str
+
+
+async def similar_page(request: Request) -> Response:
+    """Answer with the studies whose images are similar to that of a study."""
+    here, uid = app_context_of(request), _study_uid(request)
+    if not await run_in_threadpool(here.store.instances, uid):
+        raise NotFound("No image of this study has been received.")
+    await audit(request, AuditAction.SEARCHED, study_uid=uid, detail="similar studies")
+    try:
+        found = await run_in_threadpool(here.search.similar_to, uid)
+    except VectorFileDamaged as error:
+        raise HTTPException(503, f"Similar studies cannot be searched: {error}.") from error
+    return _answer(request, here, found, study_uid=uid)
+
+
+async def search_page(request: Request) -> Response:
+    """Answer with the box for a search by words, and with what was found."""
+    here = app_context_of(request)
+    text = request.query_params.get("q", "")[:LONGEST].strip()
+    if not text:
+        return _answer(request, here, SearchResult())
+    await audit(request, AuditAction.SEARCHED, detail="studies by words")
+    query = TextQuery.of(text)
+    found = await run_in_threadpool(here.search.with_text, query)
+    return _answer(request, here, found, text=text, query=query)
+
+
+def _answer(
+    request: Request,
+    here: AppContext,
+    found: SearchResult,
+    *,
+    study_uid: str = "",
+    text: str = "",
+    query: TextQuery | None = None,
+) -> Response:
+    root = root_of(request.url.path)
+    html = page(
+        "search/results.html",
+        root=root,
+        area=_AREA,
+        site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
+        caution=described.CAUTION,
+        study_uid=study_uid,
+        text=text,
+        longest=LONGEST,
+        asked=[str(each) for each in query.findings] if query else [],
+        found=found,
+        rows=[_row(each, root, found.compared) for each in found.studies],
+    )
+    return HTMLResponse(html)
+
+
+def _row(found: FoundStudy, root: str, compared: int) -> ResultRow:
+    near = found.neighbor
+    return ResultRow(
+        url=f"{root}studies/{found.study_uid}",
+        day=found.day,
+        similarity=similarity_words(near, compared) if near else "",
+        cosine=f"{near.cosine:.3f}" if near else "",
+        same_patient=found.same_patient,
+        status=described.status_words(found),
+        findings=", ".join(described.findings_words(found)),
+        decision=described.decision_words(found),
+        impression=described.impression(found),
+    )
+
+
+def _study_uid(request: Request) -> str:
+    try:
+        return check_uid(request.path_params["study_uid"], "Study Instance UID")
+    except InvalidIdentifier:
+        raise NotFound("This is not a valid Study Instance UID.") from None
