@@ -88,6 +88,8 @@ class ModelConfig:
         mark: The caveat in at most 20 characters, for the series description of other images, or "".
         scores_measured: Whether the quality of its yes-or-no probabilities has been measured.
         meaningless: Whether its text has no meaning for the image.
+        class_token_trained: Whether the class token and the CLIP head were trained; otherwise the vector
+            of an image is the mean of its tokens.
     """
 
     vision: VisionConfig
@@ -99,6 +101,7 @@ class ModelConfig:
     mark: str = ""
     scores_measured: bool = False
     meaningless: bool = False
+    class_token_trained: bool = True
 
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
@@ -122,6 +125,7 @@ class ModelConfig:
                 mark=_joined(source, "mark")[:20],
                 scores_measured=source.get("scores_measured") is True,
                 meaningless=source.get("meaningless") is True,
+                class_token_trained=source.get("class_token_trained") is not False,
             )
         except CONFIG_FAULTS as error:
             raise unusable(folder / "config.json", error) from None

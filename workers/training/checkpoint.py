@@ -70,6 +70,8 @@ def _config(vocabulary: int) -> dict[str, Any]:
         "caveat": CAVEAT,
         "synthetic_caveat": SYNTHETIC_CAVEAT,
         "mark": MARK,
+        # No stage of the training uses them.
+        "class_token_trained": False,
         "clip_embed_dim": _CLIP_WIDTH,
         "clip_vision_cfg": _VISION,
         "image_preprocess_cfg": {"mean": 0.5518136078431373, "std": 0.3821719215686275},

@@ -1,5 +1,6 @@
 """`wetread evaluate` from its command line to its folder, with the shipped model and phantoms."""
 
+import base64
 import csv
 import json
 import shutil
@@ -69,6 +70,24 @@ def test_the_figures_are_those_of_scikit_learn_on_per_study(done):
         value = metrics["figures"]["findings"][name]["f1"]["value"]
         if isinstance(value, float) and any(truth) | any(predicted):
             assert value == pytest.approx(f1_score(truth, predicted, zero_division=0), abs=1e-6)
+
+
+def test_the_closest_images_have_the_same_findings_more_often_than_by_chance(done):
+    """Computed again from the vectors in drafts.jsonl; without a text tower the report says so."""
+    drafts = map(json.loads, (done / "drafts.jsonl").read_text().splitlines())
+    vectors = {
+        row["id"]: np.frombuffer(base64.b64decode(row["vector"]["float32"]), "<f4")
+        for row in drafts
+    }
+    rows = sorted(rows_in(done / "per_study.csv"), key=lambda row: row["id"])
+    labels = [{name for name in SIX if row[f"truth {name}"] == "1"} for row in rows]
+    images = np.stack([vectors[row["id"]] for row in rows]).astype(float)
+    cosines = images @ images.T - 9 * np.eye(len(rows))
+    same = [labels[row.argmax()] == own for row, own in zip(cosines, labels, strict=True)]
+    found = json.loads((done / "metrics.json").read_text())["retrieval"]
+    assert found["neighbors"]["label_precision"]["1"] == pytest.approx(np.mean(same), abs=1e-6)
+    assert "no text tower" in found["cross_modal"]
+    assert "no text tower" in (done / "report.html").read_text()
 
 
 def test_studies_of_one_patient_are_one_cluster_and_the_patient_is_not_named(done, phantoms):

@@ -107,7 +107,9 @@ def load(folder: Path, place: Place = HERE) -> CxrLlava:
 
 
 def _vector_head(files: WeightFiles, config: ModelConfig, place: Place) -> VectorHead | None:
-    """Return the head that turns the class token into a vector; None if the files hold none."""
+    """Return the head that turns the class token into a vector; None if the files hold none, or one that was not trained."""
+    if not config.class_token_trained:
+        return None
     projection = files.some((_HEAD,)).get(_HEAD)
     if projection is None or projection.ndim != 2 or len(projection) != config.vision.width:
         return None

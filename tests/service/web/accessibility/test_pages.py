@@ -101,6 +101,9 @@ def fill(site, seeder, cookie_of):
             "monitor/acceptability",
             "models",
             "network",
+            "search",
+            "search?q=effusion",
+            f"{study}/similar",
         ),
         *("admin/audit", "people", "tokens", "account", "people?changed=vic", "nothing-here"),
     ]
