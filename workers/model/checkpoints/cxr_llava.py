@@ -107,7 +107,7 @@ def load(folder: Path, place: Place = HERE) -> CxrLlava:
 
 
 def _vector_head(files: WeightFiles, config: ModelConfig, place: Place) -> VectorHead | None:
-    """Return the head that turns the class token into a vector; None if the files hold none, or one that was not trained."""
+    """Return the head that makes a vector of the class token; None if there is no trained one."""
     if not config.class_token_trained:
         return None
     projection = files.some((_HEAD,)).get(_HEAD)
