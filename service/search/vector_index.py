@@ -98,10 +98,13 @@ class VectorIndex:
             limit: Most studies to return.
             without_study: A study whose images are not compared.
         """
+        with self._lock:
+            return self._nearest(query, limit, without_study)
+
+    def _nearest(self, query: "NDArray[np.float32]", limit: int, without_study: str) -> Neighbors:
         import numpy as np  # noqa: PLC0415 - a process that only starts needs no arrays
 
-        with self._lock:
-            matrix, usable, rows = self._matrix, self._usable, dict(self._rows)
+        matrix, usable, rows = self._matrix, self._usable, self._rows
         if matrix is None or usable is None:
             return Neighbors((), 0)
         count = min(len(matrix), len(usable))

@@ -1,7 +1,7 @@
 """Texts of drafts and kept final reports, searched by findings and words."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -81,7 +81,7 @@ class SearchTexts(Transactions):
 
     def _matching(
         self, words: Sequence[str], *, needs_word: bool
-    ) -> tuple[Select[Any], ColumnElement[float]]:
+    ) -> tuple[Select[str, str, int, float], ColumnElement[float]]:
         rank: ColumnElement[float] = literal(0.0)
         columns = (SearchTextRow.study_uid, SearchTextRow.job_id, SearchTextRow.report_id)
         if not words:
