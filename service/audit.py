@@ -13,6 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from service.idempotency import RequestClaim
+
 # The digest before the first record.
 BEGINNING: Final = "0" * 64
 
@@ -71,6 +73,8 @@ class AuditEvent:
         patient_id: Patient ID of that study, as far as known.
         job_id: The job; "" if none is concerned.
         detail: A few words; no patient attribute.
+        claim: The claim of the request on its idempotency key, marked in the same transaction; not part
+            of the record.
     """
 
     action: AuditAction
@@ -82,6 +86,7 @@ class AuditEvent:
     patient_id: str = ""
     job_id: str = ""
     detail: str = ""
+    claim: RequestClaim | None = None
 
     def with_detail(self, detail: str) -> "AuditEvent":
         """Return the event with another detail."""

@@ -55,6 +55,10 @@ _COMMANDS = {
         "List or fetch studies of an archive that are missing here.",
     ),
     "restore": ("service.commands.backup:restore", "Restore a site from a backup."),
+    "openapi": (
+        "service.commands.openapi:openapi",
+        "Print the OpenAPI description of the JSON API.",
+    ),
     "settings": ("service.commands.settings:settings", "Print every setting in force."),
     "spool": ("service.commands.spool:spool", "Compare spool and database."),
     "support-bundle": (

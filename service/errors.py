@@ -13,6 +13,7 @@ WetreadError
 ├── SelectionError       a selection of jobs is empty, too wide or invalid
 ├── InvalidReview        the text, the answers or the decision of a review cannot be taken
 ├── ReviewConflict       the review or the decision changed meanwhile (in `service.review.conflicts`)
+├── KeyConflict          an Idempotency-Key cannot be used for this request (in `service.idempotency`)
 ├── InvalidToken         a bearer token cannot be made or found (in `service.tokens`)
 ├── VectorFileDamaged    a file of image vectors cannot be used: rebuild it
 ├── BrokerUnavailable    Redis does not answer: jobs wait in the database

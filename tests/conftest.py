@@ -51,6 +51,16 @@ MARKED_BY_FIXTURE = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the tests that send generated requests."""
+    parser.addoption(
+        "--api-examples",
+        type=int,
+        default=12,
+        help="generated requests for each operation of the JSON API and kind (default 12)",
+    )
+
+
 # Folders whose tests each load the whole machine.
 SERIAL_FOLDERS = ("ohif",)
 

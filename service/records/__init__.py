@@ -18,6 +18,7 @@ from service.records.jobs import (
     JobRequest,
     JobWithDraft,
     PastClaims,
+    Position,
 )
 from service.records.monitoring import (
     NOTHING,
@@ -51,6 +52,7 @@ __all__ = [
     "JobRequest",
     "JobWithDraft",
     "PastClaims",
+    "Position",
     "ProcessBeat",
     "ProcessRole",
     "ProcessStatus",

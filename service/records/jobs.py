@@ -9,6 +9,19 @@ from service.jobs import ALARMS, DraftStatus, JobState, ReasonCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """The place of an entry in a list that is sorted by time; the next page begins after it.
+
+    Attributes:
+        at: The entry's time: of a job its creation, of a decision when it was made.
+        id: The entry's id, which orders entries of the same time.
+    """
+
+    at: datetime
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """A Study that is to be read, see `Store.schedule`.
 

@@ -11,6 +11,7 @@ from service.store.accounts.password_links import PasswordLinks
 from service.store.accounts.sessions import Sessions
 from service.store.accounts.tokens import Tokens
 from service.store.arrivals import Arrivals
+from service.store.audit.request_claims import RequestClaims
 from service.store.audit.trail import AuditTrail
 from service.store.backlogs import Backlogs
 from service.store.commitments import CommitmentReports
@@ -86,6 +87,7 @@ class Store(
     DraftingStops,
     ModelChoices,
     AuditTrail,
+    RequestClaims,
     StudyIdentities,
     ShadowReadings,
     FinalReportTaking,

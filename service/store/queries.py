@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy.orm import Session
 
 from dicom.content.output_kind import OutputKind
 from dicom.content.report import Predecessor
@@ -19,7 +20,15 @@ from service.database.tables import (
 )
 from service.errors import NotFound
 from service.jobs import DeliveryState, DraftStatus, JobState
-from service.records import ArrivingStudy, Delivery, Job, JobEvent, JobWithDraft, ResultObject
+from service.records import (
+    ArrivingStudy,
+    Delivery,
+    Job,
+    JobEvent,
+    JobWithDraft,
+    Position,
+    ResultObject,
+)
 from service.store import record_mapping
 from service.store.doubts import alarmed
 from service.store.session import Transactions
@@ -53,7 +62,7 @@ class Queries(Transactions):
         states: Collection[JobState] | None = None,
         *,
         limit: int = 100,
-        before: str | None = None,
+        before: str | Position | None = None,
         study: str | None = None,
         status: DraftStatus | None = None,
     ) -> list[Job]:
@@ -62,7 +71,7 @@ class Queries(Transactions):
         Args:
             states: Only in these states; in any when None or empty.
             limit: Most jobs to return.
-            before: Only those older than the job with this id: the next page.
+            before: Only those older than the job with this id, or than this position: the next page.
             study: Only of this Study Instance UID.
             status: Only those whose draft is withdrawn, or only those whose draft is in doubt.
 
@@ -79,12 +88,9 @@ class Queries(Transactions):
             chosen = chosen.where(JobRow.study_instance_uid == study)
         with self._reading() as session:
             if before is not None:
-                mark = session.execute(
-                    select(JobRow.created_at, JobRow.id).where(JobRow.id == before)
-                ).one_or_none()
-                if mark is None:
-                    raise NotFound(f"there is no job {before[:32]!a}")
-                chosen = chosen.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*mark))
+                mark = before if isinstance(before, Position) else _position(session, before)
+                place = tuple_(mark.at, mark.id, types=(JobRow.created_at.type, JobRow.id.type))
+                chosen = chosen.where(tuple_(JobRow.created_at, JobRow.id) < place)
             return record_mapping.jobs(session.scalars(chosen))
 
     def ahead(self, limit: int = 1000) -> dict[str, int]:
@@ -221,3 +227,12 @@ class Queries(Transactions):
         )
         with self._reading() as session:
             return "-".join(str(session.scalar(mark) or 0) for mark in marks)
+
+
+def _position(session: Session, job_id: str) -> Position:
+    found = session.execute(
+        select(JobRow.created_at, JobRow.id).where(JobRow.id == job_id)
+    ).one_or_none()
+    if found is None:
+        raise NotFound(f"there is no job {job_id[:32]!a}")
+    return Position(at=found.created_at, id=found.id)

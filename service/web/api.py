@@ -1,7 +1,7 @@
 """The JSON API: what the pages show and do, for programs. docs/api.md describes each route."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +19,7 @@ from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit_view, event_of
 from service.web.job_actions import AUDITED, Details, act
 from service.web.job_json import job_in_full, jobs_json
+from service.web.json_api.cursors import next_cursor, page_after
 from service.web.status.status_text import SystemStatus
 from service.web.study_view import StudyRecord, study_record
 
@@ -27,19 +28,17 @@ _LARGEST_LIMIT: Final = 1000
 
 
 async def jobs(request: Request) -> JSONResponse:
-    """Answer with jobs, newest first; query: `state` (repeatable), `study`, `before`, `limit`."""
+    """Answer with jobs, newest first; query: `state` (repeatable), `study`, `cursor`, `limit`."""
     asked = request.query_params
     states, limit = _states(asked.getlist("state")), _limit(asked.get("limit"))
-    here = app_context_of(request)
+    here, before = app_context_of(request), page_after(request)
 
     def find() -> dict[str, Any]:
-        found = here.store.jobs(
-            states, limit=limit, before=asked.get("before") or None, study=asked.get("study")
-        )
+        found = here.store.jobs(states, limit=limit, before=before, study=asked.get("study"))
         situation = here.observer.situation()
         return {
             "jobs": jobs_json(here.store, found, situation),
-            "next": found[-1].id if len(found) == limit else None,
+            "next": next_cursor(found, limit),
         }
 
     return JSONResponse(await run_in_threadpool(find))
@@ -110,11 +109,31 @@ async def body_of(request: Request) -> dict[str, Any]:
         raise HTTPException(415, "Send application/json, at least {}.")
     try:
         body = json.loads(await request.body() or b"{}")
-    except ValueError:
-        raise HTTPException(400, "The body is not JSON.") from None
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "The body is not JSON, or is nested too deeply.") from None
     if not isinstance(body, dict):
         raise HTTPException(400, "The body is an object.")
+    if not all(map(_can_be_stored, _texts_in(body))):
+        raise HTTPException(400, "The body holds a NUL character or half a surrogate pair.")
     return body
+
+
+def _texts_in(body: dict[str, Any]) -> Iterator[str]:
+    """Yield each text of a JSON value, the keys of objects included."""
+    rest: list[Any] = [body]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, dict):
+            rest += [*each.keys(), *each.values()]
+        elif isinstance(each, list):
+            rest += each
+
+
+def _can_be_stored(text: str) -> bool:
+    """Return whether PostgreSQL can store a text and a response can quote it."""
+    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def details_of(body: Mapping[str, Any]) -> Details:

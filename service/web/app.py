@@ -51,12 +51,14 @@ from service.web.job_actions import ACTIONS, ROLES
 from service.web.live import MAX_STREAMS, Hub
 from service.web.live_routes import LIVE, all_live, live_route
 from service.web.login import pages as login
+from service.web.login.address import AddressFilter
 from service.web.login.guard import Guard
 from service.web.login.oidc import Provider
 from service.web.metrics import make_registry, metrics
 from service.web.models.routes import MODEL_ROUTES
 from service.web.monitor.routes import MONITOR_ROUTES
 from service.web.network.routes import NETWORK_ROUTES
+from service.web.openapi.mount import WARM_SECONDS, ApiMount, mounted, openapi_json
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
 from service.web.review.failures import REVIEW_HANDLERS
@@ -111,7 +113,9 @@ def make_app(here: AppContext) -> Starlette:
     Raises:
         UndeclaredRoute: A route does not declare who may use it.
     """
-    routes = [*ROUTES, *(here.provider.routes() if isinstance(here.provider, Provider) else ())]
+    handlers = {**HANDLERS, **REVIEW_HANDLERS}
+    declared = [*ROUTES, *(here.provider.routes() if isinstance(here.provider, Provider) else ())]
+    routes, api_mount = mounted(declared, here, handlers)
     check_declared(routes)
     app = Starlette(
         routes=routes,
@@ -127,12 +131,14 @@ def make_app(here: AppContext) -> Starlette:
                 routes=routes,
             ),
             Middleware(ErrorMiddleware),
+            Middleware(AddressFilter),
             Middleware(BodyLimit),
         ],
-        exception_handlers={**HANDLERS, **REVIEW_HANDLERS},
+        exception_handlers=handlers,
         lifespan=_lifespan,
     )
     app.state.app_context = here
+    app.state.api = api_mount
     return app
 
 
@@ -142,13 +148,19 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     following = asyncio.create_task(here.hub.run())
     # The figures read all decisions once: now, so that no page waits for it.
     threading.Thread(target=_load_figures, args=(here,), name="figures", daemon=True).start()
+    loading = asyncio.get_running_loop().call_later(WARM_SECONDS, _load_api, app.state.api)
     try:
         yield
     finally:
+        loading.cancel()
         here.hub.close()
         here.images.close()
         here.levels.close()
         following.cancel()
+
+
+def _load_api(api_mount: ApiMount) -> None:
+    threading.Thread(target=api_mount.load, name="load the API", daemon=True).start()
 
 
 def _load_figures(here: AppContext) -> None:
@@ -203,6 +215,7 @@ ROUTES: Final = [
         )
         for word in ACTIONS
     ],
+    guarded("/api/openapi.json", openapi_json, roles=EVERYONE, scope=Scope.READ),
     guarded("/api/me", api.me, roles=EVERYONE),
     guarded("/api/jobs", api.jobs, roles=EVERYONE, scope=Scope.READ),
     *[

@@ -39,6 +39,7 @@ def event_of(
         person_id=session.person.id if session else "",
         address=client_address(request.scope),
         detail=detail,
+        claim=getattr(request.state, "claim", None),
     )
 
 

@@ -110,6 +110,16 @@ async def answer_forbidden(request: Request, message: str) -> Response:
     return _failure(request, 403, _TITLES[403], message)
 
 
+async def answer_invalid(request: Request, message: str) -> Response:
+    """Return the 400 response, as a page or as JSON."""
+    return _failure(request, 400, _TITLES[400], message)
+
+
+async def answer_unexpected(request: Request, _error: Exception) -> Response:
+    """Return the 500 response of a mounted application; `ErrorMiddleware` writes the log."""
+    return _broken(request)
+
+
 def _broken(request: Request) -> Response:
     message = "This is an error in Wetread; the log has the details. Jobs are not affected."
     return _failure(request, 500, "Internal error", message)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from service.audit import AuditEvent, AuditRecord, chained
 from service.database.audit_tables import AuditRow
 from service.database.identity_tables import StudyIdentityRow
+from service.store.audit.request_claims import note_acted
 from service.store.session import Transactions
 
 # Number of the advisory lock under which a record is appended.
@@ -39,6 +40,8 @@ class Audited(Transactions):
         """
         if event is None:
             return
+        if event.claim is not None:
+            note_acted(session, event.claim, self.now())
         uid = study_uid or event.study_uid
         full = replace(
             event,

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.database.review_tables import DecisionRow, UndoRow
 from service.database.tables import InstanceRow
 from service.errors import NotFound
+from service.records import Position
 from service.review.decision import Decision
 from service.store.review import mapping
 from service.store.session import Transactions
@@ -53,7 +54,7 @@ class DecisionQueries(Transactions):
         reviewer_id: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        before: str | None = None,
+        before: str | Position | None = None,
         limit: int = 100,
     ) -> list[Decision]:
         """Return decisions, the latest first, undone ones included.
@@ -63,7 +64,7 @@ class DecisionQueries(Transactions):
             reviewer_id: Only of this person.
             since: Only those made at this time or later.
             until: Only those made before.
-            before: Only those made before the decision with this id: the next page.
+            before: Only those made before the decision with this id, or this position: the next page.
             limit: Most decisions to return.
 
         Raises:
@@ -80,7 +81,8 @@ class DecisionQueries(Transactions):
             chosen = chosen.where(DecisionRow.at < until)
         with self._reading() as session:
             if before is not None:
-                chosen = chosen.where(_earlier_than(decision_of(session, before)))
+                mark = _place(session, before)
+                chosen = chosen.where(_earlier_than(mark))
             return [mapping.decision(row, undone) for row, undone in session.execute(chosen)]
 
 
@@ -108,7 +110,14 @@ def decision_of(session: Session, decision_id: str) -> Decision:
     return mapping.decision(*found)
 
 
-def _earlier_than(mark: Decision) -> ColumnElement[bool]:
+def _place(session: Session, before: Position | str) -> Position:
+    if isinstance(before, Position):
+        return before
+    found = decision_of(session, before)
+    return Position(at=found.at, id=found.id)
+
+
+def _earlier_than(mark: Position) -> ColumnElement[bool]:
     same = and_(DecisionRow.at == mark.at, DecisionRow.id < mark.id)
     return or_(DecisionRow.at < mark.at, same)
 

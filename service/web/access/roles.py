@@ -96,7 +96,7 @@ def check_declared(routes: Iterable[BaseRoute], under: str = "") -> None:
     """
     for route in routes:
         path = under + getattr(route, "path", repr(route))
-        if _declared(route) is not None:
+        if access_declared_by(route) is not None:
             continue
         inner = route.routes if isinstance(route, Mount) else None
         if not inner:
@@ -115,7 +115,7 @@ def access_of(routes: Iterable[BaseRoute], connection: Connection) -> Access | N
         match, child = route.matches(connection)
         if match is Match.NONE:
             continue
-        found = _declared(route)
+        found = access_declared_by(route)
         if found is None and isinstance(route, Mount) and route.routes:
             found = access_of(route.routes, {**connection, **child})
         if match is Match.FULL:
@@ -124,6 +124,7 @@ def access_of(routes: Iterable[BaseRoute], connection: Connection) -> Access | N
     return partial
 
 
-def _declared(route: BaseRoute) -> Access | None:
+def access_declared_by(route: BaseRoute) -> Access | None:
+    """Return what a route declares, at itself or at its endpoint; None if it declares nothing."""
     own: Access | None = getattr(route, _DECLARED, None)
     return own or getattr(getattr(route, "endpoint", None), _DECLARED, None)

@@ -26,6 +26,8 @@ from service.web.access.current import current_session
 from service.web.api import body_of
 from service.web.app_context import app_context_of
 from service.web.auditing import audit, audit_view, event_of
+from service.web.json_api.cursors import next_cursor, page_after
+from service.web.json_api.idempotent import idempotency_key
 from service.web.review.answers import (
     decisions_json,
     news_json,
@@ -37,7 +39,6 @@ from service.web.review.requests import (
     decision_request,
     digest_of,
     etag,
-    idempotency_key,
     limit_of,
     period_of,
     time_of,
@@ -90,11 +91,13 @@ async def note_open(request: Request) -> JSONResponse:
         request.path_params["job_id"],
         await body_of(request),
     )
-    reviewer = _reviewer(request)
+    reviewer, is_open = _reviewer(request), body.get("open", True)
+    if not isinstance(is_open, bool):
+        raise HTTPException(400, 'The body is {"open": true} or {"open": false}.')
 
     def note() -> dict[str, Any]:
         job = here.store.job(job_id)
-        if body.get("open", True) is False:
+        if not is_open:
             here.store.note_closed(job.id, reviewer.id)
         else:
             here.store.note_open(job.id, reviewer)
@@ -155,11 +158,15 @@ async def decision(request: Request) -> JSONResponse:
 
 
 async def decisions(request: Request) -> JSONResponse:
-    """Answer with decisions, the latest first; query: `since`, `until`, `reader`, `before`, `limit`."""
+    """Answer with decisions, the latest first.
+
+    Query: `since`, `until`, `reader`, `cursor`, `limit`.
+    """
     here, limit = app_context_of(request), limit_of(request)
     since, until = time_of(request, "since"), time_of(request, "until")
     asked = request.query_params
-    if not asked.get("before"):  # the first page stands for the whole export
+    before = page_after(request)
+    if before is None:  # the first page stands for the whole export
         await audit(request, AuditAction.EXPORTED, detail="decisions, by the JSON API")
 
     def find() -> dict[str, Any]:
@@ -167,12 +174,12 @@ async def decisions(request: Request) -> JSONResponse:
             since=since,
             until=until,
             reviewer_id=asked.get("reader") or None,
-            before=asked.get("before") or None,
+            before=before,
             limit=limit,
         )
         return {
             "decisions": decisions_json(here.store, found),
-            "next": found[-1].id if len(found) == limit else None,
+            "next": next_cursor(found, limit),
         }
 
     return JSONResponse(await run_in_threadpool(find))

@@ -17,6 +17,7 @@ from service.review.questions import NewQuestion, Question, QuestionKind, checke
 from service.web.api import body_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit_view, event_of
+from service.web.json_api.idempotent import idempotency_key
 from service.web.live import LiveView
 from service.web.render import NOTHING
 from service.web.review.api import newest_draft
@@ -26,7 +27,6 @@ from service.web.review.questions_view import (
     questions_snapshot,
     unavailable,
 )
-from service.web.review.requests import idempotency_key
 from service.web.review.reviewer import reviewer_of
 
 

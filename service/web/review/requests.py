@@ -17,7 +17,6 @@ from service.review.decision import DecisionRequest, Seconds
 from service.review.words import Acceptability, Rejection, Verdict
 
 _VERSION: Final = re.compile(r'"(\d{1,9})"')
-_KEY: Final = re.compile(r"[\x21-\x7e]{8,64}")
 _DEFAULT_LIMIT: Final = 100
 _LARGEST_LIMIT: Final = 1000
 _Word = TypeVar("_Word", Verdict, Rejection)
@@ -41,20 +40,6 @@ def wanted_version(request: Request) -> int:
     if found is None:
         raise HTTPException(400, 'If-Match is one ETag as GET returns it, such as "3".')
     return int(found[1])
-
-
-def idempotency_key(request: Request) -> str:
-    """Return the Idempotency-Key header.
-
-    Raises:
-        HTTPException: 428 without the header, 400 for one of another form.
-    """
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        raise HTTPException(428, "Send an Idempotency-Key, a new one for each decision.")
-    if not _KEY.fullmatch(key):
-        raise HTTPException(400, "Idempotency-Key: 8 to 64 printable ASCII characters.")
-    return key
 
 
 def digest_of(job_id: str, body: Mapping[str, Any]) -> str:

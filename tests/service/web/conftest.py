@@ -325,6 +325,16 @@ def start_site(
 @pytest.fixture
 def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """A function that starts the application with settings of one's own."""
+    yield from _site_maker(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def make_module_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
+    """The same, for sites that all tests of a module share."""
+    yield from _site_maker(tmp_path_factory.mktemp("sites"))
+
+
+def _site_maker(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     stops = []
 
     def make(max_streams: int = 64, *, logged_in: bool = True, **overrides) -> Site:
@@ -340,7 +350,7 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
         stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cookie_of() -> Callable[..., str]:
     """A function that adds a person with roles to a store and returns the Cookie header of a login."""
     return log_in
@@ -352,7 +362,7 @@ def site(make_site: Callable[..., Site]) -> Site:
     return make_site()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def seeder_of() -> Callable[[Site], Seeder]:
     """A function that returns what seeds a site's store."""
     return lambda site: Seeder(site.store, site.here.settings.spool_dir)

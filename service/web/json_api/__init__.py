@@ -1,0 +1,1 @@
+"""ETags, idempotency keys and cursors of the JSON API."""

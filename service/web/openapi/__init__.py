@@ -1,0 +1,1 @@
+"""The FastAPI application of the JSON API, and its OpenAPI description."""

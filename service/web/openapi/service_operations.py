@@ -1,0 +1,61 @@
+"""The operations on models, drafting and final reports, and the description itself."""
+
+from typing import Final
+
+from service.web.openapi.operation import CONFLICT, Once, Operation, Tag
+from service.web.openapi.review_models import Nothing
+from service.web.openapi.service_models import (
+    FinalReports,
+    ModelsInUse,
+    ModelToUse,
+    StopReason,
+    TakenReports,
+)
+
+OPERATIONS: Final = {
+    ("GET", "/api/openapi.json"): Operation(
+        name="openapi",
+        summary="Return this description of the API (OpenAPI 3.1).",
+        tag=Tag.SERVICE,
+        answer=None,
+    ),
+    ("GET", "/api/models"): Operation(
+        name="models",
+        summary="Return the models, the choice for new studies and the stop of drafting.",
+        tag=Tag.MODELS,
+        answer=ModelsInUse,
+    ),
+    ("POST", "/api/models/use"): Operation(
+        name="useModel",
+        summary="Let a model read new studies; existing jobs keep theirs.",
+        tag=Tag.MODELS,
+        answer=ModelsInUse,
+        body=ModelToUse,
+        once=Once.OPTIONAL,
+    ),
+    ("POST", "/api/drafting/stop"): Operation(
+        name="stopDrafting",
+        summary="Stop drafting; studies are still received and wait.",
+        tag=Tag.MODELS,
+        answer=ModelsInUse,
+        body=StopReason,
+        errors={409: CONFLICT},
+        once=Once.OPTIONAL,
+    ),
+    ("POST", "/api/drafting/start"): Operation(
+        name="startDrafting",
+        summary="Start drafting again.",
+        tag=Tag.MODELS,
+        answer=ModelsInUse,
+        body=Nothing,
+        errors={409: CONFLICT},
+        once=Once.OPTIONAL,
+    ),
+    ("POST", "/api/final-reports"): Operation(
+        name="takeFinalReports",
+        summary="Take final reports of the reporting system; a known one is taken once.",
+        tag=Tag.REPORTS,
+        answer=TakenReports,
+        body=FinalReports,
+    ),
+}

@@ -1,0 +1,107 @@
+"""A request with an Idempotency-Key acts once, also after kill -9 and when it is taken over."""
+
+from dataclasses import replace
+
+import pytest
+
+from service.audit import AuditAction, AuditEvent
+from service.idempotency import (
+    CLAIM_SECONDS,
+    KEPT,
+    KeyConflict,
+    RequestClaim,
+    RequestKey,
+    StoredResponse,
+)
+from service.store import Store
+
+KEY = RequestKey(principal="person p1", key="key-0001", digest="d" * 64)
+EVENT = AuditEvent(action=AuditAction.SENT_AGAIN, actor="kim (web page)")
+ANSWER = StoredResponse(status=200, body='{"id": "1"}')
+
+
+@pytest.fixture
+def job(store, reviewing):
+    """A drafted job."""
+    return reviewing.drafted(store)
+
+
+def send(store, job, claim):
+    """Send the results of a job again under a claim."""
+    store.resend(job.id, "kim", audit=replace(EVENT, claim=claim))
+
+
+def times_sent(store, job) -> int:
+    """Return how often the results were sent again."""
+    return [each.action for each in store.events(job.id)].count("resend")
+
+
+def test_the_response_of_the_first_request_is_repeated(store, clock, job):
+    """For 24 hours; of another person, or with another key, it is another request."""
+    claim = store.claim_request(KEY)
+    send(store, job, claim)
+    store.finish_request(claim, ANSWER)
+    assert store.claim_request(KEY) == ANSWER
+    for other in (replace(KEY, principal="person p2"), replace(KEY, key="key-0002")):
+        assert isinstance(store.claim_request(other), RequestClaim)
+    clock.move(KEPT.total_seconds() + 1)
+    assert isinstance(store.claim_request(KEY), RequestClaim)
+
+
+def test_a_key_belongs_to_one_request(store):
+    """Other content is refused, whether the first request has ended or not."""
+    claim = store.claim_request(KEY)
+    other = replace(KEY, digest="e" * 64)
+    with pytest.raises(KeyConflict, match="another request") as refused:
+        store.claim_request(other)
+    assert refused.value.retry_after is None
+    store.finish_request(claim, ANSWER)
+    with pytest.raises(KeyConflict, match="another request"):
+        store.claim_request(other)
+
+
+def test_a_repetition_waits_for_the_first_request(store, clock):
+    """And acts if that one was killed before it acted."""
+    first = store.claim_request(KEY)
+    with pytest.raises(KeyConflict, match="being carried out") as refused:
+        store.claim_request(KEY)
+    assert refused.value.retry_after == 1
+    clock.move(CLAIM_SECONDS + 1)
+    second = store.claim_request(KEY)
+    assert (first.fence, second.fence) == (1, 2)
+
+
+def test_a_request_that_was_taken_over_cannot_act(store, clock, job):
+    """Its change is rolled back; that of the repetition stands."""
+    first = store.claim_request(KEY)
+    clock.move(CLAIM_SECONDS + 1)
+    second = store.claim_request(KEY)
+    with pytest.raises(KeyConflict, match="in its place"):
+        send(store, job, first)
+    assert times_sent(store, job) == 0
+    send(store, job, second)
+    store.finish_request(first, StoredResponse(status=200, body="{}"))
+    store.finish_request(second, ANSWER)
+    assert (times_sent(store, job), store.claim_request(KEY)) == (1, ANSWER)
+
+
+def test_a_lost_response_is_no_second_action(store, clock, job, database_url):
+    """A process killed between the change and the response leaves that in the database."""
+    send(store, job, store.claim_request(KEY))
+    store.close()
+    clock.move(CLAIM_SECONDS + 1)
+    restarted = Store(database_url, clock=clock)
+    with pytest.raises(KeyConflict, match="response was not stored"):
+        restarted.claim_request(KEY)
+    restarted.close()
+
+
+def test_a_refused_request_frees_its_key_unless_it_has_acted(store, job):
+    """So that it can be sent again when what it was refused for is over."""
+    store.release_request(store.claim_request(KEY))
+    claim = store.claim_request(KEY)
+    assert isinstance(claim, RequestClaim)
+    send(store, job, claim)
+    store.release_request(claim)
+    with pytest.raises(KeyConflict, match="being carried out"):
+        store.claim_request(KEY)
