@@ -8,6 +8,7 @@ from dicom.content.report import DraftReport
 from service.accounts import Role
 from service.jobs import DeliveryState, DraftStatus, JobState
 from service.monitoring.draft_warnings import Withdrawal
+from service.monitoring.job_stages import Stage, StageState
 from service.web.openapi.schema_types import NEXT, ModelName, Time, Uid
 
 
@@ -93,8 +94,31 @@ class JobEvent(BaseModel):
     reason: str
 
 
+class StageOfJob(BaseModel):
+    """A stage of a job, from the arrival of the images to the delivery."""
+
+    stage: Stage
+    state: StageState
+    at: Time | None
+    note: str
+
+
+class ReadingAttempt(BaseModel):
+    """An attempt to read the study."""
+
+    number: int
+    worker: str
+    began_at: Time
+    ended_at: Time | None
+    outcome: str = Field(description="An action of `events`.")
+    cause: str
+
+
 class JobInFull(Job):
-    """One job with its draft, deliveries, notices, objects and history."""
+    """One job with its draft, stages, attempts, deliveries, notices, objects and history."""
+
+    stages: list[StageOfJob]
+    reading_attempts: list[ReadingAttempt]
 
     alarm: Alarm | None
     draft: DraftReport | None = Field(description="The unverified AI draft; null without one.")

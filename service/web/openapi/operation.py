@@ -20,6 +20,7 @@ class Tag(StrEnum):
     QUESTIONS = "Questions to the model"
     MODELS = "Models and drafting"
     REPORTS = "Final reports"
+    NETWORK = "Calling AEs and destinations"
     SERVICE = "This API"
 
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from service.web.openapi.network_models import Network, PauseReason
 from service.web.openapi.operation import CONFLICT, Once, Operation, Tag
 from service.web.openapi.review_models import Nothing
 from service.web.openapi.service_models import (
@@ -47,6 +48,30 @@ OPERATIONS: Final = {
         summary="Start drafting again.",
         tag=Tag.MODELS,
         answer=ModelsInUse,
+        body=Nothing,
+        errors={409: CONFLICT},
+        once=Once.OPTIONAL,
+    ),
+    ("GET", "/api/network"): Operation(
+        name="network",
+        summary="Return the calling AEs and the destinations.",
+        tag=Tag.NETWORK,
+        answer=Network,
+    ),
+    ("POST", "/api/destinations/{name}/pause"): Operation(
+        name="pauseDestination",
+        summary="Pause the deliveries to a destination.",
+        tag=Tag.NETWORK,
+        answer=Network,
+        body=PauseReason,
+        errors={409: CONFLICT},
+        once=Once.OPTIONAL,
+    ),
+    ("POST", "/api/destinations/{name}/resume"): Operation(
+        name="resumeDestination",
+        summary="Resume the deliveries to a destination.",
+        tag=Tag.NETWORK,
+        answer=Network,
         body=Nothing,
         errors={409: CONFLICT},
         once=Once.OPTIONAL,
