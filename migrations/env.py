@@ -8,6 +8,7 @@ from service.database import (  # noqa: F401
     final_report_tables,
     review_tables,
     search_tables,
+    throughput_tables,
 )
 from service.database.tables import Base
 

@@ -48,6 +48,10 @@ from service.store.shadow_readings import ShadowReadings
 from service.store.spool_audit import SpoolAudit
 from service.store.study_identities import StudyIdentities
 from service.store.sweeper_queries import SweeperQueries
+from service.store.throughput.changes import ServiceChanges
+from service.store.throughput.failures import FailureGroups
+from service.store.throughput.repair import UnaccountedRepair
+from service.store.throughput.rollups import HourlyFigures
 from service.system.socket_limits import POSTGRESQL_RECEIVER_SECONDS
 
 __all__ = ["Store"]
@@ -98,6 +102,10 @@ class Store(
     DriftStore,
     ImageVectors,
     SearchTexts,
+    HourlyFigures,
+    FailureGroups,
+    ServiceChanges,
+    UnaccountedRepair,
 ):
     """The database of one service; threads may share one, each process opens its own.
 

@@ -220,6 +220,7 @@ class Scheduling(Transitions):
                 "from_state": None,
                 "to_state": JobState.SCHEDULED.value,
                 "reason": reason,
+                "code": "",
             }
             for job in jobs
         ]

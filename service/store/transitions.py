@@ -115,7 +115,8 @@ class Transitions(Audited):
             if change.fence is not None:
                 raise LeaseLost(f"job {job_id[:8]}: claim {change.fence} no longer holds it")
             raise IllegalTransition(f"a job that is no longer {state} cannot {action}")
-        self._event(session, job_id, action, change.actor, (state, target), change.reason)
+        states = (state, target)
+        self._event(session, job_id, action, change.actor, states, change.reason, code=change.code)
         if state.value in UNDRAFTED and target.value not in UNDRAFTED:
             self._wake_later_revisions(session, job_id)
         return target
@@ -128,6 +129,8 @@ class Transitions(Audited):
         actor: str,
         states: tuple[JobState | None, JobState],
         reason: str,
+        *,
+        code: str = "",
     ) -> None:
         before, after = states
         session.execute(
@@ -139,6 +142,7 @@ class Transitions(Audited):
                 from_state=before.value if before else None,
                 to_state=after.value,
                 reason=reason,
+                code=str(code),
             )
         )
 

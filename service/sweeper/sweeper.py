@@ -25,6 +25,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from importlib.metadata import version
 from typing import Final
 
 from service.errors import BrokerUnavailable, LeaseLost, NotFound, StoreUnavailable
@@ -52,6 +53,7 @@ from service.sweeper.commitment_sender import CommitmentSender
 from service.sweeper.disk_pressure import DiskPressure
 from service.sweeper.doubts import Doubts, compare_until
 from service.sweeper.drift import DriftMonitor, watch_until
+from service.sweeper.hourly_figures import FigureKeeper, keep_until
 from service.sweeper.outages import LeaseVerdict, Outages
 from service.sweeper.outbox_cleanup import OutboxCleanup
 from service.sweeper.question_sweep import QuestionSweep
@@ -381,6 +383,7 @@ def serve(settings: Settings) -> None:
     stop = stop_event()
     try:
         note_settings(store, settings)
+        store.note_version(version("wetread"))
         export = SyslogExport(store, settings)
         with Heartbeat(store, [ProcessRole.SWEEPER]).beating() as beat, export.running():
             loop = SweepLoop(sweeper, beat.report)
@@ -393,6 +396,9 @@ def serve(settings: Settings) -> None:
                 daemon=True,
             ).start()
             commitments.start()
+            threading.Thread(
+                target=keep_until, args=(FigureKeeper(store), stop), name="figures", daemon=True
+            ).start()
             threading.Thread(
                 target=watch_until, args=(DriftMonitor(store), stop), name="drift", daemon=True
             ).start()

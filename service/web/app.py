@@ -18,6 +18,7 @@ from service.log import report_untested_versions
 from service.monitoring.background import Task
 from service.monitoring.decision_figures import DecisionFigureCache
 from service.monitoring.heartbeat import Heartbeat
+from service.monitoring.overview_figures import FigureCache
 from service.queue.names import reading_queues
 from service.records import ProcessRole, StatusReport
 from service.search.similar import StudySearch
@@ -59,6 +60,7 @@ from service.web.models.routes import MODEL_ROUTES
 from service.web.monitor.routes import MONITOR_ROUTES
 from service.web.network.routes import NETWORK_ROUTES
 from service.web.openapi.mount import WARM_SECONDS, ApiMount, mounted, openapi_json
+from service.web.overview.routes import OVERVIEW_LIVE, OVERVIEW_ROUTES
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
 from service.web.review.failures import REVIEW_HANDLERS
@@ -104,6 +106,7 @@ def make_app_context(
         figures=figures,
         search=StudySearch(store, settings),
         readiness=Readiness(store, settings, fresh_seconds=fresh_seconds),
+        overview=FigureCache(store, longest_seconds=15 * fresh_seconds),
     )
 
 
@@ -187,6 +190,7 @@ LIVE_ROUTES: Final = (
     live_route("/live/queue", pages.queue_live),
     live_route("/live/studies/{study_uid}", pages.study_live),
     live_route("/live/questions/{job_id}", questions_live),
+    OVERVIEW_LIVE,
 )
 ROUTES: Final = [
     guarded("/", pages.queue, roles=EVERYONE),
@@ -245,6 +249,7 @@ ROUTES: Final = [
     *MODEL_ROUTES,
     *NETWORK_ROUTES,
     *SEARCH_ROUTES,
+    *OVERVIEW_ROUTES,
     *ACCOUNT_ROUTES,
     guarded("/admin/audit", audit_page, roles=_ACTING),
     guarded("/healthz", healthz, access=PROBE),

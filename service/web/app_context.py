@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
 from service.monitoring.decision_figures import DecisionFigureCache
+from service.monitoring.overview_figures import FigureCache
 from service.search.similar import StudySearch
 from service.settings.config import Settings
 from service.store import Store
@@ -43,6 +44,7 @@ class AppContext:
     figures: DecisionFigureCache
     search: StudySearch
     readiness: Readiness
+    overview: FigureCache
 
 
 def app_context_of(request: HTTPConnection) -> AppContext:

@@ -134,6 +134,7 @@ def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
     return (
         ("read", "Worklist"),
         *([("mine", "Mine")] if reads else []),
+        *([("admin", "Overview")] if person.has(Role.ADMIN) else []),
         *([("", "Queue")] if operates else []),
         ("search", "Search"),
         *([("monitor", "Monitor")] if reads or person.has(Role.ADMIN) else []),

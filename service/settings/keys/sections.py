@@ -343,6 +343,12 @@ class Web(Section):
         gt=0,
         description="Older drafts without a decision are counted in the worklist, not listed.",
     )
+    latency_target_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="On the overview, the target of the time from the last image of a study to its "
+        "delivered draft.",
+    )
     fold_draft: bool = Field(
         True,
         description="The page of a study shows the image first; the draft is shown on request.",

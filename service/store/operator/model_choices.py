@@ -12,6 +12,8 @@ from service.database.tables import JobRow
 from service.jobs import JobState, ReasonCode
 from service.records.models import LoadedModel, ModelChoice, ModelFacts
 from service.store.audit.append import Audited
+from service.store.throughput.changes import note_change
+from service.throughput.changes import ChangeKind, ServiceChange
 
 
 class ModelChoices(Audited):
@@ -64,12 +66,18 @@ class ModelChoices(Audited):
         return {uid: model for uid, model in wanted.items() if model in configured}
 
     def note_loaded(self, role: str, host: str, model: str, facts: ModelFacts) -> None:
-        """Record what a reading worker has loaded now."""
+        """Record what a reading worker has loaded now, and the change if it is another version."""
         row = LoadedModelRow(
             role=role, host=host, model_name=model, loaded_at=self.now(), facts=facts.to_json()
         )
+        change = ServiceChange(
+            at=self.now(),
+            kind=ChangeKind.MODEL,
+            detail=" ".join(filter(None, (model, facts.version, facts.weights_sha256[:8]))),
+        )
         with self._writing() as session:
             session.merge(row)
+            note_change(session, change, model)
 
     def loaded_models(self) -> Sequence[LoadedModel]:
         """Return what each worker loaded last, also of workers that have ended."""

@@ -58,6 +58,10 @@ import { trustedHTML, trustedScript } from "./trusted.js";
     const held = old.contains(active) ? { id: active.id, href: active.getAttribute("href") } : null;
     if (fresh.dataset.word && old.dataset.word !== fresh.dataset.word) say(fresh.dataset.word);
     if (fresh.dataset.word) fresh.classList.add("changed");
+    for (const { id } of old.querySelectorAll("details[open][id]")) {
+      const again = fresh.querySelector(`#${CSS.escape(id)}`);
+      if (again) again.open = true;
+    }
     old.replaceWith(fresh);
     refocus(held);
     return null;

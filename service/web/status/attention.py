@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from enum import StrEnum
 
 from service.destination_backlog import Backlog, Pause
 from service.drift.alert import DriftAlert
@@ -18,6 +19,18 @@ from service.web.status.status_text import ClockTime, StatusReason
 # CSS class, title and sentence of a notice.
 Notice = tuple[str, str, StatusReason]
 
+
+class Repair(StrEnum):
+    """The page, from the root, on which a person repairs what a notice states."""
+
+    NONE = ""
+    QUEUE = "queue"
+    WORKLIST = "read"
+    MODELS = "models"
+    MONITOR = "monitor"
+    TOKENS = "tokens"
+
+
 # An archive that was not compared for this many periods gets a notice.
 _MANY_PERIODS = 3
 # Days before the removal of an undecided draft's images at which its notice begins.
@@ -27,10 +40,27 @@ _MOST_ALERTS = 10
 
 def attention(store: Store, settings: Settings) -> Iterator[Notice]:
     """Yield the notices of destinations, reports, models, archives, tokens, then of drift."""
-    yield from _destinations(store, settings)
-    yield from _commitments(store, settings)
-    yield from _undecided(store, settings)
-    yield from _model_choice(store, settings)
+    for notice, _ in attention_with_repair(store, settings):
+        yield notice
+
+
+def attention_with_repair(store: Store, settings: Settings) -> Iterator[tuple[Notice, Repair]]:
+    """Yield the same notices, each with the page on which a person repairs what it states."""
+    groups = (
+        (_destinations(store, settings), Repair.QUEUE),
+        (_commitments(store, settings), Repair.NONE),
+        (_undecided(store, settings), Repair.WORKLIST),
+        (_model_choice(store, settings), Repair.MODELS),
+        (_archives(store, settings), Repair.NONE),
+        ((_token(token, state) for token, state in tokens_at_risk(store)), Repair.TOKENS),
+        (map(_drift, store.drift_alerts(only_open=True, limit=_MOST_ALERTS)), Repair.MONITOR),
+    )
+    for notices, repair in groups:
+        for notice in notices:
+            yield notice, repair
+
+
+def _archives(store: Store, settings: Settings) -> Iterator[Notice]:
     rows, now = store.reconciliations(), store.now()
     for row in rows:
         yield from _reconciliation(row)
@@ -44,10 +74,6 @@ def attention(store: Store, settings: Settings) -> Iterator[Notice]:
         if at is not None and now - at > period:
             title = f"{table.name} is not compared now:"
             yield "bad", title, StatusReason("it was last compared ", at, ".")
-    for token, state in tokens_at_risk(store):
-        yield _token(token, state)
-    for alert in store.drift_alerts(only_open=True, limit=_MOST_ALERTS):
-        yield _drift(alert)
 
 
 def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:

@@ -105,7 +105,16 @@ def fill(site, seeder, cookie_of):
             "search?q=effusion",
             f"{study}/similar",
         ),
-        *("admin/audit", "people", "tokens", "account", "people?changed=vic", "nothing-here"),
+        *(
+            "admin",
+            "admin?range=month",
+            "admin/audit",
+            "people",
+            "tokens",
+            "account",
+            "people?changed=vic",
+            "nothing-here",
+        ),
     ]
 
 

@@ -1,0 +1,1 @@
+"""Figures of each hour: the balance of studies and jobs, latencies, failures, changes. Pure."""

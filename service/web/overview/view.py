@@ -1,0 +1,97 @@
+"""The parts of the overview, as a Snapshot."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import urlencode
+
+from service.jobs import JobState
+from service.monitoring.overview_figures import Span
+from service.throughput.balance import Balance, JobClass, StudyClass
+from service.web.app_context import AppContext
+from service.web.overview.charts import charts, marked_changes
+from service.web.overview.failures_view import failure_line
+from service.web.overview.faults import Known, faults
+from service.web.overview.parts import part_tiles
+from service.web.render import Snapshot, part
+
+# Word, number, address from the root of the jobs in this class ("" without one).
+Term = tuple[str, int, str]
+
+# Classes that are shown also where nothing is in them.
+_STUDIES: Final = frozenset(StudyClass) - {
+    StudyClass.WITHDRAWN,
+    StudyClass.NO_IMAGE,
+    StudyClass.UNACCOUNTED,
+}
+_JOBS: Final = frozenset(JobClass) - {JobClass.WITHDRAWN, JobClass.OTHER}
+_STUDY_WORDS: Final = {
+    StudyClass.NO_IMAGE: "without an image to read",
+    StudyClass.UNACCOUNTED: "unaccounted for",
+}
+# By the class of a job; the classes of studies of the same name lead to the same jobs.
+_STATES: Final[Mapping[str, JobState]] = {
+    JobClass.DELIVERED: JobState.COMPLETED,
+    JobClass.DELIVERING: JobState.DRAFTED,
+    JobClass.WAITING: JobState.SCHEDULED,
+    JobClass.READING: JobState.IN_PROGRESS,
+    JobClass.FAILED: JobState.FAILED,
+    JobClass.NOT_ANALYZED: JobState.NOT_ANALYSED,
+    JobClass.CANCELED: JobState.CANCELED,
+}
+
+
+def overview_snapshot(here: AppContext, span: Span) -> Snapshot:
+    """Return the overview as it is now.
+
+    Raises:
+        StoreError: The database does not answer.
+    """
+    situation, figures = here.observer.situation(), here.overview.figures(span)
+    tiles = part_tiles(here.settings, situation)
+    failures = [failure_line(each) for each in here.store.open_failures()]
+    known = Known(
+        situation=situation,
+        tiles=tiles,
+        unaccounted=figures.unaccounted,
+        failures=failures,
+        waiting=figures.depth.waiting,
+    )
+    drawn = charts(figures, here.settings.web.latency_target_seconds)
+    parts = {
+        "faults": part("overview/faults", faults=faults(here.store, here.settings, known)),
+        "balance": part(
+            "overview/balance",
+            span=span,
+            balance=figures.balance,
+            studies=_study_terms(figures.balance),
+            jobs=_job_terms(figures.balance),
+            unaccounted=figures.unaccounted,
+            missing_hours=figures.missing_hours,
+        ),
+        "parts": part("overview/tiles", tiles=tiles),
+        **{f"chart-{each.key}": part("overview/chart", chart=each) for each in drawn},
+        "changes": part("overview/changes", changes=marked_changes(figures), span=span),
+        "failures": part("overview/failures", failures=failures),
+    }
+    return Snapshot(parts=parts)
+
+
+def _study_terms(balance: Balance) -> Sequence[Term]:
+    return [
+        (_STUDY_WORDS.get(each, each.value), balance.studies.get(each, 0), _queue_url(each))
+        for each in StudyClass
+        if each in _STUDIES or balance.studies.get(each)
+    ]
+
+
+def _job_terms(balance: Balance) -> Sequence[Term]:
+    return [
+        (each.value, balance.jobs.get(each, 0), _queue_url(each))
+        for each in JobClass
+        if each in _JOBS or balance.jobs.get(each)
+    ]
+
+
+def _queue_url(each: StudyClass | JobClass) -> str:
+    state = _STATES.get(each)
+    return f"queue?{urlencode({'state': state.value})}" if state else ""
