@@ -6,6 +6,7 @@ from alembic import context
 from service.database import (  # noqa: F401
     drift_tables,
     final_report_tables,
+    reader_study_tables,
     review_tables,
     search_tables,
     throughput_tables,

@@ -34,6 +34,8 @@ class AuditAction(StrEnum):
     IMPORTED = "imported"
     ACCEPTED_REFERENCE = "accepted a reference period"
     ACKNOWLEDGED = "acknowledged an alert"
+    CREATED_READER_STUDY = "created a reader study"
+    CLOSED_READER_STUDY = "closed a reader study"
     RETRIED = "retried"
     CANCELED = "canceled"
     MADE_URGENT = "made urgent"

@@ -59,6 +59,8 @@ KINDS: Final[dict[AuditAction, _Kind]] = {
     AuditAction.IMPORTED: _Kind(_IMPORT, "C"),
     AuditAction.ACCEPTED_REFERENCE: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.ACKNOWLEDGED: _Kind(_ALERT, "E", _RESTRICTED),
+    AuditAction.CREATED_READER_STUDY: _Kind(_ALERT, "E", _RESTRICTED),
+    AuditAction.CLOSED_READER_STUDY: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.RETRIED: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.CANCELED: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.MADE_URGENT: _Kind(_ALERT, "E", _RESTRICTED),

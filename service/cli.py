@@ -45,6 +45,10 @@ _COMMANDS = {
     "echo": ("service.commands.echo:echo", "Send a C-ECHO to a DICOM peer."),
     "jobs": ("service.commands.jobs:jobs", "List, show, retry and cancel jobs."),
     "model": ("service.commands.models:model", "List models; choose the one for new studies."),
+    "reader-study": (
+        "service.commands.reader_study:reader_study",
+        "Blinded comparison of drafts and reference reports by radiologists.",
+    ),
     "receive": ("service.commands.processes.receive:receive", "Run the storage SCP."),
     "receive-web": (
         "service.commands.processes.receive_web:receive_web",

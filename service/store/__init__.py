@@ -31,6 +31,9 @@ from service.store.operator.drafting_stops import DraftingStops
 from service.store.operator.model_choices import ModelChoices
 from service.store.operator.repeats import Repeats
 from service.store.queries import Queries
+from service.store.reader_study.closing import ReaderStudyClosing
+from service.store.reader_study.creating import ReaderStudyCreation
+from service.store.reader_study.reading import ReaderStudyReading
 from service.store.reconciliations import Reconciliations
 from service.store.refusals import RefusalCounts
 from service.store.review.author_notices import AuthorNotices
@@ -106,6 +109,9 @@ class Store(
     FailureGroups,
     ServiceChanges,
     UnaccountedRepair,
+    ReaderStudyCreation,
+    ReaderStudyReading,
+    ReaderStudyClosing,
 ):
     """The database of one service; threads may share one, each process opens its own.
 

@@ -20,6 +20,7 @@ from service.jobs import FINAL, DeliveryState, Event, JobState
 from service.records import Job, PastClaims
 from service.store import record_mapping
 from service.store.network.paused import is_paused
+from service.store.reader_study.reading import in_open_reader_study
 from service.store.review.awaiting import awaits_decision, somebody_decides
 from service.store.transitions import (
     IS_SENDABLE,
@@ -238,9 +239,10 @@ class SweeperQueries(Transitions):
     ) -> list[str]:
         """Return the studies whose latest Instance came, and whose jobs all ended, before `older_than`.
 
-        Left out are studies without files, those with a delivery that is open or owed, and those in
-        `excluding`; with `confirmed` also those with a draft that a destination has not confirmed. A
-        draft that awaits a decision keeps its study, unless its job was made before `undecided_before`.
+        Left out are studies without files, those with a delivery that is open or owed, those of an open
+        reader study, and those in `excluding`; with `confirmed` also those with a draft that a
+        destination has not confirmed. A draft that awaits a decision keeps its study, unless its job was
+        made before `undecided_before`.
         """
         more = _more(confirmed=confirmed, undecided_before=undecided_before)
         chosen = (
@@ -337,7 +339,8 @@ class SweeperQueries(Transitions):
 
 
 def _more(*, confirmed: bool, undecided_before: datetime | None) -> list[ColumnElement[bool]]:
-    more = _is_confirmed() if confirmed else []
+    # The images of an open reader study are still to be read.
+    more = [~in_open_reader_study(), *(_is_confirmed() if confirmed else [])]
     if undecided_before is not None:
         awaited = select(JobRow.id).where(
             JobRow.study_instance_uid == StudyRow.study_instance_uid,

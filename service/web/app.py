@@ -61,6 +61,8 @@ from service.web.monitor.routes import MONITOR_ROUTES
 from service.web.network.routes import NETWORK_ROUTES
 from service.web.openapi.mount import WARM_SECONDS, ApiMount, mounted, openapi_json
 from service.web.overview.routes import OVERVIEW_LIVE, OVERVIEW_ROUTES
+from service.web.reader_study.failures import READER_STUDY_HANDLERS
+from service.web.reader_study.routes import READER_STUDY_ROUTES
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
 from service.web.review.failures import REVIEW_HANDLERS
@@ -116,7 +118,7 @@ def make_app(here: AppContext) -> Starlette:
     Raises:
         UndeclaredRoute: A route does not declare who may use it.
     """
-    handlers = {**HANDLERS, **REVIEW_HANDLERS}
+    handlers = {**HANDLERS, **REVIEW_HANDLERS, **READER_STUDY_HANDLERS}
     declared = [*ROUTES, *(here.provider.routes() if isinstance(here.provider, Provider) else ())]
     routes, api_mount = mounted(declared, here, handlers)
     check_declared(routes)
@@ -246,6 +248,7 @@ ROUTES: Final = [
     guarded("/api/studies/{study_uid}", api.study, roles=EVERYONE, scope=Scope.READ),
     *REVIEW_ROUTES,
     *MONITOR_ROUTES,
+    *READER_STUDY_ROUTES,
     *MODEL_ROUTES,
     *NETWORK_ROUTES,
     *SEARCH_ROUTES,

@@ -11,6 +11,7 @@ MOST_BYTES: Final = 16 * 2**10
 _REPORT_BYTES: Final = 256 * 2**10
 _REPORT_PATHS: Final = ("/review", "/decisions")
 _FINAL_REPORTS: Final = "/api/final-reports"
+_READER_STUDIES: Final = "/reader-studies/"
 
 
 class BodyLimit:
@@ -43,7 +44,8 @@ class BodyLimit:
 def most_bytes(path: str) -> int:
     """Return the largest body of requests to this path."""
     holds_report = path.startswith("/api/jobs/") and path.endswith(_REPORT_PATHS)
-    holds_report = holds_report or path == _FINAL_REPORTS
+    is_rating = path.startswith(_READER_STUDIES) and path.endswith("/rating")
+    holds_report = holds_report or is_rating or path == _FINAL_REPORTS
     return _REPORT_BYTES if holds_report else MOST_BYTES
 
 

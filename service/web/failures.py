@@ -120,6 +120,11 @@ async def answer_unexpected(request: Request, _error: Exception) -> Response:
     return _broken(request)
 
 
+async def answer_conflict(request: Request, message: str) -> Response:
+    """Return the 409 response, as a page or as JSON."""
+    return _failure(request, 409, "Not possible in this state", message)
+
+
 def _broken(request: Request) -> Response:
     message = "This is an error in Wetread; the log has the details. Jobs are not affected."
     return _failure(request, 500, "Internal error", message)

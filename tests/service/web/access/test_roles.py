@@ -76,6 +76,7 @@ def paths():
     examples |= {"{question_id}": "0" * 32, "{finding}": "edema"}
     examples |= {"{reference}": "0" * 16, "{login}": "nobody", "{token_id}": "0" * 12}
     examples |= {"{alert_id}": "1"}
+    examples |= {"{reader_study}": "0" * 32, "{item}": "0" * 32}
     found = []
     for route in ROUTES:
         path = route.path

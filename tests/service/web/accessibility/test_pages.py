@@ -7,6 +7,8 @@ import pytest
 
 from service.accounts import Role, digest_of
 from service.audit import AuditAction, AuditEvent
+from service.reader_study.study import CaseText, NewReaderStudy, StudyCase
+from service.reader_study.words import Arm
 from tests.npm import installed_packages
 from tests.servers import wait_until
 
@@ -90,7 +92,11 @@ def fill(site, seeder, cookie_of):
     site.store.add_password_link("vic", digest_of(LINK), later, event)
     site.post("/tokens", data={"name": "monitor", "scope": "read", "expires": "90d"})
     study = f"studies/{drafted.study_instance_uid}"
+    opened, closed = (add_reader_study(site.store, drafted) for _ in range(2))
+    site.store.close_reader_study(closed, "test", None)
     return [
+        *("reader-studies", f"reader-studies/{closed}"),
+        *(f"reader-studies/{opened}", f"reader-studies/{opened}/read"),
         *(
             "",
             "read",
@@ -116,6 +122,28 @@ def fill(site, seeder, cookie_of):
             "nothing-here",
         ),
     ]
+
+
+def add_reader_study(store, job):
+    """Return the id of a study of one case, with the site's first person as its reader."""
+    draft = store.job(job.id).draft
+    texts = tuple(CaseText(arm=arm, source="list", text=f"Clear lungs, {arm}.") for arm in Arm)
+    case = StudyCase(
+        label="1",
+        study_uid=job.study_instance_uid,
+        sop_instance_uid=draft.source.sop_instance_uid,
+        texts=texts,
+    )
+    new = NewReaderStudy(
+        name="Spring reading",
+        seed=1,
+        margin=0.1,
+        repeat_share=0.1,
+        readers=(store.account_of("ann").person,),
+        cases=(case,),
+    )
+    event = AuditEvent(action=AuditAction.CREATED_READER_STUDY, actor="test")
+    return store.create_reader_study(new, "test", event)
 
 
 def test_the_checker_finds_what_is_wrong(site, open_browser, examine):

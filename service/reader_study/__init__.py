@@ -1,0 +1,1 @@
+"""Blinded reader studies: order, normalized texts, ratings, case lists and analysis. No database."""

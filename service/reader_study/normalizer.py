@@ -1,0 +1,146 @@
+"""One form for all texts of a reader study, so that layout does not show who wrote them. Pure.
+
+Removed are headings, list marks, histories and signatures, our warning, and repeated sentences; each
+sentence becomes one line that begins with a capital letter and ends with a full stop. Words are not
+changed: what a text says may still show its author, and `telltales` names what is known to.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from dicom.content.phrases import FOOTER, NO_FINDINGS_TEXT, NOT_CODED, NOT_MENTIONED_NOTE
+
+_ASCII: Final = str.maketrans(
+    {
+        "\N{LEFT SINGLE QUOTATION MARK}": "'",
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "\N{LEFT DOUBLE QUOTATION MARK}": '"',
+        "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+        "\N{EN DASH}": "-",
+        "\N{EM DASH}": "-",
+        "\N{MINUS SIGN}": "-",
+        "\N{REPLACEMENT CHARACTER}": " ",
+    }
+)
+_READING: Final = r"findings?|impressions?|conclusions?|opinion|summary|report|body|results?"
+_OTHER: Final = (
+    r"indications?|(?:clinical\s+)?history|clinical\s+(?:information|indication|statement)"
+    r"|reason\s+for\s+(?:the\s+)?(?:exam\w*|study)|comparisons?|technique|procedure|exam(?:ination)?"
+    r"|notes?(?:\s+of\s+the\s+ai)?|caveat|limitations?|scores?|model|not\s+read\s+by\s+the\s+ai"
+)
+_HEADING: Final = re.compile(
+    rf"(?:^|\n|(?<=[.!?])\s)[ \t*#>_-]*(?:(?P<reading>{_READING})|(?P<other>{_OTHER}))[ \t*_]*"
+    r"(?::[ \t*_]*|(?=\n|$))",
+    re.IGNORECASE,
+)
+_MARK: Final = re.compile(r"^\s*(?:(?:\(?\d{1,2}[.)]|[a-z][.)]|[-*•▪◦–>#])\s+)+", re.IGNORECASE)
+_END: Final = re.compile(r"(?<=[.!?])\s+|\n+")
+# Within a line only after the end of a sentence: "a nodule of 5. Normal heart." has no list number.
+_NUMBER: Final = re.compile(r"(?<=[.!?:] )\(?\d{1,2}[.)]\s+(?=\S)")
+_WRAPPED: Final = re.compile(r"(?<=[^.!?:;\n])\n(?=[a-z])")
+_SIGNATURE: Final = re.compile(
+    r"\b(?:electronically\s+signed|signed\s+by|dictated\s+by|transcribed\s+by|reported\s+by"
+    r"|verified\s+by|approved\s+by|attending\s+(?:physician|radiologist)|end\s+of\s+report)\b",
+    re.IGNORECASE,
+)
+_OUR_WORDS: Final = re.compile(
+    r"unverified\s+ai\s+draft|not\s+for\s+primary\s+diagnosis|written\s+by\s+software"
+    r"|not\s+reviewed\s+by\s+a\s+radiologist|\bai\s+draft\b|generated\s+by\s+(?:ai|software)",
+    re.IGNORECASE,
+)
+_OUR_SENTENCES: Final = frozenset(
+    sentence.casefold()
+    for text in (FOOTER, NO_FINDINGS_TEXT, NOT_CODED, NOT_MENTIONED_NOTE)
+    for sentence in re.split(r"(?<=[.!?:])\s+", text)
+)
+_DEIDENTIFIED: Final = re.compile(r"x{3,}|_{3,}|\[\*\*.*?\*\*\]|\[(?:name|date|redacted)\]", re.I)
+_PERSON: Final = re.compile(
+    r"\b(?:dr|prof|m\.?d)\.?\s+[A-Z]|\bnotified\b|\btelephone\b|\bdiscussed\b"
+)
+_COMPARES: Final = re.compile(
+    r"\b(?:unchanged|compar(?:ed|ison)|prior|previous|interval|stable|again (?:seen|noted))\b", re.I
+)
+_LAYOUT: Final = re.compile(r"[^\S\n]+")
+
+
+class Telltale(StrEnum):
+    """What in a normalized text may show its author."""
+
+    DEIDENTIFIED = "marks of removed names or dates (XXXX, ___)"
+    PERSON = "names of persons, or a message to one"
+    COMPARES = "a comparison with an earlier image"
+
+
+def normalized(text: str) -> str:
+    """Return a text in the common form, one sentence a line; "" if nothing remains."""
+    sentences: list[str] = []
+    seen: set[str] = set()
+    for each in _sentences(_body(_plain(text))):
+        key = re.sub(r"\W+", " ", each).strip().casefold()
+        if key and key not in seen:
+            seen.add(key)
+            sentences.append(each)
+    return "\n".join(sentences)
+
+
+def telltales(text: str) -> frozenset[Telltale]:
+    """Return what in a normalized text may show its author."""
+    patterns = (
+        (Telltale.DEIDENTIFIED, _DEIDENTIFIED),
+        (Telltale.PERSON, _PERSON),
+        (Telltale.COMPARES, _COMPARES),
+    )
+    return frozenset(word for word, pattern in patterns if pattern.search(text))
+
+
+def _plain(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    kept = (
+        char if char == "\n" or unicodedata.category(char)[0] != "C" else " "
+        for char in folded.translate(_ASCII)
+    )
+    lines = "\n".join(line.strip() for line in _LAYOUT.sub(" ", "".join(kept)).split("\n"))
+    return _WRAPPED.sub(" ", lines).strip()
+
+
+def _body(text: str) -> str:
+    """Return the text without headings, and without the sections that are no findings.
+
+    Such a section ends at the next heading; the last one at an empty line.
+    """
+    parts, begin, keeps = list[str](), 0, True
+    for heading in _HEADING.finditer(text):
+        if keeps:
+            parts.append(text[begin : heading.start()])
+        begin, keeps = heading.end(), heading["reading"] is not None
+    rest = text[begin:]
+    parts.append(rest if keeps else rest.partition("\n\n")[2])
+    return "\n".join(parts)
+
+
+def _sentences(text: str) -> Iterable[str]:
+    for line in text.split("\n"):
+        # A signature takes the rest of its line, which has the name.
+        unsigned = _SIGNATURE.split(line, maxsplit=1)[0]
+        unnumbered = _NUMBER.sub("\n", _MARK.sub("", unsigned))
+        for piece in _END.split(unnumbered):
+            words = " ".join(_MARK.sub("", piece).split()).strip(" ;,-*_")
+            if any(char.isalnum() for char in words) and not _is_foreign(words):
+                yield _sentence(words)
+
+
+def _is_foreign(words: str) -> bool:
+    """Return whether a sentence is our own warning, and no statement about the image."""
+    return bool(_OUR_WORDS.search(words)) or words.casefold() in _OUR_SENTENCES
+
+
+def _sentence(words: str) -> str:
+    letters = [char for char in words if char.isalpha()]
+    # A text in capitals shows the system that it was written in; abbreviations stay.
+    if len(letters) > 12 and all(char.isupper() for char in letters):
+        words = words.lower()
+    words = words[:1].upper() + words[1:]
+    return words if words[-1] in ".!?" else f"{words}."

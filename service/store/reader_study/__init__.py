@@ -1,0 +1,1 @@
+"""Reader studies in the database: made, read blind, closed, analyzed."""

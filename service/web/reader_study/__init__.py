@@ -1,0 +1,1 @@
+"""Blinded reader studies: overview, reading page, its requests, and results."""
