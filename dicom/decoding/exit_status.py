@@ -35,4 +35,12 @@ def exit_status_of(status: int | None, seconds: float) -> ExitStatus:
         return ExitStatus(
             "the decoder was killed (SIGKILL), as by the kernel when memory is short", crashed=False
         )
-    return ExitStatus(signal.Signals(number).name, crashed=True)
+    return ExitStatus(_name_of(number), crashed=True)
+
+
+def _name_of(number: int) -> str:
+    """Return the name of a signal; real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -4,45 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset
 from pydicom.uid import (
-    ComputedRadiographyImageStorage,
-    CTImageStorage,
     DigitalXRayImageStorageForPresentation,
-    SecondaryCaptureImageStorage,
 )
 
 from dicom import phantom
 from dicom.parsing.header import read_header
 from dicom.pixels.frame import PixelLimits
-from dicom.selection.age import age_in_years
 from dicom.selection.image_selection import Eligibility, Reason, Rules, choose, triage
-from dicom.selection.one_patient import are_one_patient
 from dicom.study import Instance, Study
 
 LIMITS = PixelLimits(max_pixels=64 * 2**20, max_bytes=256 * 2**20)
 ADULTS = Rules(minimum_age_years=18, read_children=False)
 EVERYBODY = Rules(minimum_age_years=18, read_children=True)
-OWN = {"SOPClassUID": SecondaryCaptureImageStorage, "ImageType": ["DERIVED", "SECONDARY", "", "AI"]}
-
-
-def tags(**attributes):
-    """Return a header of a chest radiograph with other tags put over it."""
-    header = Dataset()
-    header.SOPClassUID = DigitalXRayImageStorageForPresentation
-    header.Modality = "DX"
-    header.Rows = header.Columns = 2000
-    header.PhotometricInterpretation = "MONOCHROME2"
-    for keyword, value in attributes.items():
-        setattr(header, keyword, value)
-    return header
-
-
-def code(value, meaning=""):
-    """Return a sequence with one code item."""
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", meaning
-    return [item]
 
 
 def study_of(*paths):
@@ -84,141 +58,6 @@ def image(tmp_path):
         return phantom.write(dataset, tmp_path / f"{number}.dcm")
 
     return write
-
-
-@pytest.mark.parametrize(
-    ("attributes", "eligibility", "reason"),
-    [
-        ({"BodyPartExamined": "CHEST", "ViewPosition": "PA"}, "LIKELY", None),
-        ({"BodyPartExamined": "THORAX", "ViewPosition": "AP"}, "LIKELY", None),
-        ({"BodyPartExamined": "TÓRAX", "ViewPosition": "PA"}, "LIKELY", None),
-        ({"SeriesDescription": "Thorax p.a. stehend"}, "LIKELY", None),
-        ({"SeriesDescription": "W Chest PA"}, "LIKELY", None),
-        ({"SeriesDescription": "胸部 正面"}, "LIKELY", None),
-        ({"AnatomicRegionSequence": code("51185008"), "ViewPosition": "AP"}, "LIKELY", None),
-        ({"BodyPartExamined": "CHEST", "ViewCodeSequence": code("272479007")}, "LIKELY", None),
-        ({"BodyPartExamined": "CHEST", "PatientOrientation": ["L", "F"]}, "LIKELY", None),
-        ({}, "POSSIBLE", None),
-        ({"BodyPartExamined": "CHEST"}, "POSSIBLE", None),
-        ({"BodyPartExamined": "UNKNOWN", "ViewPosition": ""}, "POSSIBLE", None),
-        ({"BodyPartExamined": "RIBCAGE"}, "POSSIBLE", None),
-        (
-            {"BodyPartExamined": "CHEST", "SeriesDescription": "Chest PA and lateral"},
-            "POSSIBLE",
-            None,
-        ),
-        ({"BodyPartExamined": "ABDOMEN", "SeriesDescription": "CHEST PA"}, "POSSIBLE", None),
-        (
-            {"BodyPartExamined": "CHEST", "ViewPosition": "PA", "PatientOrientation": ["A", "F"]},
-            "POSSIBLE",
-            None,
-        ),
-        ({"BodyPartExamined": "HIP"}, "EXCLUDED", "NOT_CHEST"),
-        ({"BodyPartExamined": "TSPINE"}, "EXCLUDED", "NOT_CHEST"),
-        ({"SeriesDescription": "Thoracic spine AP"}, "EXCLUDED", "NOT_CHEST"),
-        ({"SeriesDescription": "KNIE LINKS"}, "EXCLUDED", "NOT_CHEST"),
-        ({"BodyPartExamined": "CHEST", "ViewPosition": "LL"}, "EXCLUDED", "NOT_FRONTAL"),
-        ({"BodyPartExamined": "CHEST", "ViewPosition": "LATERAL"}, "EXCLUDED", "NOT_FRONTAL"),
-        ({"BodyPartExamined": "CHEST", "ViewPosition": "LLD"}, "EXCLUDED", "NOT_FRONTAL"),
-        ({"SeriesDescription": "Chest AP lordotic"}, "EXCLUDED", "NOT_FRONTAL"),
-        ({"SeriesDescription": "Thorax seitlich"}, "EXCLUDED", "NOT_FRONTAL"),
-        (
-            {"BodyPartExamined": "CHEST", "PatientOrientation": ["P", "F"]},
-            "EXCLUDED",
-            "NOT_FRONTAL",
-        ),
-        (
-            {"BodyPartExamined": "CHEST", "ViewCodeSequence": code("399173006")},
-            "EXCLUDED",
-            "NOT_FRONTAL",
-        ),
-        ({"SOPClassUID": CTImageStorage, "Modality": "CT"}, "EXCLUDED", "NOT_RADIOGRAPH"),
-        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "EXCLUDED", "NOT_RADIOGRAPH"),
-        (
-            {"SOPClassUID": SecondaryCaptureImageStorage, "Modality": "US"},
-            "EXCLUDED",
-            "NOT_RADIOGRAPH",
-        ),
-        ({"PatientSpeciesDescription": "Canis lupus familiaris"}, "EXCLUDED", "NOT_HUMAN"),
-        ({"PatientSpeciesDescription": "Homo sapiens"}, "POSSIBLE", None),
-        (OWN | {"Modality": "OT"}, "EXCLUDED", "OWN_RESULT"),
-        (OWN | {"Modality": "DX"}, "EXCLUDED", "OWN_RESULT"),
-        (
-            OWN | {"Modality": "OT", "ImageType": ["DERIVED", "SECONDARY", "AI"]},
-            "EXCLUDED",
-            "OWN_RESULT",
-        ),
-        (OWN | {"Modality": "DX", "ImageType": ["DERIVED", "SECONDARY", "AI"]}, "POSSIBLE", None),
-        ({"ImageType": ["DERIVED", "SECONDARY", "", "AI"]}, "POSSIBLE", None),
-        ({"ImageType": ["DERIVED", "SECONDARY", "AI", "NOISE"]}, "POSSIBLE", None),
-        ({"ImageType": ["DERIVED", "PRIMARY", "", "AI"]}, "POSSIBLE", None),
-        ({"Manufacturer": "Wetread"}, "EXCLUDED", "OWN_RESULT"),
-    ],
-)
-def test_triage_by_tags(attributes, eligibility, reason):
-    """Stated frontal chests are likely, silence is possible, what is stated otherwise is excluded."""
-    found = triage(tags(**attributes))
-    assert (found.eligibility.value, found.reason and found.reason.value) == (eligibility, reason)
-    assert bool(found.sentence) == (found.eligibility is Eligibility.EXCLUDED)
-
-
-def test_an_object_without_a_picture_is_excluded():
-    """A structured report holds nothing to read."""
-    header = Dataset()
-    header.SOPClassUID, header.Modality = "1.2.840.10008.5.1.4.1.1.88.11", "SR"
-    assert triage(header).reason is Reason.NO_IMAGE
-
-
-def test_a_converted_image_with_a_wrong_modality_is_left_to_the_picture():
-    """Secondary Capture with Modality CT and body part CHEST is possible, and the note says why."""
-    found = triage(
-        tags(SOPClassUID=SecondaryCaptureImageStorage, Modality="CT", BodyPartExamined="CHEST")
-    )
-    assert found.eligibility is Eligibility.POSSIBLE
-    assert "Modality CT" in found.notes[0]
-
-
-def test_every_reason_has_a_sentence():
-    """No reason is shown to a person as its code."""
-    assert all(reason.sentence.endswith(".") for reason in Reason)
-
-
-@pytest.mark.parametrize(
-    ("attributes", "years"),
-    [
-        ({"PatientAge": "034Y"}, 34),
-        ({"PatientAge": "018M"}, 1.5),
-        ({"PatientAge": "058"}, 58),
-        ({"PatientBirthDate": "20100301", "StudyDate": "20200301"}, 10),
-        ({"PatientAge": "", "PatientBirthDate": "19400305", "StudyDate": "20040826"}, 64.5),
-        ({"PatientBirthDate": "20300101", "StudyDate": "20200301"}, None),
-        ({"PatientBirthDate": "", "StudyDate": "20200301"}, None),
-        ({"PatientBirthDate": "2019", "StudyDate": "20240301"}, 4.2),
-        ({"PatientBirthDate": "201912", "StudyDate": "20240301"}, 4.2),
-        ({"PatientBirthDate": "2019-12-31", "StudyDate": "20240301"}, 4.2),
-        ({"PatientBirthDate": "2024", "StudyDate": "20240301"}, 0),
-        ({"PatientAge": "040Y", "PatientBirthDate": "20190301", "StudyDate": "20240301"}, 5),
-        ({"PatientAge": "004Y", "PatientBirthDate": "19500301", "StudyDate": "20240301"}, 4),
-        ({"PatientAge": "000Y", "PatientBirthDate": "19411231", "StudyDate": "20240301"}, 82.2),
-        ({"PatientAge": "000D", "PatientBirthDate": "19411231", "StudyDate": "20240301"}, 82.2),
-        ({"PatientAge": "0", "PatientBirthDate": "1941", "StudyDate": "20240301"}, 82.2),
-        ({"PatientAge": "000Y", "PatientBirthDate": "20190301", "StudyDate": "20240301"}, 5),
-        ({"PatientAge": "000D", "PatientBirthDate": "20240301", "StudyDate": "20240301"}, 0),
-        ({"PatientAge": "000Y", "PatientBirthDate": "20240901", "StudyDate": "20240301"}, 0),
-        ({"PatientAge": "000Y", "PatientBirthDate": ""}, 0),
-        ({"PatientAge": "001D", "PatientBirthDate": "19411231", "StudyDate": "20240301"}, 0),
-        ({"PatientBirthDate": "20191399", "StudyDate": "20240301"}, None),
-        ({"PatientAge": "old"}, None),
-        ({}, None),
-    ],
-)
-def test_age_is_the_least_that_the_tags_allow(attributes, years):
-    """Patient's Age or birth date against study date, the younger of both; else unknown.
-
-    An age of 0 is what modalities write for an unknown one: a birth date decides then.
-    """
-    found = age_in_years(tags(**attributes))
-    assert found == (None if years is None else pytest.approx(years, abs=0.1))
 
 
 @pytest.mark.parametrize(
@@ -393,30 +232,6 @@ def test_silent_tags_are_read_with_notes(image):
     assert "age is not stated" in " ".join(selection.notes)
 
 
-PATIENT = {"PatientID": "P1", "PatientName": "DOE^JANE", "PatientBirthDate": "19600101"}
-
-
-@pytest.mark.parametrize(
-    ("other", "one"),
-    [
-        ({}, True),
-        ({"PatientID": "P2"}, False),
-        ({"PatientID": "P2", "PatientName": "DOE^JANE"}, False),
-        ({"PatientName": "Doe^Jane^M"}, True),
-        ({"PatientID": ""}, True),
-        ({"PatientID": "", "PatientName": "ROE^RICHARD"}, False),
-        ({"PatientID": "", "PatientBirthDate": "19600102"}, False),
-        ({"PatientID": "", "PatientName": "", "PatientBirthDate": ""}, True),
-        ({"IssuerOfPatientID": "B"}, False),
-    ],
-)
-def test_images_are_of_one_patient_unless_they_state_otherwise(other, one):
-    """Patient ID and issuer decide; without an ID name and birth date do."""
-    first = tags(**PATIENT, IssuerOfPatientID="A")
-    second = tags(**{**PATIENT, **other})
-    assert are_one_patient([first, second]) is one
-
-
 @pytest.mark.parametrize("view", ["PA", "LL"])
 def test_nothing_is_read_of_a_study_with_two_patients(image, view):
     """Also when only the lateral bears the other name: a person must put that right first."""
@@ -508,12 +323,6 @@ def test_damaged_headers_never_escape(shared_data, tmp_path):
         path.write_bytes(damaged)
         selection = choose(study_of(path), ADULTS, LIMITS)
         assert (selection.frame is None) == (selection.reason is not None)
-
-
-def test_a_computed_radiograph_is_a_radiograph_whatever_modality_states():
-    """The SOP Class decides where it is specific."""
-    header = tags(SOPClassUID=ComputedRadiographyImageStorage, Modality="CT")
-    assert triage(header).eligibility is Eligibility.POSSIBLE
 
 
 SYNTHETIC_ONLY = Rules(minimum_age_years=18, read_children=False, synthetic_only=True)

@@ -1,13 +1,12 @@
+"""The receiver process: what it answers, logs and counts, how it stops and comes back."""
+
 import os
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -15,253 +14,14 @@ import pytest
 from pydicom import dcmread
 from pynetdicom import AE
 
-from dicom.errors import OutOfResources
 from dicom.parsing.header import check_identity, read_header
-from dicom.scp.association_request import BLANK_TITLE
 from dicom.scp.refusals import INSTANCE_CAUSES, Cause
-from dicom.scp.storage_handler import Refusal
-from dicom.selection.local_files import describe
-from dicom.spool.incoming_file import Announced
-from dicom.spool.ingest import IncomingAssociation, Ingest, Received
-from dicom.spool.spool import Spool, has_digest
-from dicom.study import Instance
 from service.database import schema
 from service.jobs import JobState
-from service.monitoring.heartbeat import Probe
-from service.receiver.commitment import Commitments
-from service.receiver.intake import Intake
-from service.receiver.storage_service import StorageService
-from service.settings.config import Settings
 from service.store import Store
+from tests.service.receiver.callers import settings_for
 
 ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
-
-
-def settings_for(folder: Path, **receiver) -> Settings:
-    """Return settings with one known modality, CR1, at 127.0.0.1."""
-    callers = ({"ae_title": "CR1", "address": "127.0.0.1"}, {"ae_title": "ANYWHERE"})
-    return Settings(data_dir=folder, receiver={"callers": callers, "min_free_bytes": 0} | receiver)
-
-
-def peer(**changes) -> IncomingAssociation:
-    """Return an association of the known modality, with changes."""
-    values = {"id": "1", "calling_ae": "CR1", "called_ae": "WETREAD", "address": "127.0.0.1"}
-    return IncomingAssociation(**(values | changes))
-
-
-@pytest.fixture
-def reception(tmp_path):
-    """A function that makes a Reception on a database of its own."""
-    stores = []
-
-    def make(**receiver) -> StorageService:
-        settings = settings_for(tmp_path, **receiver)
-        schema.upgrade(settings.database_url)
-        store = Store.open(settings)
-        stores.append(store)
-        intake = Intake(store, settings, lambda _: None)
-        return StorageService(settings, store, intake, Commitments(settings, store))
-
-    yield make
-    for store in stores:
-        store.close()
-
-
-@pytest.mark.parametrize(
-    ("changes", "verdict"),
-    [
-        ({}, None),
-        ({"calling_ae": "ANYWHERE", "address": "10.0.0.9"}, None),
-        ({"address": "::ffff:127.0.0.1"}, None),
-        ({"called_ae": "OTHER"}, Refusal.CALLED_AE_NOT_RECOGNIZED),
-        ({"calling_ae": "STRANGER"}, Refusal.CALLING_AE_NOT_RECOGNIZED),
-        ({"calling_ae": "bad\nname"}, Refusal.CALLING_AE_NOT_RECOGNIZED),
-        ({"calling_ae": ""}, Refusal.CALLING_AE_NOT_RECOGNIZED),
-        ({"address": "10.0.0.9"}, Refusal.CALLING_AE_NOT_RECOGNIZED),
-    ],
-)
-def test_only_known_callers_at_their_address_who_call_us_come_in(reception, changes, verdict):
-    """Calling AE, called AE and address are each checked, and each refusal has its reason."""
-    assert reception().admit(peer(**changes)) is verdict
-
-
-def test_an_open_receiver_admits_any_valid_ae_title(reception):
-    """A closed test network may do without a list, but not without an AE title."""
-    receiver = reception(open=True)
-    assert receiver.admit(peer(calling_ae="STRANGER")) is None
-    assert receiver.admit(peer(calling_ae="")) is Refusal.CALLING_AE_NOT_RECOGNIZED
-
-
-def test_a_blank_title_is_refused_unless_the_receiver_is_open(reception):
-    """What stands for a blank title on the wire is named so in the incident."""
-    receiver = reception()
-    assert receiver.admit(peer(calling_ae=BLANK_TITLE)) is Refusal.CALLING_AE_NOT_RECOGNIZED
-    assert "the calling AE title is blank" in receiver._store.incidents()[0].detail
-    assert reception(open=True).admit(peer(calling_ae=BLANK_TITLE)) is None
-
-
-def test_a_refusal_is_one_incident_however_often_it_tries(reception):
-    """The page shows who was refused and why, once; not a line for each attempt."""
-    receiver = reception()
-    for _ in range(5):
-        receiver.admit(peer(calling_ae="STRANGER"))
-    receiver.admit(peer(called_ae="OTHER"))
-    incidents = receiver._store.incidents()
-    assert [incident.subject for incident in incidents] == [
-        "CR1 at 127.0.0.1",
-        "STRANGER at 127.0.0.1",
-    ]
-    assert "receiver.callers" in incidents[1].detail
-
-
-def test_a_flood_of_names_writes_no_flood_of_incidents(reception, monkeypatch):
-    """Somebody who tries thousands of AE titles cannot fill the database."""
-    monkeypatch.setattr("service.receiver.storage_service._REMEMBERED", 10)
-    receiver = reception()
-    for number in range(50):
-        receiver.admit(peer(calling_ae=f"GUESS{number}"))
-    assert len(receiver._store.incidents()) == 10
-
-
-def test_without_its_table_the_sender_gets_out_of_resources(reception, shared_data):
-    """A database that fails is 0xA700: the modality keeps its image and tries again."""
-    receiver = reception()
-    schema.downgrade(receiver._settings.database_url, "base")
-    image = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
-    header = read_header(image)
-    identity = check_identity(header)
-    instance = Instance(
-        sop_instance_uid=identity.sop_instance_uid,
-        sop_class_uid=identity.sop_class_uid,
-        series_instance_uid=identity.series_instance_uid,
-        study_instance_uid=identity.study_instance_uid,
-        transfer_syntax_uid="1.2.840.10008.1.2.1",
-        path=image,
-        digest="0" * 64,
-        size=1,
-    )
-    (fault,) = receiver.record([Received(instance=instance, header=header, association=peer())])
-    assert isinstance(fault, OutOfResources)
-    assert fault.status == 0xA700
-
-
-def test_an_image_whose_row_was_there_without_its_file_is_read_when_it_comes_again(
-    reception, phantom_images, tmp_path
-):
-    """The answer to a commit was lost, so the file was taken back, and the job found none and failed."""
-    receiver, spool = reception(), Spool(tmp_path / "spool")
-    store = receiver._store
-
-    def lost(arrived):
-        receiver.record(arrived)
-        return [OutOfResources("the database does not accept it now") for _ in arrived]
-
-    with pytest.raises(OutOfResources):
-        Ingest(spool, lost).store(incoming_of(spool, phantom_images["normal"]), peer())
-    (study,) = store.quiet_studies(store.now() + timedelta(minutes=1))
-    assert not store.spooled(study)[0].path.exists()
-    wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
-    job = store.schedule(study, **wanted)
-    held = store.claim_reading(job.id, "reader", 60)
-    store.fail(job.id, held.fence, "TRANSIENT_READING_ERROR", "An image cannot be opened.")
-    Ingest(spool, receiver.record).store(incoming_of(spool, phantom_images["normal"]), peer(id="2"))
-    assert store.completed_by(["2"]) == [(study, "CR1")]
-    again = store.schedule(study, **wanted)
-    assert again.revision == 2
-    held = store.claim_reading(again.id, "reader", 60)
-    assert len(store.study(study, through=held.read_through).instances) == 1
-
-
-@pytest.mark.parametrize("harm", ["short", "rotten"])
-def test_an_image_whose_file_was_damaged_is_read_when_it_comes_again(
-    reception, phantom_images, tmp_path, harm
-):
-    """Its job failed on what lay there; the sound bytes take its place and are a reason to read."""
-    receiver, spool = reception(), Spool(tmp_path / "spool")
-    store = receiver._store
-    image = Ingest(spool, receiver.record).store(
-        incoming_of(spool, phantom_images["normal"]), peer(id="1")
-    )
-    wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
-    job = store.schedule(image.study_instance_uid, **wanted)
-    held = store.claim_reading(job.id, "reader", 60)
-    store.fail(job.id, held.fence, "PERMANENT_READING_ERROR", "An image cannot be opened.")
-    content = image.path.read_bytes()
-    image.path.write_bytes(content[:-9] if harm == "short" else content[:-9] + bytes(8) + b"\1")
-    Ingest(spool, receiver.record).store(incoming_of(spool, phantom_images["normal"]), peer(id="2"))
-    assert has_digest(image.path, image.digest)
-    assert store.completed_by(["2"]) == [(image.study_instance_uid, "CR1")]
-    assert store.schedule(image.study_instance_uid, **wanted).revision == 2
-
-
-def test_a_damaged_image_that_came_again_in_vain_is_read_when_it_comes_once_more(
-    reception, phantom_images, tmp_path
-):
-    """Its sound bytes are in their place since the first time, but no row reported it."""
-    receiver, spool = reception(), Spool(tmp_path / "spool")
-    store = receiver._store
-    image = Ingest(spool, receiver.record).store(
-        incoming_of(spool, phantom_images["normal"]), peer(id="1")
-    )
-    wanted = {"model": "demo", "version": "1", "actor": "t", "reason": "Released."}
-    job = store.schedule(image.study_instance_uid, **wanted)
-    held = store.claim_reading(job.id, "reader", 60)
-    store.fail(job.id, held.fence, "PERMANENT_READING_ERROR", "An image cannot be opened.")
-    image.path.write_bytes(image.path.read_bytes()[:-9])
-
-    def away(arrived):
-        return [OutOfResources("the database does not accept it now") for _ in arrived]
-
-    with pytest.raises(OutOfResources):
-        Ingest(spool, away).store(incoming_of(spool, phantom_images["normal"]), peer(id="2"))
-    assert has_digest(image.path, image.digest)
-    for number in ("3", "4"):
-        Ingest(spool, receiver.record).store(
-            incoming_of(spool, phantom_images["normal"]), peer(id=number)
-        )
-    assert store.completed_by(["2", "4"]) == []
-    assert store.completed_by(["3"]) == [(image.study_instance_uid, "CR1")]
-    assert store.schedule(image.study_instance_uid, **wanted).revision == 2
-
-
-def incoming_of(spool, image):
-    """Return an image's data set on its way to the spool."""
-    header = read_header(image)
-    identity = check_identity(header)
-    incoming = spool.receive(
-        Announced(
-            sop_class_uid=identity.sop_class_uid,
-            sop_instance_uid=identity.sop_instance_uid,
-            transfer_syntax_uid=header.file_meta.TransferSyntaxUID,
-            source_ae="CR1",
-        )
-    )
-    content = image.read_bytes()
-    incoming.write(content[144 + int.from_bytes(content[140:144], "little") :])
-    return incoming
-
-
-def test_while_the_database_is_away_images_are_refused_at_their_command(reception, shared_data):
-    """0xA700 from the first failure on, and Success again once the database answers."""
-    receiver = reception(callers=({"ae_title": "CR1", "films_per_minute": 2},))
-    store = Store(receiver._settings.database_url, busy_seconds=0.2)
-    receiver._intake._store = store
-    image = describe(shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm")
-    arrived = [Received(instance=image, header=read_header(image.path), association=peer())]
-    probe = Probe(store, "receive@here", 104)
-    with closing(sqlite3.connect(receiver._settings.data_dir / "wetread.db")) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        assert receiver.unavailable(peer()) is None
-        assert receiver.record(arrived)[0].status == 0xA700
-        assert receiver.unavailable(peer()).status == 0xA700
-        receiver.set_database_available(probe.beat_if_due(force=True))
-        assert not receiver.is_ready
-        other.execute("ROLLBACK")
-    receiver.set_database_available(probe.beat_if_due(force=True))
-    assert receiver.record(arrived) == [None]
-    assert receiver.unavailable(peer()) is None
-    assert "per minute" in str(receiver.unavailable(peer()))
-    store.close()
 
 
 def test_a_new_caller_comes_in_without_a_restart(receiver, dcmtk, eventually):
