@@ -56,8 +56,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--api-examples",
         type=int,
-        default=12,
-        help="generated requests for each operation of the JSON API and kind (default 12)",
+        default=8,
+        help="generated requests for each operation of the JSON API and kind (default 8)",
     )
 
 

@@ -61,6 +61,7 @@ _PATH_WORDS: Final[Mapping[str, tuple[str, Schema]]] = {
 }
 _OTHER_WORD: Final = ("Name or id.", {"type": "string"})
 _KEY_SCHEMA: Final[Schema] = {"type": "string", "pattern": "^[!-~]{8,64}$"}
+_OTHER_KEY: Final = "The Idempotency-Key belongs to another request."
 _KEY_WORDS: Final = (
     "A new random text for each intended action. A repetition with the same body gets the response of "
     "the first request; another body is 409."
@@ -75,6 +76,8 @@ def route_options(operation: Operation, path: str) -> dict[str, Any]:
         path: The path of its route; its words become parameters.
     """
     errors = {**_ALWAYS, **(_OF_A_BODY if operation.body else {}), **operation.errors}
+    if operation.once is not Once.NEVER:
+        errors.setdefault(409, _OTHER_KEY)
     responses: dict[int | str, dict[str, Any]] = {
         status: {"model": operation.error_answers.get(status, Problem), "description": words}
         for status, words in errors.items()

@@ -66,7 +66,9 @@ class Delivery(BaseModel):
     first_error: str
     last_error: str
     confirmed_at: Time | None
-    read_back: bool = Field(description="False if the destination only acknowledged the results.")
+    read_back: bool | None = Field(
+        description="False if the destination only acknowledged the results; null before that."
+    )
     withdrawal: Withdrawal | None = Field(
         default=None, description="Of a withdrawn draft: the state of its recall. Otherwise absent."
     )
