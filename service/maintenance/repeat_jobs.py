@@ -191,6 +191,7 @@ def parse_selection(conditions: Mapping[str, object]) -> Selection:
     unknown = conditions.keys() - {"state", "since", "until", "destination", "study", "model"}
     if unknown:
         raise SelectionError(f"there is no condition {min(unknown)!a:.40}")
+    _check_types(conditions)
     texts = {key: str(conditions.get(key) or "") for key in ("destination", "study", "model")}
     return Selection(
         states=_states(conditions.get("state")),
@@ -200,10 +201,19 @@ def parse_selection(conditions: Mapping[str, object]) -> Selection:
     )
 
 
+def _check_types(conditions: Mapping[str, object]) -> None:
+    """Refuse 0, false, {} and the like: as "no condition" they would select all jobs."""
+    for key, value in conditions.items():
+        values = value if key == "state" and isinstance(value, list | tuple) else [value]
+        if not all(each is None or isinstance(each, str) for each in values):
+            kind = "a state or a list of states" if key == "state" else "a text"
+            raise SelectionError(f"the condition {key} is {kind}")
+
+
 def _states(value: object) -> tuple[JobState, ...]:
     names = value if isinstance(value, list | tuple) else [value] if value else []
     try:
-        return tuple(JobState(str(word).upper()) for word in names if word)
+        return tuple(JobState(str(word).upper()) for word in names)
     except ValueError:
         raise SelectionError(f"state is one of {', '.join(JobState)}") from None
 

@@ -261,6 +261,10 @@ def test_a_filter_names_the_jobs(bench, store, clock, tmp_path):
         {"until": "2026-13-01"},
         {"color": "red"},
         {"state": [1]},
+        {"state": [""]},
+        {"since": 0},
+        {"study": False},
+        {"model": {}},
     ],
 )
 def test_a_condition_that_is_not_understood_is_no_condition_for_all(conditions):
