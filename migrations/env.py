@@ -4,8 +4,10 @@ from alembic import context
 
 # Their tables belong to the metadata too.
 from service.database import (  # noqa: F401
+    alert_tables,
     drift_tables,
     final_report_tables,
+    probe_tables,
     reader_study_tables,
     review_tables,
     search_tables,

@@ -49,6 +49,7 @@ class AuditAction(StrEnum):
     CHANGED_SETTINGS = "changed settings"
     STOPPED_DRAFTING = "stopped drafting"
     STARTED_DRAFTING = "started drafting"
+    REQUESTED_CHECK = "requested an end-to-end check"
     CHOSE_MODEL = "chose the model for new studies"
     CHANGED_ACCOUNT = "changed an account"
     CHANGED_ROLES = "changed roles"

@@ -49,6 +49,11 @@ _COMMANDS = {
         "service.commands.reader_study:reader_study",
         "Blinded comparison of drafts and reference reports by radiologists.",
     ),
+    "notify": (
+        "service.commands.notify:notify",
+        "List and acknowledge alerts; test the targets of messages.",
+    ),
+    "probe": ("service.commands.probe:probe", "List end-to-end checks; make one now."),
     "receive": ("service.commands.processes.receive:receive", "Run the storage SCP."),
     "receive-web": (
         "service.commands.processes.receive_web:receive_web",

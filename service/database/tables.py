@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
@@ -322,9 +323,22 @@ class ProcessRow(Base):
 
 
 class IncidentRow(Base):
-    """An event that a person should know of although the service continued."""
+    """An event that a person should know of although the service continued.
+
+    Attributes:
+        alerted: Whether an alert stands for it (`incident_alerts`), or none is to be opened.
+    """
 
     __tablename__ = "incidents"
+    __table_args__ = (
+        # A partial index: the sweeper queries these every few seconds, and there are few.
+        Index(
+            "ix_incidents_unalerted",
+            "id",
+            sqlite_where=text("NOT alerted"),
+            postgresql_where=text("NOT alerted"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Counter, primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcTime, index=True)
@@ -332,6 +346,7 @@ class IncidentRow(Base):
     kind: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(String(255))
     detail: Mapped[str] = mapped_column(Text)
+    alerted: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
 
 class RefusalRow(Base):

@@ -159,7 +159,7 @@ class Retention:
                 self._check_mounted(study_uid, image, spool.root)
                 # First: while the image's row is not marked, a crash repeats all of this.
                 self._store.drop_vectors(image.sop_instance_uid, self._vectors.clear)
-                _remove_image(image.path, spool.root.resolve())
+                remove_image(image.path, spool.root.resolve())
                 self._store.mark_instance_removed(image)
         for job in self._store.jobs(study=study_uid, limit=10_000):
             if job.removed_at is None and self._is_removable(study_uid, why):
@@ -207,7 +207,12 @@ class _Reason:
     early: bool = False
 
 
-def _remove_image(path: Path, root: Path) -> None:
+def remove_image(path: Path, root: Path) -> None:
+    """Remove the file of an Instance, what was made of it, and a folder that is left empty.
+
+    Raises:
+        OSError: The file cannot be removed.
+    """
     path = path.resolve()
     # The database names the path, but only a file inside the spool may be removed.
     if path.is_relative_to(root):

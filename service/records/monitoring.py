@@ -139,6 +139,9 @@ class IncidentKind(StrEnum):
     CLOCK_LEAPT = "clock_leapt"
     BREAK_GLASS = "break_glass_login"
     AUDIT_NOT_EXPORTED = "audit_not_exported"
+    PROBE_FAILED = "end_to_end_check_failed"
+    PROBE_PASSED = "end_to_end_check_passed"
+    NOTIFICATION_FAILED = "notification_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

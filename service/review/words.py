@@ -98,6 +98,7 @@ class Obstacle(StrEnum):
     WITHDRAWN = "withdrawn"
     IN_DOUBT = "in doubt"
     NOT_COMPARED = "copy not compared"
+    CHECK = "end-to-end check"
     SUPERSEDED = "superseded"
     REMOVED = "removed"
 
@@ -110,6 +111,7 @@ OBSTACLE_TEXT: Final = {
     "of its image arrived. Verify patient, order and image; have the study read again.",
     Obstacle.NOT_COMPARED: "Another copy of the image arrived a moment ago and is being compared: try "
     "again in some seconds.",
+    Obstacle.CHECK: "This is the synthetic study of an end-to-end check, not of a patient.",
     Obstacle.SUPERSEDED: "A newer draft of this study supersedes it: decide on that one.",
     Obstacle.REMOVED: "The images of this study were removed after their retention: send the study "
     "again.",

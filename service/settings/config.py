@@ -18,11 +18,13 @@ from service.errors import ConfigurationError
 from service.settings.error_messages import sentences
 from service.settings.keys.audit import Audit
 from service.settings.keys.base import Section
-from service.settings.keys.destinations import Destination
+from service.settings.keys.destinations import Destination, OrthancDestination
 from service.settings.keys.final_reports import FinalReports
 from service.settings.keys.judge import Judge
 from service.settings.keys.monitor import Monitor
+from service.settings.keys.notify import Notify
 from service.settings.keys.oidc import Oidc
+from service.settings.keys.probe import Probe
 from service.settings.keys.questions import QuestionLimits
 from service.settings.keys.reading import Model, Reading
 from service.settings.keys.reconcile import Reconcile
@@ -84,6 +86,8 @@ class Settings(Section):
     final_reports: FinalReports = FinalReports()
     monitor: Monitor = Monitor()
     questions: QuestionLimits = QuestionLimits()
+    probe: Probe = Probe()
+    notify: Notify = Notify()
     log: Log = Log()
 
     @property
@@ -130,7 +134,29 @@ class Settings(Section):
         for caller in self.receiver.callers:
             if caller.ae_title == ae_title:
                 return caller
+        if self.probe.enabled and ae_title == self.probe.ae_title:
+            return self._probe_caller()
         return Caller(ae_title=ae_title) if self.receiver.open else None
+
+    def _probe_caller(self) -> Caller:
+        """Return the settings of the calling AE of the end-to-end check."""
+        return Caller(
+            ae_title=self.probe.ae_title,
+            address=self.probe.address,
+            model=self.probe.model,
+            destinations=self.probe_destinations,
+        )
+
+    @property
+    def probe_destinations(self) -> tuple[str, ...]:
+        """The names of the destinations that take part in the end-to-end check."""
+        if self.probe.destinations is not None:
+            return self.probe.destinations
+        return tuple(
+            each.name
+            for each in self.destinations
+            if isinstance(each, OrthancDestination) and each.may_remove
+        )
 
     @property
     def model_name(self) -> str:

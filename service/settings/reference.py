@@ -16,6 +16,7 @@ from service.settings.keys.destinations import (
     OrthancDestination,
     StowDestination,
 )
+from service.settings.keys.notify import NotifyTarget
 from service.settings.keys.reading import Model, Reading
 from service.settings.keys.reconcile import Reconcile
 from service.settings.keys.sections import Caller
@@ -29,6 +30,7 @@ _REPEATED: dict[str, type[BaseModel]] = {
     "destinations[] kind = stow": StowDestination,
     "destinations[] kind = folder": FolderDestination,
     "reconcile[]": Reconcile,
+    "notify.targets[]": NotifyTarget,
 }
 
 

@@ -155,6 +155,28 @@ def _reconcile_callers(settings: Tables) -> Iterator[Conflict]:
             yield Conflict(subject=at, message=message, keys=(at,))
 
 
+def _probe_caller_is_its_own(settings: Tables) -> Iterator[Conflict]:
+    probe = settings.probe
+    if probe.enabled and any(c.ae_title == probe.ae_title for c in settings.receiver.callers):
+        at: Location = ("probe", "ae_title")
+        message = f"{probe.ae_title} is in receiver.callers: give the check an AE title of its own"
+        yield Conflict(subject=at, message=message, keys=(at,))
+
+
+def _probe_references(settings: Tables) -> Iterator[Conflict]:
+    probe, known = settings.probe, {each.name for each in settings.destinations}
+    for name in sorted(set(probe.destinations or ()) - known):
+        at: Location = ("probe", "destinations")
+        message = f"no destination is named {name}{suggestion(name, sorted(known))}"
+        yield Conflict(subject=at, message=message, keys=(at,))
+    models = settings.readings()
+    if probe.model is not None and probe.model not in models:
+        at = ("probe", "model")
+        message = f"no model that reads for results is named {probe.model}"
+        message += suggestion(probe.model, sorted(models))
+        yield Conflict(subject=at, message=message, keys=(at,))
+
+
 def is_loopback(host: str) -> bool:
     """Return whether an interface can be reached from this machine only."""
     try:
@@ -175,4 +197,6 @@ RULES: Final[tuple[Rule, ...]] = (
     _reconcile_names,
     _reconcile_destinations,
     _reconcile_callers,
+    _probe_caller_is_its_own,
+    _probe_references,
 )

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from service.settings.keys.destinations import Destination
 from service.settings.keys.oidc import Oidc
+from service.settings.keys.probe import Probe
 from service.settings.keys.reading import Model, Reading
 from service.settings.keys.reconcile import Reconcile
 from service.settings.keys.sections import Caller, Receiver, Web
@@ -44,6 +45,10 @@ class Tables(Protocol):
     @property
     def reconcile(self) -> tuple[Reconcile, ...]:
         """The archives that are compared."""
+
+    @property
+    def probe(self) -> Probe:
+        """The table `[probe]`."""
 
     @property
     def model_name(self) -> str:

@@ -10,6 +10,7 @@ from service.store.accounts.own_account import OwnAccount
 from service.store.accounts.password_links import PasswordLinks
 from service.store.accounts.sessions import Sessions
 from service.store.accounts.tokens import Tokens
+from service.store.alerts import Alerts
 from service.store.arrivals import Arrivals
 from service.store.audit.request_claims import RequestClaims
 from service.store.audit.trail import AuditTrail
@@ -26,10 +27,12 @@ from service.store.history import History
 from service.store.jobs import Jobs
 from service.store.network.calling_aes import CallingAeCounts
 from service.store.network.pauses import DestinationPauses
+from service.store.notifications import Notifications
 from service.store.operator.actions import OperatorActions
 from service.store.operator.drafting_stops import DraftingStops
 from service.store.operator.model_choices import ModelChoices
 from service.store.operator.repeats import Repeats
+from service.store.probes import Probes
 from service.store.queries import Queries
 from service.store.reader_study.closing import ReaderStudyClosing
 from service.store.reader_study.creating import ReaderStudyCreation
@@ -112,6 +115,9 @@ class Store(
     ReaderStudyCreation,
     ReaderStudyReading,
     ReaderStudyClosing,
+    Probes,
+    Alerts,
+    Notifications,
 ):
     """The database of one service; threads may share one, each process opens its own.
 

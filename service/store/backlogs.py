@@ -12,6 +12,7 @@ from service.destination_backlog import Backlog, Pause, Trouble
 from service.jobs import DeliveryState
 from service.records import IncidentKind
 from service.store.network.pauses import pauses_in_force
+from service.store.probe_exclusion import not_of_a_probe
 from service.store.session import Transactions
 
 _AWAY: Final = IncidentKind.DESTINATION_AWAY
@@ -43,7 +44,7 @@ class Backlogs(Transactions):
     def _waiting(self, session: Session) -> dict[str, tuple[int, datetime]]:
         found = session.execute(
             select(DeliveryRow.destination, func.count(), func.min(DeliveryRow.created_at))
-            .where(DeliveryRow.state.in_(_OPEN))
+            .where(DeliveryRow.state.in_(_OPEN), not_of_a_probe(DeliveryRow.job_id))
             .group_by(DeliveryRow.destination)
         )
         return {name: (count, oldest) for name, count, oldest in found}
@@ -80,6 +81,7 @@ class Backlogs(Transactions):
                 DeliveryRow.destination == name,
                 DeliveryRow.state.in_(_OPEN),
                 DeliveryRow.last_error != "",
+                not_of_a_probe(DeliveryRow.job_id),
             )
         )
         return Backlog(

@@ -8,6 +8,7 @@ from service.database.tables import JobRow
 from service.jobs import Event, JobState
 from service.records import DraftedModel, DraftFilter, Job
 from service.store import record_mapping
+from service.store.probe_exclusion import not_a_probe
 from service.store.transitions import Transitions
 
 _NAMED: Final[ColumnElement[str | None]] = JobRow.draft[("model", "name")].as_string()
@@ -45,7 +46,11 @@ class History(Transitions):
 
     def jobs_with_drafts(self, criteria: DraftFilter) -> list[Job]:
         """Return the jobs whose drafts match `criteria`, without the drafts, the oldest first."""
-        chosen = select(JobRow).options(record_mapping.NO_DRAFT).where(JobRow.draft.is_not(None))
+        chosen = (
+            select(JobRow)
+            .options(record_mapping.NO_DRAFT)
+            .where(JobRow.draft.is_not(None), not_a_probe(JobRow.study_instance_uid))
+        )
         if criteria.since is not None:
             chosen = chosen.where(JobRow.produced_at >= criteria.since)
         if criteria.study is not None:
@@ -67,7 +72,11 @@ class History(Transitions):
         """
         chosen = (
             select(self._in_draft(_TIMED))
-            .where(JobRow.state.in_(_WITH_STANDING_DRAFT), JobRow.draft.is_not(None))
+            .where(
+                JobRow.state.in_(_WITH_STANDING_DRAFT),
+                JobRow.draft.is_not(None),
+                not_a_probe(JobRow.study_instance_uid),
+            )
             .order_by(JobRow.created_at.desc(), JobRow.id.desc())
             .limit(limit)
         )
@@ -79,7 +88,7 @@ class History(Transitions):
         which = (JobRow.model_name, self._own_name.label("own_name"), JobRow.model_version)
         chosen = (
             select(*which, func.count(), func.max(JobRow.produced_at))
-            .where(JobRow.draft.is_not(None))
+            .where(JobRow.draft.is_not(None), not_a_probe(JobRow.study_instance_uid))
             .group_by(*which)
             .order_by(*which)
         )

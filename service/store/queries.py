@@ -1,6 +1,7 @@
 """Queries of the pages, the command line and the metrics."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import func, or_, select, tuple_
@@ -31,6 +32,7 @@ from service.records import (
 )
 from service.store import record_mapping
 from service.store.doubts import alarmed
+from service.store.probe_exclusion import not_a_probe, probe_studies
 from service.store.session import Transactions
 
 _PREFIX = re.compile(r"[0-9a-f]{4,32}")
@@ -72,7 +74,7 @@ class Queries(Transactions):
             states: Only in these states; in any when None or empty.
             limit: Most jobs to return.
             before: Only those older than the job with this id, or than this position: the next page.
-            study: Only of this Study Instance UID.
+            study: Only of this Study Instance UID; without it those of end-to-end checks are left out.
             status: Only those whose draft is withdrawn, or only those whose draft is in doubt.
 
         Raises:
@@ -84,7 +86,9 @@ class Queries(Transactions):
             chosen = chosen.where(JobRow.state.in_([state.value for state in states]))
         if status is not None:
             chosen = chosen.where(*alarmed(status))
-        if study is not None:
+        if study is None:
+            chosen = chosen.where(not_a_probe(JobRow.study_instance_uid))
+        else:
             chosen = chosen.where(JobRow.study_instance_uid == study)
         with self._reading() as session:
             if before is not None:
@@ -172,7 +176,7 @@ class Queries(Transactions):
         with self._reading() as session:
             found = session.execute(
                 select(StudyRow.study_instance_uid, StudyRow.calling_ae, images, StudyRow.quiet_at)
-                .where(StudyRow.quiet_at.is_not(None))
+                .where(StudyRow.quiet_at.is_not(None), not_a_probe(StudyRow.study_instance_uid))
                 .order_by(StudyRow.quiet_at)
                 .limit(limit)
             )
@@ -184,23 +188,37 @@ class Queries(Transactions):
             ]
 
     def counts(self) -> dict[JobState, int]:
-        """Return the number of jobs in each state; 0 for states without any."""
+        """Return the number of jobs in each state; 0 for states without any.
+
+        Jobs of end-to-end checks are not counted.
+        """
+        by_state = select(JobRow.state, func.count()).group_by(JobRow.state)
+        of_probes = by_state.where(JobRow.study_instance_uid.in_(probe_studies()))
         with self._reading() as session:
-            found = session.execute(select(JobRow.state, func.count()).group_by(JobRow.state))
-            counted = {state: count for state, count in found}  # noqa: C416 - rows are no pairs
+            # Subtracted, so that the count of all jobs reads an index only.
+            counted = Counter({row[0]: row[1] for row in session.execute(by_state)})
+            counted.subtract({row[0]: row[1] for row in session.execute(of_probes)})
         # A state of another version is left out, as `record_mapping.jobs` leaves out its jobs.
         return {state: counted.get(state.value, 0) for state in JobState}
 
     def delivery_counts(self) -> dict[tuple[str, DeliveryState], int]:
-        """Return the number of deliveries by destination and state, where it is above 0."""
+        """Return the number of deliveries by destination and state, where it is above 0.
+
+        Those of end-to-end checks are not counted.
+        """
+        columns = (DeliveryRow.destination, DeliveryRow.state)
+        by_state = select(*columns, func.count()).group_by(*columns)
+        jobs = select(JobRow.id).where(JobRow.study_instance_uid.in_(probe_studies()))
+        of_probes = by_state.where(DeliveryRow.job_id.in_(jobs))
         with self._reading() as session:
-            found = session.execute(
-                select(DeliveryRow.destination, DeliveryRow.state, func.count()).group_by(
-                    DeliveryRow.destination, DeliveryRow.state
-                )
-            )
-            known = {state.value: state for state in DeliveryState}
-            return {(name, known[state]): count for name, state, count in found if state in known}
+            counted = Counter({(row[0], row[1]): row[2] for row in session.execute(by_state)})
+            counted.subtract({(row[0], row[1]): row[2] for row in session.execute(of_probes)})
+        known = {state.value: state for state in DeliveryState}
+        return {
+            (name, known[state]): count
+            for (name, state), count in counted.items()
+            if state in known and count > 0
+        }
 
     def oldest_waiting(
         self, states: Sequence[JobState] = (JobState.SCHEDULED, JobState.IN_PROGRESS)
@@ -210,7 +228,10 @@ class Queries(Transactions):
             found = session.scalars(
                 select(JobRow)
                 .options(record_mapping.NO_DRAFT)
-                .where(JobRow.state.in_([state.value for state in states]))
+                .where(
+                    JobRow.state.in_([state.value for state in states]),
+                    not_a_probe(JobRow.study_instance_uid),
+                )
                 .order_by(JobRow.created_at)
                 .limit(1)
             )

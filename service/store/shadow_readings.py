@@ -16,6 +16,7 @@ from service.jobs import JobState, ReasonCode
 from service.records import JobWithDraft
 from service.records.shadow import ShadowComparison, ShadowEnd, ShadowReading, ShadowState
 from service.store import record_mapping
+from service.store.probe_exclusion import not_a_probe
 from service.store.stop_in_force import stop_in_force
 from service.store.transitions import UNDRAFTED, Transitions, changed_rows
 
@@ -233,6 +234,7 @@ def _drafted() -> Select[str, datetime]:
         JobRow.reason_code != ReasonCode.RECALLED,
         JobRow.superseded_by.is_(None),
         JobRow.removed_at.is_(None),
+        not_a_probe(JobRow.study_instance_uid),
     )
 
 

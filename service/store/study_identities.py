@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, select
 
 from service.database.identity_tables import StudyIdentityRow
 from service.database.tables import InstanceRow
+from service.store.probe_exclusion import not_a_probe
 from service.store.session import Transactions
 from service.study_identity import StudyIdentity, folded
 
@@ -75,7 +76,12 @@ class StudyIdentities(Transactions):
         known = select(StudyIdentityRow.study_uid).where(
             StudyIdentityRow.study_uid == InstanceRow.study_instance_uid
         )
-        needed = ~known.exists() & ~InstanceRow.conflict & InstanceRow.removed_at.is_(None)
+        needed = and_(
+            ~known.exists(),
+            ~InstanceRow.conflict,
+            InstanceRow.removed_at.is_(None),
+            not_a_probe(InstanceRow.study_instance_uid),
+        )
         query = (
             select(InstanceRow.id, InstanceRow.study_instance_uid, InstanceRow.path, needed)
             .where(InstanceRow.id > after)

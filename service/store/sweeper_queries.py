@@ -20,6 +20,7 @@ from service.jobs import FINAL, DeliveryState, Event, JobState
 from service.records import Job, PastClaims
 from service.store import record_mapping
 from service.store.network.paused import is_paused
+from service.store.probe_exclusion import not_a_probe
 from service.store.reader_study.reading import in_open_reader_study
 from service.store.review.awaiting import awaits_decision, somebody_decides
 from service.store.transitions import (
@@ -377,6 +378,7 @@ def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
     recent = images.where(InstanceRow.received_at > older_than)
     return [
         StudyRow.quiet_at.is_(None),
+        not_a_probe(StudyRow.study_instance_uid),
         StudyRow.last_arrival <= older_than,
         ~still_needed.exists(),
         ~unsent.exists(),

@@ -54,8 +54,10 @@ from service.sweeper.disk_pressure import DiskPressure
 from service.sweeper.doubts import Doubts, compare_until
 from service.sweeper.drift import DriftMonitor, watch_until
 from service.sweeper.hourly_figures import FigureKeeper, keep_until
+from service.sweeper.notifier import Notifier, notify_until
 from service.sweeper.outages import LeaseVerdict, Outages
 from service.sweeper.outbox_cleanup import OutboxCleanup
+from service.sweeper.probe import ProbeRunner, probe_until
 from service.sweeper.question_sweep import QuestionSweep
 from service.system import broker_connection, psycopg_private
 from service.system.signals import stop_event
@@ -401,6 +403,18 @@ def serve(settings: Settings) -> None:
             ).start()
             threading.Thread(
                 target=watch_until, args=(DriftMonitor(store), stop), name="drift", daemon=True
+            ).start()
+            threading.Thread(
+                target=probe_until,
+                args=(ProbeRunner(store, settings, owner), stop),
+                name="probe",
+                daemon=True,
+            ).start()
+            threading.Thread(
+                target=notify_until,
+                args=(Notifier(store, settings), stop),
+                name="notify",
+                daemon=True,
             ).start()
             reload = Task("reload the callers")
             while not stop.wait(settings.sweep.interval):

@@ -41,6 +41,7 @@ from service.web.access.roles import (
 )
 from service.web.access.stop_banner import StopBanner
 from service.web.accounts.routes import ACCOUNT_ROUTES
+from service.web.alerting.routes import ALERT_ROUTES
 from service.web.app_context import AppContext
 from service.web.audit_page import audit_page
 from service.web.body_limit import BodyLimit
@@ -253,6 +254,7 @@ ROUTES: Final = [
     *NETWORK_ROUTES,
     *SEARCH_ROUTES,
     *OVERVIEW_ROUTES,
+    *ALERT_ROUTES,
     *ACCOUNT_ROUTES,
     guarded("/admin/audit", audit_page, roles=_ACTING),
     guarded("/healthz", healthz, access=PROBE),

@@ -34,5 +34,6 @@ async def readyz(request: Request) -> JSONResponse:
         "parts": {each.name: {"ok": not each.fault, "fault": each.fault} for each in parts},
         "destinations": report.destinations,
         "drafting": report.drafting,
+        "end_to_end_check": report.probe,
     }
     return JSONResponse(body, status_code=code)

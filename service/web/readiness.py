@@ -10,13 +10,14 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from service.database import schema
 from service.destination_backlog import Backlog
 from service.errors import ConfigurationError, SchemaMismatch, StoreError, StoreNotWritable
 from service.monitoring.destination_incidents import alert_after, backlogs
+from service.monitoring.probe_health import readiness_of_probe
 from service.queue.broker_health import check_broker
 from service.queue.names import reading_queues
 from service.records import ProcessStatus
@@ -83,11 +84,13 @@ class DatabaseHealth:
         fault: A sentence, or "".
         situation: The state of the processes as they report it, or None.
         destinations: Each destination's state, by name.
+        probe: The state of the end-to-end check.
     """
 
     fault: str
     situation: SystemStatus | None
     destinations: dict[str, dict[str, Any]]
+    probe: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class ReadinessReport:
     disk: str
     destinations: dict[str, dict[str, Any]]
     drafting: dict[str, str | bool]
+    probe: dict[str, Any] = field(default_factory=dict)
 
 
 class Readiness:
@@ -141,7 +145,7 @@ class Readiness:
             PartHealth(name="background_tasks", fault=background_fault(situation)),
         )
         drafting = drafting_health(situation)
-        return ReadinessReport(parts, spool.disk, database.destinations, drafting)
+        return ReadinessReport(parts, spool.disk, database.destinations, drafting, database.probe)
 
 
 async def _within(look: SharedCheck[T], limit_seconds: float, otherwise: T) -> T:
@@ -156,7 +160,12 @@ def check_database(store: Store, settings: Settings) -> DatabaseHealth:
     fault = database_fault(settings) or writing_fault(store)
     if fault == _SILENT:
         return DatabaseHealth(fault, None, {})
-    return DatabaseHealth(fault, _situation(store, settings), destination_health(store, settings))
+    return DatabaseHealth(
+        fault,
+        _situation(store, settings),
+        destination_health(store, settings),
+        readiness_of_probe(store, settings),
+    )
 
 
 def check_spool(settings: Settings) -> SpoolHealth:

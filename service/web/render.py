@@ -139,6 +139,7 @@ def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
         ("search", "Search"),
         *([("monitor", "Monitor")] if reads or person.has(Role.ADMIN) else []),
         *([("models", "Models"), ("network", "Network")] if person.has(Role.ADMIN) else []),
+        *([("alerts", "Alerts")] if person.has(Role.ADMIN) else []),
         *([("admin/audit", "Audit"), *_ACCOUNT_AREAS] if person.has(Role.ADMIN) else []),
     )
 

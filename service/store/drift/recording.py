@@ -21,6 +21,7 @@ from service.jobs import JobState
 from service.records import JobWithDraft
 from service.review.words import Acceptability, FindingVerdict, Verdict
 from service.store import record_mapping
+from service.store.probe_exclusion import not_a_probe
 from service.store.session import Transactions
 
 _ENDED: Final = (
@@ -61,7 +62,11 @@ class MonitorRecording(Transactions):
                 MonitorRowRow.source_id == JobRow.id,
                 or_(MonitorRowRow.outcome != FAILED, JobRow.state == JobState.FAILED.value),
             )
-            chosen = select(JobRow).where(JobRow.state.in_(_ENDED), ~known.exists())
+            chosen = select(JobRow).where(
+                JobRow.state.in_(_ENDED),
+                ~known.exists(),
+                not_a_probe(JobRow.study_instance_uid),
+            )
             if since is not None:
                 chosen = chosen.where(JobRow.updated_at >= since)
             rows = session.scalars(chosen.order_by(JobRow.updated_at, JobRow.id).limit(limit))

@@ -11,6 +11,7 @@ from service.database.tables import JobRow, StudyRow
 from service.final_reports.matching import Candidates, matched_study
 from service.final_reports.report import FinalState, ReportKeys, StudyMatch
 from service.jobs import ReasonCode
+from service.store.probe_exclusion import not_a_probe
 from service.store.study_identities import identity_of_row
 from service.study_identity import StudyIdentity
 
@@ -35,6 +36,7 @@ def match(session: Session, keys: ReportKeys, received: datetime, late: timedelt
         .where(
             JobRow.study_instance_uid == found.study_uid,
             JobRow.has_draft,
+            not_a_probe(JobRow.study_instance_uid),
             JobRow.superseded_by.is_(None),
             JobRow.reason_code != ReasonCode.RECALLED.value,
         )

@@ -12,6 +12,7 @@ from service.database.tables import JobRow
 from service.jobs import JobState, ReasonCode
 from service.records.models import LoadedModel, ModelChoice, ModelFacts
 from service.store.audit.append import Audited
+from service.store.probe_exclusion import not_a_probe
 from service.store.throughput.changes import note_change
 from service.throughput.changes import ChangeKind, ServiceChange
 
@@ -97,7 +98,9 @@ class ModelChoices(Audited):
     def drafts_made(self, since: timedelta) -> dict[str, int]:
         """Return how many drafts each model made of the studies of this time, by its name."""
         recent = JobRow.created_at > self.now() - since
-        counts = select(JobRow.model_name, func.count()).where(recent, JobRow.draft.is_not(None))
+        counts = select(JobRow.model_name, func.count()).where(
+            recent, JobRow.draft.is_not(None), not_a_probe(JobRow.study_instance_uid)
+        )
         with self._reading() as session:
             found = session.execute(counts.group_by(JobRow.model_name))
             return {row[0]: row[1] for row in found}
@@ -106,7 +109,7 @@ class ModelChoices(Audited):
         """Return when the latest failed job of each model failed, and why, by the model's name."""
         failed = (
             select(JobRow.model_name, JobRow.updated_at, JobRow.reason)
-            .where(JobRow.state == JobState.FAILED.value)
+            .where(JobRow.state == JobState.FAILED.value, not_a_probe(JobRow.study_instance_uid))
             .order_by(JobRow.updated_at.desc())
             .limit(1000)
         )

@@ -23,6 +23,7 @@ from service.jobs import (
 from service.records import Job
 from service.store import record_mapping
 from service.store.doubts import compare_again
+from service.store.probe_exclusion import not_a_probe
 from service.store.review.decision_queries import standing_decision
 from service.store.transitions import (
     OF_DOUBT,
@@ -68,7 +69,10 @@ class Repeats(Transitions):
 
     def matching(self, selection: Selection, *, limit: int) -> list[Job]:
         """Return the selected jobs, the oldest first, at most `limit`."""
-        conditions: list[ColumnElement[bool]] = [JobRow.superseded_by.is_(None)]
+        conditions: list[ColumnElement[bool]] = [
+            JobRow.superseded_by.is_(None),
+            not_a_probe(JobRow.study_instance_uid),
+        ]
         if selection.states:
             conditions.append(JobRow.state.in_([state.value for state in selection.states]))
         if selection.since:

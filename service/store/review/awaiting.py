@@ -14,6 +14,7 @@ from service.database.tables import JobRow
 from service.jobs import JobState, ReasonCode
 from service.records import JobWithDraft
 from service.store import record_mapping
+from service.store.probe_exclusion import not_a_probe
 from service.store.session import Transactions
 
 
@@ -80,6 +81,7 @@ def awaits_decision() -> tuple[ColumnElement[bool], ...]:
         JobRow.reason_code != ReasonCode.RECALLED.value,
         JobRow.state != JobState.CANCELED.value,
         ~decided.exists(),
+        not_a_probe(JobRow.study_instance_uid),
     )
 
 

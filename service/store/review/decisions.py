@@ -30,6 +30,7 @@ from service.review.edit_measure import TextEdits
 from service.review.finding_verdicts import finding_verdicts
 from service.review.words import Obstacle, Section, Verdict
 from service.store import record_mapping
+from service.store.probe_exclusion import is_of_a_probe
 from service.store.review import mapping
 from service.store.review.decision_queries import (
     DecisionQueries,
@@ -116,6 +117,8 @@ class Decisions(DecisionQueries, Transitions):
         Raises:
             CannotDecide: It cannot.
         """
+        if is_of_a_probe(session, job.study_instance_uid):
+            raise CannotDecide(Obstacle.CHECK)
         found = obstacle(job)
         if job.draft is None:
             raise CannotDecide(found or Obstacle.NO_DRAFT, job.draft_fault)

@@ -21,6 +21,7 @@ _LINKS: Final = {
     Repair.WORKLIST: "Open the worklist",
     Repair.MODELS: "Open Models",
     Repair.MONITOR: "Open Monitor",
+    Repair.HEARTBEAT: "Show the checks",
     Repair.TOKENS: "Open Tokens",
 }
 _MOST_FAILURES: Final = 5

@@ -8,6 +8,7 @@ from service.destination_backlog import Backlog, Pause
 from service.drift.alert import DriftAlert
 from service.drift.streams import Level
 from service.monitoring.destination_incidents import alert_after, backlogs, pause_alert_after
+from service.monitoring.probe_health import probe_health
 from service.monitoring.token_expiry import tokens_at_risk
 from service.records import CommitmentState, Reconciliation
 from service.sentence import ended
@@ -29,6 +30,7 @@ class Repair(StrEnum):
     MODELS = "models"
     MONITOR = "monitor"
     TOKENS = "tokens"
+    HEARTBEAT = "heartbeat"
 
 
 # An archive that was not compared for this many periods gets a notice.
@@ -47,6 +49,7 @@ def attention(store: Store, settings: Settings) -> Iterator[Notice]:
 def attention_with_repair(store: Store, settings: Settings) -> Iterator[tuple[Notice, Repair]]:
     """Yield the same notices, each with the page on which a person repairs what it states."""
     groups = (
+        (_probe(store, settings), Repair.HEARTBEAT),
         (_destinations(store, settings), Repair.QUEUE),
         (_commitments(store, settings), Repair.NONE),
         (_undecided(store, settings), Repair.WORKLIST),
@@ -74,6 +77,22 @@ def _archives(store: Store, settings: Settings) -> Iterator[Notice]:
         if at is not None and now - at > period:
             title = f"{table.name} is not compared now:"
             yield "bad", title, StatusReason("it was last compared ", at, ".")
+
+
+def _probe(store: Store, settings: Settings) -> Iterator[Notice]:
+    if not settings.probe.enabled:
+        return
+    health = probe_health(store, settings)
+    if health.is_late:
+        reason = "no check has ended in time. Does the sweeper run?"
+        yield "bad", "The end-to-end check is late:", StatusReason(reason)
+    elif health.fault and health.latest:
+        title = f"The end-to-end check failed at {health.latest.stage.text}:"
+        yield (
+            "bad",
+            title,
+            StatusReason(ClockTime(health.latest.started_at), ". ", health.latest.reason),
+        )
 
 
 def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:
