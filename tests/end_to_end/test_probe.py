@@ -116,19 +116,3 @@ def test_a_real_study_meanwhile_is_read_and_counted(checked, pacs, tmp_path):
         each["MainDicomTags"]["SOPInstanceUID"] for each in fetched(f"{pacs.url}/instances?expand")
     }
     assert held == {each.sop_instance_uid for each in checked.store.objects(real.id)}
-
-
-def test_a_check_waits_for_a_pacs_that_is_away_for_some_seconds(checked, pacs):
-    """It is at the delivery meanwhile, and passes once the PACS answers."""
-    pacs.stop()
-    try:
-        assert checked.command("probe", "now").returncode == 0
-        checked.until(
-            lambda: checked.store.probes()[0].stage is ProbeStage.DELIVER,
-            seconds=60,
-            what="the delivery",
-        )
-    finally:
-        pacs.start()
-    probe = cleaned(checked, number=3)
-    assert probe.outcome is ProbeOutcome.PASSED

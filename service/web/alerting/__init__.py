@@ -1,1 +1,1 @@
-"""The pages of the end-to-end check and of alerts, with their metrics and the JSON API."""
+"""The pages of the end-to-end check and of alerts, and the same in the JSON API."""

@@ -39,6 +39,8 @@ def test_a_chunked_body_is_not_read_beyond_the_limit(site, seeder, path):
     path = path.replace("{job_id}", job.id).replace("{name}", "orthanc")
     path = path.replace("{study_uid}", job.study_instance_uid)
     headers = JSON if path.startswith("/api/") or "/items/" in path else FORM
+    path = path.replace("{study_uid}", job.study_instance_uid).replace("{alert_id}", "1")
+    headers = JSON if path.startswith("/api/") else FORM
     most = most_bytes(path)
     answer = site.post(path, content=pieces(4 * most, []), headers=headers)
     assert answer.status_code == 413

@@ -110,6 +110,8 @@ def fill(site, seeder, cookie_of):
             "search",
             "search?q=effusion",
             f"{study}/similar",
+            "alerts",
+            "heartbeat",
         ),
         *(
             "admin",

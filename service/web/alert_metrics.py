@@ -1,13 +1,37 @@
-"""The metrics of the end-to-end check."""
+"""The metrics of alerts about incidents and of the end-to-end check."""
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from service.monitoring.alert_rules import AlertLevel, rule_of
 from service.monitoring.probe_health import probe_health
 from service.records.probes import ProbeOutcome, ProbeStage
 from service.settings.config import Settings
 from service.store import Store
+
+_MOST_ALERTS: Final = 1000
+
+
+def alert_metrics(store: Store) -> Metric:
+    """Return the number of open alerts by level and by whether a person has acknowledged them.
+
+    Raises:
+        StoreError: The database does not answer.
+    """
+    family = GaugeMetricFamily(
+        "wetread_alerts", "Open alerts about incidents.", labels=["level", "acknowledged"]
+    )
+    found = Counter(
+        (rule_of(each.kind).level, each.acknowledged_at is not None)
+        for each in store.open_incident_alerts(limit=_MOST_ALERTS)
+    )
+    for level in AlertLevel:
+        for acknowledged in (False, True):
+            family.add_metric([level.word, str(acknowledged).lower()], found[level, acknowledged])
+    return family
 
 
 def probe_metrics(store: Store, settings: Settings) -> Iterator[Metric]:
