@@ -74,6 +74,7 @@ KINDS: Final[dict[AuditAction, _Kind]] = {
     AuditAction.CHANGED_SETTINGS: _Kind(_ALERT, "E", _SETTINGS),
     AuditAction.STOPPED_DRAFTING: _Kind(_ALERT, "E", _SETTINGS),
     AuditAction.STARTED_DRAFTING: _Kind(_ALERT, "E", _SETTINGS),
+    AuditAction.REQUESTED_CHECK: _Kind(_ALERT, "E", _RESTRICTED),
     AuditAction.CHOSE_MODEL: _Kind(_ALERT, "E", _SETTINGS),
     AuditAction.CHANGED_ACCOUNT: _Kind(_ALERT, "E", _ACCOUNT),
     AuditAction.CHANGED_ROLES: _Kind(_ALERT, "E", _ROLES),
