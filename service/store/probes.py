@@ -15,6 +15,7 @@ from service.database.model_tables import ShadowReadingRow
 from service.database.probe_tables import ProbeRow
 from service.database.question_tables import QuestionRow
 from service.database.review_tables import DecisionRow, OpenRow, ReviewRow
+from service.database.search_tables import SearchTextRow
 from service.database.tables import DeliveryRow, EventRow, InstanceRow, JobRow, ObjectRow, StudyRow
 from service.jobs import DeliveryState
 from service.records.probes import Probe, ProbeHealth, ProbeOutcome, ProbeStage
@@ -221,6 +222,7 @@ def _deletions(study_uid: str) -> list[Delete]:
     return [
         *(delete(table).where(table.job_id.in_(_jobs(study_uid))) for table in OF_JOBS),
         delete(MonitorRowRow).where(MonitorRowRow.study_uid == study_uid),
+        delete(SearchTextRow).where(SearchTextRow.study_uid == study_uid),
         delete(StudyIdentityRow).where(StudyIdentityRow.study_uid == study_uid),
         delete(JobRow).where(JobRow.study_instance_uid == study_uid),
         delete(InstanceRow).where(InstanceRow.study_instance_uid == study_uid),

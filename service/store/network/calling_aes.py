@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from service.database.network_tables import ArrivalCountRow, CallingAeRow
 from service.database.tables import InstanceRow
 from service.records.network import CallingAe, EndedAssociations
+from service.store.probe_exclusion import not_a_probe
 from service.store.session import Transactions
 
 # AE titles with a row of their own; further ones count as OTHERS. An open receiver accepts any title.
@@ -186,7 +187,8 @@ def _arrived_after(connection: Connection, through: int) -> list[_Arrived]:
         InstanceRow.study_instance_uid,
         InstanceRow.received_at,
     )
-    chosen = select(*columns).where(InstanceRow.id > through).order_by(InstanceRow.id)
+    patients = not_a_probe(InstanceRow.study_instance_uid)
+    chosen = select(*columns).where(InstanceRow.id > through, patients).order_by(InstanceRow.id)
     rows = connection.execute(chosen.limit(_SLICE)).all()
     known = _begun_before(connection, through, {row.study_instance_uid for row in rows})
     arrived = []

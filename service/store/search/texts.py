@@ -27,6 +27,7 @@ from service.database.tables import JobRow
 from service.final_reports.report import FinalState
 from service.jobs import ReasonCode
 from service.records.search import TextHit, TextSource, WantedFinding, label_words, wanted_words
+from service.store.probe_exclusion import not_a_probe
 from service.store.session import Transactions
 
 _WORDS: Final = table("search_words", column("rowid"))
@@ -199,4 +200,5 @@ def _stands() -> ColumnElement[bool]:
         FinalReportRow.id == SearchTextRow.report_id, FinalReportRow.state.in_(_STANDING_REPORTS)
     )
     is_draft = SearchTextRow.report_id == 0
-    return or_(is_draft & job.exists(), ~is_draft & report.exists())
+    stands = or_(is_draft & job.exists(), ~is_draft & report.exists())
+    return and_(stands, not_a_probe(SearchTextRow.study_uid))

@@ -14,6 +14,7 @@ from service.database.search_tables import ImageVectorRow
 from service.database.tables import InstanceRow, JobRow
 from service.jobs import ReasonCode
 from service.records.search import ImageVector, VectorRow
+from service.store.probe_exclusion import is_of_a_probe, not_a_probe
 from service.store.session import Transactions
 
 # Number of the advisory lock under which rows are given and freed.
@@ -31,6 +32,8 @@ class ImageVectors(Transactions):
     ) -> bool:
         """Give the vector of an image a row, and write it; return False if the image was removed.
 
+        That of an end-to-end check gets none either.
+
         Args:
             vector: The vector; an earlier one of the same image and space is replaced.
             study_uid: Study Instance UID.
@@ -39,7 +42,7 @@ class ImageVectors(Transactions):
         """
         with self._writing() as session:
             self._exclusive(session, _ROWS)
-            if not _is_here(session, image_uid):
+            if not _is_here(session, image_uid) or is_of_a_probe(session, study_uid):
                 return False
             space = vector.space
             row = _row_of(session, space, image_uid) or _free_row(session, space)
@@ -144,6 +147,7 @@ class ImageVectors(Transactions):
             JobRow.superseded_by.is_(None),
             JobRow.removed_at.is_(None),
             JobRow.reason_code != ReasonCode.RECALLED.value,
+            not_a_probe(JobRow.study_instance_uid),
         )
         with self._reading() as session:
             return list(session.scalars(chosen.order_by(JobRow.created_at, JobRow.id)))

@@ -52,6 +52,8 @@ def seen(store):
         "models": bool(store.drafted_models()),
         "timings": bool(store.draft_timings(5)),
         "evaluation": bool(store.matching(Selection(), limit=5)),
+        "search": bool(store.search_texts([], ["enlarged"], limit=5)),
+        "callers": any(each.instances for each in store.calling_aes()),
         "shadow": store.claim_shadow("trial", "1", "s", 60, limits) is not None,
     }
 
