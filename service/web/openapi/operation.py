@@ -21,6 +21,7 @@ class Tag(StrEnum):
     MODELS = "Models and drafting"
     REPORTS = "Final reports"
     NETWORK = "Calling AEs and destinations"
+    ALERTS = "Alerts and the end-to-end check"
     SERVICE = "This API"
 
 

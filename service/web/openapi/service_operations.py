@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from service.web.openapi.alert_models import Alerts, EndToEndChecks
 from service.web.openapi.network_models import Network, PauseReason
 from service.web.openapi.operation import CONFLICT, Once, Operation, Tag
 from service.web.openapi.review_models import Nothing
@@ -72,6 +73,35 @@ OPERATIONS: Final = {
         summary="Resume the deliveries to a destination.",
         tag=Tag.NETWORK,
         answer=Network,
+        body=Nothing,
+        errors={409: CONFLICT},
+        once=Once.OPTIONAL,
+    ),
+    ("GET", "/api/alerts"): Operation(
+        name="alerts",
+        summary="Return the open alerts, the latest closed ones and the latest messages.",
+        tag=Tag.ALERTS,
+        answer=Alerts,
+    ),
+    ("POST", "/api/alerts/{alert_id}/acknowledge"): Operation(
+        name="acknowledgeAlert",
+        summary="Acknowledge an alert; a second time changes nothing.",
+        tag=Tag.ALERTS,
+        answer=Alerts,
+        body=Nothing,
+        once=Once.OPTIONAL,
+    ),
+    ("GET", "/api/heartbeat"): Operation(
+        name="endToEndChecks",
+        summary="Return the latest end-to-end checks.",
+        tag=Tag.ALERTS,
+        answer=EndToEndChecks,
+    ),
+    ("POST", "/api/heartbeat/now"): Operation(
+        name="beginEndToEndCheck",
+        summary="Begin an end-to-end check.",
+        tag=Tag.ALERTS,
+        answer=EndToEndChecks,
         body=Nothing,
         errors={409: CONFLICT},
         once=Once.OPTIONAL,
