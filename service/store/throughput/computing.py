@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import EventRow, InstanceRow, JobRow, StudyRow
 from service.jobs import Action, JobState, ReasonCode
+from service.store.probe_exclusion import not_a_probe
 from service.throughput.balance import Balance, JobStanding, StudyStanding
 from service.throughput.histogram import LatencyHistogram
 from service.throughput.hours import HOUR, HourFigures
@@ -44,7 +45,10 @@ def standings(session: Session, hour: datetime) -> list[StudyStanding]:
     """Return where each study stands that was received in this hour."""
     # Read before the jobs: a study that waits no longer has its job in the same transaction.
     columns = (StudyRow.study_instance_uid, StudyRow.first_arrival, StudyRow.quiet_at)
-    studies = session.execute(select(*columns).where(_within(StudyRow.first_arrival, hour))).all()
+    chosen = select(*columns).where(
+        _within(StudyRow.first_arrival, hour), not_a_probe(StudyRow.study_instance_uid)
+    )
+    studies = session.execute(chosen).all()
     jobs = _jobs_of_studies(session, hour)
     bare = [each[0] for each in studies if each[0] not in jobs and each.quiet_at is None]
     images = _images(session, bare)
@@ -114,7 +118,7 @@ def _jobs(hour: datetime) -> Select[*tuple[Any, ...]]:
         JobRow.created_at,
         confirmed.scalar_subquery().label("confirmed_at"),
         last_image.scalar_subquery().label("last_image_at"),
-    ).where(_within(JobRow.created_at, hour))
+    ).where(_within(JobRow.created_at, hour), not_a_probe(JobRow.study_instance_uid))
 
 
 def _standing(row: Row[*tuple[Any, ...]]) -> JobStanding:
@@ -151,7 +155,11 @@ def _failures(session: Session, hour: datetime) -> dict[str, int]:
         select(code, func.count())
         .select_from(EventRow)
         .join(JobRow, JobRow.id == EventRow.job_id)
-        .where(EventRow.action == Action.FAIL.value, _within(EventRow.at, hour))
+        .where(
+            EventRow.action == Action.FAIL.value,
+            _within(EventRow.at, hour),
+            not_a_probe(JobRow.study_instance_uid),
+        )
         .group_by(code)
     )
     return {cause or UNKNOWN_CAUSE: count for cause, count in session.execute(chosen)}

@@ -5,11 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import DeliveryRow, JobRow
 from service.jobs import DeliveryState, JobState, ReasonCode
+from service.store.probe_exclusion import not_a_probe
 from service.store.session import Transactions
 from service.store.transitions import OF_DOUBT, OF_REPORT, OF_RESULTS
 
@@ -68,7 +69,7 @@ class FailureGroups(Transactions):
 
 
 _FAILED: Final = JobRow.state == JobState.FAILED.value
-_KEPT: Final = JobRow.removed_at.is_(None)
+_KEPT: Final = and_(JobRow.removed_at.is_(None), not_a_probe(JobRow.study_instance_uid))
 _NOT_DELIVERED: Final = ReasonCode.NOT_DELIVERED.value
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from service.database.tables import JobRow, StudyRow
 from service.database.throughput_tables import HourCountRow, HourRow
 from service.jobs import JobState
+from service.store.probe_exclusion import not_a_probe
 from service.store.session import Transactions
 from service.store.throughput.computing import computed, standings
 from service.throughput.balance import Balance, JobClass, StudyClass, StudyStanding
@@ -89,7 +90,9 @@ class HourlyFigures(Transactions):
 
     def depth(self) -> Depth:
         """Return how many jobs wait without a draft now, and the age of the oldest."""
-        chosen = select(func.count(), func.min(JobRow.created_at)).where(JobRow.state.in_(_WAITING))
+        chosen = select(func.count(), func.min(JobRow.created_at)).where(
+            JobRow.state.in_(_WAITING), not_a_probe(JobRow.study_instance_uid)
+        )
         with self._reading() as session:
             waiting, oldest = session.execute(chosen).one()
         age = (self.now() - oldest).total_seconds() if oldest else 0.0

@@ -16,6 +16,8 @@ from service.review.words import Obstacle
 from service.store.operator.repeats import Selection
 from service.store.probes import OF_JOBS
 from service.store.shadow_readings import ShadowLimits
+from service.store.throughput.computing import computed
+from service.throughput.hours import hour_of
 
 # Rows of studies on which a person acted: such a study is not removed.
 BY_PERSONS = {"decisions"}
@@ -37,6 +39,8 @@ def drafted(store, reviewing, probe):
 def seen(store):
     """Return whether each list, count and figure has a study in it."""
     limits = ShadowLimits(max_open_jobs=5, backlog=10, per_hour=10)
+    with store._reading() as session:
+        figures = computed(session, hour_of(store.now()))
     identified = [path for *_, path in store.instances_to_identify(0, 10)]
     return {
         "jobs": bool(store.jobs()),
@@ -52,6 +56,8 @@ def seen(store):
         "models": bool(store.drafted_models()),
         "timings": bool(store.draft_timings(5)),
         "evaluation": bool(store.matching(Selection(), limit=5)),
+        "rollup, studies": figures.balance.studies.total() > 0,
+        "rollup, jobs": figures.balance.jobs.total() > 0,
         "search": bool(store.search_texts([], ["enlarged"], limit=5)),
         "callers": any(each.instances for each in store.calling_aes()),
         "shadow": store.claim_shadow("trial", "1", "s", 60, limits) is not None,
