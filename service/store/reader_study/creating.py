@@ -25,6 +25,7 @@ from service.reader_study.study import NewReaderStudy, StudyCase
 from service.records import JobWithDraft
 from service.store import record_mapping
 from service.store.audit.append import Audited
+from service.store.probe_exclusion import not_a_probe
 from service.store.session import new_id
 
 _Values = Mapping[str, object]
@@ -50,6 +51,7 @@ class ReaderStudyCreation(Audited):
                 JobRow.has_draft,
                 JobRow.superseded_by.is_(None),
                 JobRow.reason_code != ReasonCode.RECALLED.value,
+                not_a_probe(JobRow.study_instance_uid),
             )
             .order_by(JobRow.created_at.desc(), JobRow.id)
             .limit(1)
