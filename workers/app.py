@@ -195,6 +195,7 @@ class _Worker:
         except ReadingError as error:
             note_failure(self._store, self._queue, self._settings.model_name, str(error))
             raise
+        import_module("workers.reading.text_tower").export_text_tower(self._settings)
         note_success(self._store, self._queue)
         facts = import_module("workers.reading.model_facts").facts_of(reader, self._settings)
         note_loaded(self._store, self._queue, self._settings.model_name, facts)

@@ -10,6 +10,7 @@ from service.jobs import DraftStatus
 from service.records import JobWithDraft
 from service.review.decision import Decision
 from service.search.query import TextQuery
+from service.search.text_tower import NumpyTextTower, tower_folder
 from service.search.vector_file import VectorFiles
 from service.search.vector_index import Neighbor, VectorIndex
 from service.settings.config import Settings
@@ -84,7 +85,9 @@ class StudySearch:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self.files = VectorFiles(settings.data_dir)
+        self._data_dir = settings.data_dir
         self._indexes: dict[str, VectorIndex] = {}
+        self._towers: dict[str, NumpyTextTower] = {}
         self._lock = threading.Lock()
 
     def similar_to(self, study_uid: str, *, limit: int = MOST) -> SearchResult:
@@ -117,6 +120,22 @@ class StudySearch:
         index = self._index(space)
         index.refresh()
         return self._nearest(index, query, limit=limit)
+
+    def image_text_tower(self) -> tuple[str, NumpyTextTower] | None:
+        """Return the latest vector space with a text tower, and the tower; None if there is none.
+
+        Raises:
+            StoreUnavailable: The database does not answer.
+            VectorFileDamaged: The files of the tower cannot be used.
+        """
+        for space in self._store.vector_spaces():
+            folder = tower_folder(self._data_dir, space)
+            if folder.is_dir():
+                with self._lock:
+                    if space not in self._towers:
+                        self._towers[space] = NumpyTextTower.from_folder(folder)
+                    return space, self._towers[space]
+        return None
 
     def with_text(self, query: TextQuery, *, limit: int = MOST) -> SearchResult:
         """Return the studies whose draft or final report states the findings and words asked for."""

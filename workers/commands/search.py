@@ -97,9 +97,11 @@ def _by_image(store: Store, settings: Settings, file: Path, limit: int) -> Searc
 
 
 def _rebuild(store: Store, settings: Settings) -> None:
-    from workers.reading.vector_rebuild import VectorRebuild  # noqa: PLC0415 - loads torch
+    from workers.reading.text_tower import export_text_tower  # noqa: PLC0415 - loads torch
+    from workers.reading.vector_rebuild import VectorRebuild  # noqa: PLC0415 - likewise
 
     done = VectorRebuild(store, settings, _model(settings), _say).run()
+    export_text_tower(settings)
     click.echo(
         f"{done.made} vectors made, {done.kept} were there, {done.removed} removed, "
         f"{done.unreadable} images could not be read; {done.texts} texts of final reports and "

@@ -5,6 +5,7 @@ Each search is audited. No patient is named: a result leads to the page of its s
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -18,6 +19,7 @@ from service.errors import NotFound, VectorFileDamaged
 from service.search import described
 from service.search.query import LONGEST, TextQuery
 from service.search.similar import FoundStudy, SearchResult
+from service.search.text_tower import NumpyTextTower
 from service.search.words import similarity_words
 from service.settings.advice import cautions
 from service.web.app_context import AppContext, app_context_of
@@ -25,6 +27,7 @@ from service.web.auditing import audit
 from service.web.render import page, root_of
 
 _AREA: Final = "search"
+_IN_TEXTS: Final = "texts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ async def similar_page(request: Request) -> Response:
     try:
         found = await run_in_threadpool(here.search.similar_to, uid)
     except VectorFileDamaged as error:
-        raise HTTPException(503, f"Similar studies cannot be searched: {error}.") from error
+        raise _unusable(error) from error
     return _answer(request, here, found, study_uid=uid)
 
 
@@ -69,9 +72,25 @@ async def search_page(request: Request) -> Response:
     if not text:
         return _answer(request, here, SearchResult())
     await audit(request, AuditAction.SEARCHED, detail="studies by words")
-    query = TextQuery.of(text)
-    found = await run_in_threadpool(here.search.with_text, query)
-    return _answer(request, here, found, text=text, query=query)
+    try:
+        tower = await run_in_threadpool(here.search.image_text_tower)
+    except VectorFileDamaged as error:
+        raise _unusable(error) from error
+    if tower is None or request.query_params.get("in") == _IN_TEXTS:
+        query = TextQuery.of(text)
+        found = await run_in_threadpool(here.search.with_text, query)
+        return _answer(request, here, found, text=text, query=query, has_tower=tower is not None)
+    found = await run_in_threadpool(_by_tower, here, tower, text)
+    return _answer(request, here, found, text=text, has_tower=True)
+
+
+def _by_tower(here: AppContext, tower: tuple[str, NumpyTextTower], text: str) -> SearchResult:
+    space, encoder = tower
+    return here.search.similar_to_vector(space, encoder.vector(text))
+
+
+def _unusable(error: VectorFileDamaged) -> HTTPException:
+    return HTTPException(503, f"Similar studies cannot be searched: {error}.")
 
 
 def _answer(
@@ -82,6 +101,7 @@ def _answer(
     study_uid: str = "",
     text: str = "",
     query: TextQuery | None = None,
+    has_tower: bool = False,
 ) -> Response:
     root = root_of(request.url.path)
     html = page(
@@ -96,9 +116,15 @@ def _answer(
         longest=LONGEST,
         asked=[str(each) for each in query.findings] if query else [],
         found=found,
+        other_search=_other_search(text, by_texts=query is not None) if has_tower else "",
         rows=[_row(each, root, found.compared) for each in found.studies],
     )
     return HTMLResponse(html)
+
+
+def _other_search(text: str, *, by_texts: bool) -> str:
+    """Return the address of the same search in the texts, or in the images, as the other is shown."""
+    return f"search?{urlencode({'q': text} if by_texts else {'q': text, 'in': _IN_TEXTS})}"
 
 
 def _row(found: FoundStudy, root: str, compared: int) -> ResultRow:

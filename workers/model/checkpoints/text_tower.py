@@ -80,6 +80,17 @@ class TextTower:
         space = vector_space(VectorMethod.BIOMEDCLIP, file_digest(file))
         return cls(bert, weights, _tokenizer(vocabulary), space)
 
+    @property
+    def heads(self) -> int:
+        """Number of attention heads."""
+        return int(self._bert.config.num_attention_heads)  # type: ignore[union-attr, arg-type]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the weights by name, float32, without the prefixes of the file."""
+        named = {name: tensor.contiguous() for name, tensor in self._bert.state_dict().items()}
+        inner, outer = self._projection
+        return {**named, "proj.0.weight": inner.contiguous(), "proj.2.weight": outer.contiguous()}
+
     @torch.inference_mode()
     def vector(self, text: str) -> NDArray[np.float32]:
         """Return the vector float32 [D], of length 1, of a text; only its first 256 tokens count."""

@@ -4,9 +4,11 @@ import re
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from service.accounts import Role
 from service.records.search import ImageVector
+from service.search.text_tower import VOCABULARY, WEIGHTS, tower_folder
 from service.store.audit.trail import AuditFilter
 
 SPACE = "cxr-clip-0123456789abcdef"
@@ -96,6 +98,40 @@ def test_words_find_drafts_by_their_findings(site, jobs):
     before = len(site.store.audit_records(AuditFilter(), limit=99))
     assert site.get("/search").status_code == 200
     assert len(site.store.audit_records(AuditFilter(), limit=99)) == before
+
+
+def test_words_are_compared_with_images_where_there_is_a_text_tower(site, jobs):
+    """A tower in the data folder; the texts can be searched too; a damaged one is named."""
+    one, other, close, _ = (job.study_instance_uid for job in jobs)
+    folder = tower_folder(site.here.settings.data_dir, SPACE)
+    write_tower(folder, [1, 0.1, 0])
+    answer = site.get("/search", params={"q": "effusion"})
+    assert links(answer) == [close, one, other]
+    assert "by the text tower of the model" in answer.text
+    assert "no. 1 of 3 by similarity" in answer.text
+    texts = site.get("/search", params={"q": "effusion", "in": "texts"})
+    assert len(links(texts)) == 4
+    assert "search?q=effusion" in texts.text
+    site.here.search._towers.clear()
+    (folder / WEIGHTS).write_bytes(b"x" * 64)
+    assert site.get("/search", params={"q": "effusion"}).status_code == 503
+
+
+def write_tower(folder, vector):
+    """Write a text tower without layers, of width 2, that gives every text this vector."""
+    tensors = {
+        "embeddings.word_embeddings.weight": np.zeros((3, 2)),
+        "embeddings.position_embeddings.weight": np.zeros((8, 2)),
+        "embeddings.token_type_embeddings.weight": np.zeros((2, 2)),
+        "embeddings.LayerNorm.weight": np.zeros(2),
+        "embeddings.LayerNorm.bias": np.ones(2),
+        "proj.0.weight": np.ones((1, 2)),
+        "proj.2.weight": np.array([vector]).T,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    named = {name: np.ascontiguousarray(each, "<f4") for name, each in tensors.items()}
+    save_file(named, folder / WEIGHTS, metadata={"heads": "1"})
+    (folder / VOCABULARY).write_text("[UNK]\n[CLS]\n[SEP]\n")
 
 
 @pytest.mark.parametrize("role", list(Role))

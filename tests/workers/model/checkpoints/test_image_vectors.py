@@ -8,6 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from service.search.text_tower import NumpyTextTower, tower_folder
+from service.settings.config import Settings
+from service.settings.keys.reading import Reading
 from workers.model import preprocess
 from workers.model.checkpoints import cxr_llava, registry
 from workers.model.checkpoints.text_tower import TextTower
@@ -15,6 +18,7 @@ from workers.model.engine.engine import Engine
 from workers.model.errors import CheckpointError
 from workers.model.prompts import Task
 from workers.model.vlm import Decoding
+from workers.reading.text_tower import export_text_tower
 
 FEW = Decoding(max_new_tokens=2)
 CXR, RAD = "cxr_llava_tiny_seed0", "llava_rad_tiny_seed0"
@@ -177,6 +181,26 @@ def bert_class_token(tensors, ids):
         inner = torch.nn.functional.gelu(torch.from_numpy(linear(x, "intermediate.dense"))).numpy()
         x = normed(x + linear(inner, "output.dense"), tensors, f"{layer}.output.LayerNorm", 1e-12)
     return x[0]
+
+
+TEXTS = (
+    "Left  pleural\neffusion.",
+    "",
+    "LEFT (pleural) effusions -- left/effusion é",
+    "word12 " * 90,
+    "x" * 120 + " pleural",
+)
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+def test_the_exported_tower_gives_the_same_vectors_without_torch(rad, tower, tmp_path, text):
+    """What the web process calculates by numpy; case, accents, marks, unknown and too many words."""
+    reading = Reading(model="llava-rad", model_dir=rad[0], base_model_dir=rad[1])
+    settings = Settings(data_dir=tmp_path / "data", reading=reading)
+    assert export_text_tower(settings)
+    assert not export_text_tower(settings)
+    exported = NumpyTextTower.from_folder(tower_folder(settings.data_dir, tower.space))
+    np.testing.assert_allclose(exported.vector(text), tower.vector(text), atol=2e-6)
 
 
 def test_text_and_image_vectors_are_of_one_space(tower, rad):
