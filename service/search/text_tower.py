@@ -123,14 +123,16 @@ class NumpyTextTower:
         return self._linear(x, name).reshape(len(x), self._heads, -1).swapaxes(0, 1)
 
     def _linear(self, x: "Floats", name: str) -> "Floats":
-        return x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        found: Floats = x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        return found
 
     def _normed(self, x: "Floats", name: str) -> "Floats":
         import numpy as np  # noqa: PLC0415 - as above
 
         centered = x - x.mean(-1, keepdims=True)
         scaled = centered / np.sqrt((centered**2).mean(-1, keepdims=True) + np.float32(_EPS))
-        return scaled * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        found: Floats = scaled * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        return found
 
 
 _PARTS: Final = ("query", "key", "value")
