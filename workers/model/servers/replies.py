@@ -192,7 +192,7 @@ def _first_token(logprobs: object) -> dict[str, float]:
     found: dict[str, float] = {}
     for each in likeliest if isinstance(likeliest, list) else ():
         token, value = (
-            (each.get("token"), each.get("logprob")) if isinstance(each, Mapping) else ("", 0)
+            (each.get("token"), each.get("logprob")) if isinstance(each, Mapping) else (None, None)
         )
         if (
             not isinstance(token, str)

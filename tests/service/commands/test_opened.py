@@ -1,0 +1,27 @@
+"""The store of the settings for the length of a command, and who uses it."""
+
+import getpass
+
+import pytest
+
+from service.audit import AuditAction
+from service.commands.audited import event, note
+from service.commands.opened import actor, open_store
+from service.database import schema
+from service.errors import SchemaMismatch
+from service.settings.config import load_settings
+from service.store.audit.trail import AuditFilter
+
+
+def test_a_command_records_the_user_of_the_machine(tmp_path, monkeypatch):
+    """A database of another revision is refused before."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
+    with pytest.raises(SchemaMismatch), open_store():
+        pass
+    schema.upgrade(load_settings().database_url)
+    with open_store() as store:
+        note(store, AuditAction.EXPORTED, detail="x")
+        (record,) = store.audit_records(AuditFilter())
+    assert record.event == event(AuditAction.EXPORTED, "x")
+    assert record.event.actor == actor() == f"{getpass.getuser()} (command line)"
