@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -30,6 +30,16 @@ def find_program(*names: str) -> str:
         if found:
             return found
     pytest.skip(f"{' or '.join(names)} is not installed")
+
+
+def ended_with_us(command: Sequence[str], number: signal.Signals) -> list[str]:
+    """Return a command line whose process the kernel signals when the thread that started it ends.
+
+    A test run that is interrupted or killed runs no finalizer of a fixture. Without setpriv, which
+    every Debian has, the command is returned as it is.
+    """
+    guard = ["setpriv", "--pdeathsig", number.name.removeprefix("SIG")]
+    return [*(guard if shutil.which("setpriv") else []), *command]
 
 
 # Below the range from which Linux takes the ports of outgoing connections and of a bind to port 0.
@@ -121,12 +131,10 @@ class Server:
 
     def start(self) -> None:
         """Start it and return once it answers."""
-        # The kernel ends the server should the test run itself be killed.
-        guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         command = self.command()
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*guard, *command],
+                ended_with_us(command, signal.SIGKILL),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

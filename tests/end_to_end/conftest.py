@@ -23,7 +23,7 @@ from service.jobs import FINAL, JobState
 from service.records import Job, JobWithDraft
 from service.settings.config import load_settings
 from service.store import Store
-from tests.servers import take_free_port
+from tests.servers import ended_with_us, take_free_port
 
 MODALITY = "MODALITY"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -104,7 +104,7 @@ class Site:
         """Start `wetread up` and return once its receiver answers C-ECHO."""
         log = (self.folder / "log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", "up"],
+            ended_with_us([sys.executable, "-m", "service.cli", "up"], signal.SIGTERM),
             env=self.environment,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

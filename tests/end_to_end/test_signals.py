@@ -12,6 +12,7 @@ import pytest
 from service.database import schema
 from service.settings.config import load_settings
 from service.store import Store
+from tests.servers import ended_with_us
 
 SETTINGS = """
 data_dir = "{folder}/data"
@@ -74,7 +75,9 @@ class Served:
         """Start it; it may take a while until it is ready."""
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service.cli", *self.arguments],
+                ended_with_us(
+                    [sys.executable, "-m", "service.cli", *self.arguments], signal.SIGTERM
+                ),
                 env={**os.environ, "WETREAD_CONFIG": str(self.file)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
