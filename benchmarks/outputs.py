@@ -71,7 +71,7 @@ def main() -> None:
         "all objects": measured(lambda n: whole(revised(draft, n), image, pixels), options.studies),
         "steps": steps(draft, image, pixels, options.studies),
         "memory": memory(),
-        "bytes": {o.kind: len(encode(o)) for o in build(draft, image, pixels, EQUIPMENT)},
+        "bytes": {o.kind.value: len(encode(o)) for o in build(draft, image, pixels, EQUIPMENT)},
     }
     print(json.dumps(result, indent=1) if options.json else as_text(result))
 
@@ -181,11 +181,14 @@ def as_text(result: dict[str, Any]) -> str:
         f"{n:32s} {r['median_ms']:8.1f} ms  worst {r['worst_ms']:8.1f}" for n, r in rows.items()
     ]
     spent, used = result["all objects"]["median_ms"], result["memory"]["peak_mib"]
-    lines.append(f"memory: {result['memory']}")
-    lines.append(f"bytes: {result['bytes']}")
+    lines += [f"{name}: {pairs(result[name])}" for name in ("memory", "bytes")]
     lines.append(f"limits: {LIMIT_MS:g} ms {'kept' if spent < LIMIT_MS else 'BROKEN'}, ")
     lines[-1] += f"{LIMIT_MIB:g} MiB {'kept' if used < LIMIT_MIB else 'BROKEN'}"
     return "\n".join(lines)
+
+
+def pairs(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 if __name__ == "__main__":
