@@ -180,9 +180,9 @@ class Selection(BaseModel):
     state: list[JobState] | None = None
     since: Annotated[Time | None, Field(description="Created at this time or later.")] = None
     until: Annotated[Time | None, Field(description="Created before this time.")] = None
-    destination: str = ""
-    study: str = ""
-    model: str = ""
+    destination: str | None = None
+    study: str | None = None
+    model: str | None = None
 
 
 class ManyJobs(ActionDetails):

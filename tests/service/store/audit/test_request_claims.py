@@ -1,6 +1,10 @@
 """A request with an Idempotency-Key acts once, also after kill -9 and when it is taken over."""
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -105,3 +109,43 @@ def test_a_refused_request_frees_its_key_unless_it_has_acted(store, job):
     store.release_request(claim)
     with pytest.raises(KeyConflict, match="being carried out"):
         store.claim_request(KEY)
+
+
+_ONE_REQUEST = """
+import os, signal, sys
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from service.audit import AuditAction, AuditEvent
+from service.idempotency import RequestKey, StoredResponse
+from service.store import Store
+url, job, point = sys.argv[1:]
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+store = Store(url)
+claim = store.claim_request(RequestKey(principal="person p1", key="key-0001", digest="d" * 64))
+if point == "acting":  # within the transaction of the change, before its commit
+    store._append_audit = lambda *_: killed()
+event = AuditEvent(action=AuditAction.SENT_AGAIN, actor="kim (web page)", claim=claim)
+store.resend(job, "kim", audit=event)
+killed()  # after the commit, before the response is stored
+"""
+
+
+@pytest.mark.parametrize("point", ["acting", "acted"])
+def test_kill_9_at_any_point_never_acts_twice(store, database_url, job, point):
+    """A process is killed; the repetition in another one acts if, and only if, the first has not."""
+    process = subprocess.run([sys.executable, "-c", _ONE_REQUEST, database_url, job.id, point])
+    assert process.returncode == -signal.SIGKILL
+    later = datetime.now(UTC) + timedelta(seconds=CLAIM_SECONDS + 1)
+    restarted = Store(database_url, clock=lambda: later)
+    if point == "acting":
+        assert times_sent(store, job) == 0
+        send(restarted, job, restarted.claim_request(KEY))
+    else:
+        with pytest.raises(KeyConflict, match="response was not stored"):
+            restarted.claim_request(KEY)
+    assert times_sent(store, job) == 1
+    restarted.close()

@@ -89,9 +89,12 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(make_module_site, seeder_of, cookie_of):
-    """The site; its routes are those of the description."""
-    site = make_module_site(web={"port": 0, "username": "script", "password": PASSWORD})
+def world(make_module_site, seeder_of, cookie_of, postgres_server, postgres_template):
+    """The site, on PostgreSQL: it refuses more texts than SQLite."""
+    site = make_module_site(
+        web={"port": 0, "username": "script", "password": PASSWORD},
+        database={"url": postgres_server.new_database(template=postgres_template)},
+    )
     seeder = seeder_of(site)
     jobs = [seeder.waiting(1), seeder.reading(2), seeder.drafted(3), seeder.drafted(4)]
     jobs += [seeder.completed(number) for number in range(5, 12)]
