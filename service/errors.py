@@ -7,6 +7,7 @@ WetreadError
 │   ├── StoreUnavailable     unreachable, locked or full: try again
 │   │   └── StoreNotWritable     readable only: a replica, a full disk, or missing permissions
 │   ├── SchemaMismatch       not at the revision that this code needs
+│   ├── QueryTooSlow         a list of a page exceeded its time limit: narrow the filter
 │   ├── NotFound             no such job, Study or Instance
 │   ├── LeaseLost            this claim of the job is void: stop, write nothing
 │   └── DraftingStopped      a person has stopped drafting: record no draft
@@ -69,6 +70,10 @@ class SchemaMismatch(StoreError):
     def __init__(self, message: str, *, is_empty: bool = False) -> None:
         super().__init__(message)
         self.is_empty = is_empty
+
+
+class QueryTooSlow(StoreError):
+    """A query of a page exceeded its time limit; a narrower filter is needed."""
 
 
 class NotFound(StoreError):

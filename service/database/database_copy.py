@@ -65,8 +65,9 @@ def load(url: str, copy: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _copy_sqlite(copy, path)
         return
-    options = ("--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
-    _run(url, _restoring_program(), *options, str(copy))
+    # No comments: those of an extension may be set by its owner only.
+    options = ("--no-owner", "--no-privileges", "--no-comments", "--single-transaction")
+    _run(url, _restoring_program(), *options, "--exit-on-error", str(copy))
 
 
 def check_can_load(url: str) -> None:

@@ -158,6 +158,19 @@ class JobRow(Base):
         UniqueConstraint("study_instance_uid", "model_name", "revision"),
         Index("ix_jobs_state_published_at", "state", "published_at"),
         Index("ix_jobs_created_at_id", "created_at", "id"),
+        # The lists of the queue's page, each in the order of its pages.
+        Index("ix_jobs_state_created_at", "state", "created_at", "id"),
+        Index("ix_jobs_calling_ae_created_at", "calling_ae", "created_at", "id"),
+        Index("ix_jobs_model_name_created_at", "model_name", "created_at", "id"),
+        Index(
+            "ix_jobs_state_reason_code",
+            "state",
+            "reason_code",
+            "created_at",
+            "id",
+            sqlite_where=text("reason_code != ''"),
+            postgresql_where=text("reason_code != ''"),
+        ),
         # Partial indexes: the queue's page and the metrics count these often, and there are few.
         Index(
             "ix_jobs_withdrawn",

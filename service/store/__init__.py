@@ -24,11 +24,13 @@ from service.store.final_reports.queries import FinalReportQueries
 from service.store.final_reports.taking import FinalReportTaking
 from service.store.heartbeats_incidents import HeartbeatsAndIncidents
 from service.store.history import History
+from service.store.job_lists.listing import JobLists
 from service.store.jobs import Jobs
 from service.store.network.calling_aes import CallingAeCounts
 from service.store.network.pauses import DestinationPauses
 from service.store.notifications import Notifications
 from service.store.operator.actions import OperatorActions
+from service.store.operator.batches import Batches
 from service.store.operator.drafting_stops import DraftingStops
 from service.store.operator.model_choices import ModelChoices
 from service.store.operator.repeats import Repeats
@@ -67,6 +69,8 @@ class Store(
     Arrivals,
     Scheduling,
     Jobs,
+    JobLists,
+    Batches,
     OperatorActions,
     Repeats,
     Deliveries,

@@ -62,6 +62,8 @@ from service.web.monitor.routes import MONITOR_ROUTES
 from service.web.network.routes import NETWORK_ROUTES
 from service.web.openapi.mount import WARM_SECONDS, ApiMount, mounted, openapi_json
 from service.web.overview.routes import OVERVIEW_LIVE, OVERVIEW_ROUTES
+from service.web.queue.pages import queue_live
+from service.web.queue.routes import QUEUE_ROUTES
 from service.web.reader_study.failures import READER_STUDY_HANDLERS
 from service.web.reader_study.routes import READER_STUDY_ROUTES
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
@@ -71,6 +73,8 @@ from service.web.review.questions_api import questions_live, questions_parts
 from service.web.review.routes import REVIEW_ROUTES
 from service.web.search.routes import SEARCH_ROUTES
 from service.web.server import Server, address_of, listen, published_address, run, stop_at_signals
+from service.web.status.queue_overview import SECONDS as SHARED_SECONDS
+from service.web.status.queue_overview import OverviewCache
 from service.web.status.system_status import StatusObserver
 from service.web.timeouts import LingeringClose
 from service.web.viewer_routes import VIEWER_ROUTES
@@ -99,6 +103,7 @@ def make_app_context(
             lambda: writing_fault(store),
             [each.name for each in settings.destinations],
         ),
+        queue=OverviewCache(store, settings, seconds=min(SHARED_SECONDS, fresh_seconds)),
         hub=Hub(store.version, max_streams=max_streams),
         images=images,
         levels=LevelsStore(images.renderer, min_free_bytes=settings.receiver.min_free_bytes),
@@ -190,19 +195,18 @@ def _static() -> Mount:
 
 
 LIVE_ROUTES: Final = (
-    live_route("/live/queue", pages.queue_live),
+    live_route("/live/queue", queue_live),
     live_route("/live/studies/{study_uid}", pages.study_live),
     live_route("/live/questions/{job_id}", questions_live),
     OVERVIEW_LIVE,
 )
 ROUTES: Final = [
-    guarded("/", pages.queue, roles=EVERYONE),
+    *QUEUE_ROUTES,
     guarded("/login", login.login_page, access=OPEN),
     guarded("/login", login.log_in, access=OPEN, methods=("POST",)),
     guarded("/logout", login.log_out, access=OPEN, methods=("POST",)),
     guarded("/setup/{link}", login.setup_page, access=OPEN),
     guarded("/setup/{link}", login.set_up, access=OPEN, methods=("POST",)),
-    guarded("/live/queue.json", pages.queue_parts, access=LIVE),
     guarded("/live/studies/{study_uid}.json", pages.study_parts, access=LIVE),
     guarded("/live/questions/{job_id}.json", questions_parts, access=LIVE),
     *LIVE_ROUTES,

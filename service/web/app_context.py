@@ -17,6 +17,7 @@ from service.web.images.endpoint import ImageCache
 from service.web.images.levels import LevelsStore
 from service.web.live import Hub
 from service.web.readiness import Readiness
+from service.web.status.queue_overview import OverviewCache
 from service.web.status.system_status import StatusObserver
 
 
@@ -34,6 +35,7 @@ class AppContext:
     settings: Settings
     store: Store
     observer: StatusObserver
+    queue: OverviewCache
     hub: Hub
     images: ImageCache
     levels: LevelsStore

@@ -12,6 +12,9 @@ _REPORT_BYTES: Final = 256 * 2**10
 _REPORT_PATHS: Final = ("/review", "/decisions")
 _FINAL_REPORTS: Final = "/api/final-reports"
 _READER_STUDIES: Final = "/reader-studies/"
+# The ids and states of 1,000 jobs.
+_BATCH_BYTES: Final = 64 * 2**10
+_BATCH: Final = "/queue/batch"
 
 
 class BodyLimit:
@@ -43,6 +46,8 @@ class BodyLimit:
 
 def most_bytes(path: str) -> int:
     """Return the largest body of requests to this path."""
+    if path == _BATCH:
+        return _BATCH_BYTES
     holds_report = path.startswith("/api/jobs/") and path.endswith(_REPORT_PATHS)
     is_rating = path.startswith(_READER_STUDIES) and path.endswith("/rating")
     holds_report = holds_report or is_rating or path == _FINAL_REPORTS

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import NotFound, SelectionError, StoreError, StoreNotWritable
+from service.errors import NotFound, QueryTooSlow, SelectionError, StoreError, StoreNotWritable
 from service.jobs import IllegalTransition
 from service.log import get_logger
 from service.settings.advice import cautions
@@ -96,6 +96,11 @@ async def answer_store_error(request: Request, error: Exception) -> Response:
     return _failure(request, 503, "The database cannot be used now", message)
 
 
+async def _answer_too_slow(request: Request, error: Exception) -> Response:
+    message = f"{str(error).capitalize()}."
+    return _failure(request, 503, "The list takes too long", message)
+
+
 async def _answer_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     message = error.detail if isinstance(error, HTTPException) else ""
@@ -163,6 +168,7 @@ HANDLERS: Final = {
     NotFound: _answer_not_found,
     IllegalTransition: _answer_illegal,
     SelectionError: _answer_selection,
+    QueryTooSlow: _answer_too_slow,
     StoreError: answer_store_error,
     HTTPException: _answer_http,
 }

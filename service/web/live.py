@@ -24,6 +24,8 @@ from service.web.render import NOTHING, Snapshot
 
 POLL_SECONDS: Final = 0.3
 RENDER_AT_LEAST_EVERY: Final = 3.0
+# While rows change all the time, all views are rendered this often.
+RENDER_AT_MOST_EVERY: Final = 1.0
 MAX_STREAMS: Final = 64
 # The stream of a client that takes no bytes for this long is closed.
 _SEND_TIMEOUT: Final = 20.0
@@ -158,9 +160,12 @@ class Hub:
     async def _look(self) -> None:
         clock = asyncio.get_running_loop().time
         version = await run_in_threadpool(self._version)
-        if version != self._seen or clock() - self._rendered >= RENDER_AT_LEAST_EVERY:
-            self._seen, self._rendered = version, clock()
+        every = RENDER_AT_LEAST_EVERY if version == self._seen else RENDER_AT_MOST_EVERY
+        if clock() - self._rendered >= every:
+            self._seen = version
             await self._render_all()
+            # From the end of a round: many views leave time for requests between two rounds.
+            self._rendered = clock()
 
     async def _render_all(self) -> None:
         for view in list(self._views.values()):

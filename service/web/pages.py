@@ -1,4 +1,4 @@
-"""The HTML pages: the queue, a study, its images, and the forms that act on a job."""
+"""The HTML pages: a study, its images, and the forms that act on a job."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,9 +12,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from dicom.content.output_kind import OutputKind
 from dicom.errors import DicomError, InvalidIdentifier
 from dicom.identifiers import check_uid
-from service.accounts import Role
 from service.errors import NotFound
-from service.jobs import ALARMS, DraftStatus, JobState
+from service.jobs import DraftStatus
 from service.records import Job
 from service.settings.advice import cautions
 from service.web.access.current import actor_of, has_role
@@ -25,7 +24,6 @@ from service.web.images.failed_renders import not_shown
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
 from service.web.job_actions import AUDITED, ROLES, Details, act
 from service.web.live import LiveView
-from service.web.queue_view import QueueChoice, queue_snapshot
 from service.web.render import NOTHING, Snapshot, page, root_of
 from service.web.study_view import study_record, study_snapshot
 
@@ -33,31 +31,6 @@ _STAMPS: Final = {
     DraftStatus.WITHDRAWN: "WITHDRAWN - DO NOT USE",
     DraftStatus.IN_DOUBT: "IN DOUBT - VERIFY PATIENT",
 }
-
-
-async def queue(request: Request) -> Response:
-    """Answer with the queue; lead a person who only reads studies to the worklist."""
-    if not has_role(request, Role.ADMIN, Role.VIEWER):
-        return RedirectResponse("read", status_code=303)
-    acts = has_role(request, Role.ADMIN)
-    here, choice = app_context_of(request), _choice(request)
-    return HTMLResponse(await run_in_threadpool(_queue_html, here, choice, acts=acts))
-
-
-async def queue_live(request: Request) -> LiveView:
-    """Return the view of the queue."""
-    here, choice, acts = app_context_of(request), _choice(request), has_role(request, Role.ADMIN)
-    key = f"{choice.key} {'acts' if acts else ''}"
-    return LiveView(key, _queue_view(here, choice, acts=acts))
-
-
-async def queue_parts(request: Request) -> Response:
-    """Answer with every part of the queue, for a page that has no stream."""
-    acts = has_role(request, Role.ADMIN)
-    snapshot = await run_in_threadpool(
-        _queue_view(app_context_of(request), _choice(request), acts=acts)
-    )
-    return JSONResponse(snapshot.since(NOTHING))
 
 
 async def study(request: Request) -> Response:
@@ -137,53 +110,6 @@ def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:
         return _to_study(request, job)
 
     return handler
-
-
-def _choice(request: Request) -> QueueChoice:
-    state = request.query_params.get("state")
-    try:
-        chosen = _state(state) if state else None
-    except ValueError:
-        raise NotFound("There is no such state.") from None
-    return QueueChoice(state=chosen, before=request.query_params.get("before", ""))
-
-
-def _state(word: str) -> JobState | DraftStatus:
-    return DraftStatus(word) if word in ALARMS else JobState(word)
-
-
-def _queue_view(here: AppContext, choice: QueueChoice, *, acts: bool) -> Callable[[], Snapshot]:
-    def render() -> Snapshot:
-        situation = here.observer.situation()
-        return queue_snapshot(here.store, here.settings, situation, choice, acts=acts)
-
-    return render
-
-
-def _queue_html(here: AppContext, choice: QueueChoice, *, acts: bool) -> str:
-    snapshot = _queue_view(here, choice, acts=acts)()
-    asked = {"state": choice.state.value if choice.state else "", "before": choice.before}
-    asked = {key: value for key, value in asked.items() if value}
-    state = {key: value for key, value in asked.items() if key == "state"}
-    older_than = snapshot.older_than
-    return page(
-        "queue.html",
-        root=root_of("/"),
-        area="",
-        site_name=here.settings.site_name,
-        cautions=cautions(here.settings),
-        snapshot=snapshot,
-        chosen=choice.state,
-        acts=acts,
-        states=list(JobState),
-        destinations=[each.name for each in here.settings.destinations],
-        models=list(here.settings.readings()),
-        before=choice.before,
-        older_url=f"./?{urlencode({**state, 'before': older_than})}" if older_than else "",
-        newest_url=f"./?{urlencode(state)}" if state else "./",
-        live_url=f"./live/queue?{urlencode(asked)}",
-        poll_url=f"./live/queue.json?{urlencode(asked)}",
-    )
 
 
 def _allowed(request: Request) -> frozenset[str]:

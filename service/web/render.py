@@ -64,6 +64,11 @@ def _action_word(action: str) -> str:
     return STATE_WORDS.get(action.upper(), _sentence_case(action))
 
 
+def _cause_word(code: str) -> str:
+    """Return the code of a reason as words: `Not delivered`."""
+    return code.replace("_", " ").capitalize()
+
+
 def _size(count: int) -> str:
     for unit, factor in (("MB", 10**6), ("kB", 10**3)):
         if count >= factor:
@@ -84,6 +89,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        cause_word=_cause_word,
         clock=_clock,
         day=_day,
         short_uid=_short_uid,
@@ -135,7 +141,7 @@ def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
         ("read", "Worklist"),
         *([("mine", "Mine")] if reads else []),
         *([("admin", "Overview")] if person.has(Role.ADMIN) else []),
-        *([("", "Queue")] if operates else []),
+        *([("queue", "Queue")] if operates else []),
         ("search", "Search"),
         *([("monitor", "Monitor")] if reads or person.has(Role.ADMIN) else []),
         *([("models", "Models"), ("network", "Network")] if person.has(Role.ADMIN) else []),

@@ -54,13 +54,14 @@ class OperatorActions(Transitions):
             NotFound: There is no such job.
             IllegalTransition: It has ended in a state other than FAILED.
         """
-        sentence = reason or f"Canceled by {actor}."
         with self._writing() as session:
-            row = self._row(session, job_id)
-            self._cancel(
-                session, row, Change(actor=actor, code=ReasonCode.CANCELED, reason=sentence)
-            )
+            self._cancel_job(session, job_id, actor, reason)
             return self._audited_job(session, job_id, audit)
+
+    def _cancel_job(self, session: Session, job_id: str, actor: str, reason: str) -> None:
+        sentence = reason or f"Canceled by {actor}."
+        change = Change(actor=actor, code=ReasonCode.CANCELED, reason=sentence)
+        self._cancel(session, self._row(session, job_id), change)
 
     def _cancel(self, session: Session, row: JobRow, change: Change) -> None:
         values: dict[str, Any] = {}
@@ -155,41 +156,46 @@ class OperatorActions(Transitions):
                 removed, or the draft of a later revision stands.
         """
         with self._writing() as session:
-            row = self._row(session, job_id)
-            state = JobState(row.state)
-            if self._retry_notices(session, row):
-                return self._audited_job(session, job_id, audit)
-            gone = row.removed_at is not None
-            if gone and not self._has_instances(session, row.study_instance_uid):
-                raise IllegalTransition("the files of this job were removed: send the study again")
-            if row.reason_code == ReasonCode.RECALLED:
-                raise IllegalTransition(
-                    "the draft of this job was withdrawn: have the study read again"
-                )
-            if session.scalar(later_drafts(row).limit(1)) is not None:
-                raise IllegalTransition(
-                    "a later revision of this job has a draft, which replaces this one"
-                )
-            redeliver = row.draft is not None and not gone and Action.REDELIVER in allowed(state)
-            values = _AFRESH | {"removed_at": None}
-            if gone:
-                # Instances that come again have new ids: the job reads what is here at its claim.
-                values["read_through"] = None
-            if row.draft is None:
-                # No result of this revision was sent, so its results may get a new time.
-                values["produced_at"] = None
-            change = Change(actor=actor, reason=f"Tried again by {actor}.", values=values)
-            action = Action.REDELIVER if redeliver else Action.RETRY
-            self._move(session, job_id, state, action, change)
-            if redeliver:
-                compare_again(session, record_mapping.drafted_image(row))
-                ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
-                self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
-                if row.doubt:
-                    self._set_deliveries(
-                        session, job_id, ended, DeliveryState.PENDING, notices=True
-                    )
+            self._retry_job(session, job_id, actor)
             return self._audited_job(session, job_id, audit)
+
+    def _retry_job(self, session: Session, job_id: str, actor: str) -> None:
+        row = self._row(session, job_id)
+        state = JobState(row.state)
+        if self._retry_notices(session, row):
+            return
+        gone = row.removed_at is not None
+        self._check_retry(session, row)
+        redeliver = row.draft is not None and not gone and Action.REDELIVER in allowed(state)
+        values = _AFRESH | {"removed_at": None}
+        if gone:
+            # Instances that come again have new ids: the job reads what is here at its claim.
+            values["read_through"] = None
+        if row.draft is None:
+            # No result of this revision was sent, so its results may get a new time.
+            values["produced_at"] = None
+        change = Change(actor=actor, reason=f"Tried again by {actor}.", values=values)
+        action = Action.REDELIVER if redeliver else Action.RETRY
+        self._move(session, job_id, state, action, change)
+        if redeliver:
+            compare_again(session, record_mapping.drafted_image(row))
+            ended = (DeliveryState.FAILED.value, DeliveryState.CANCELED.value)
+            self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
+            if row.doubt:
+                self._set_deliveries(session, job_id, ended, DeliveryState.PENDING, notices=True)
+
+    def _check_retry(self, session: Session, row: JobRow) -> None:
+        gone = row.removed_at is not None
+        if gone and not self._has_instances(session, row.study_instance_uid):
+            raise IllegalTransition("the files of this job were removed: send the study again")
+        if row.reason_code == ReasonCode.RECALLED:
+            raise IllegalTransition(
+                "the draft of this job was withdrawn: have the study read again"
+            )
+        if session.scalar(later_drafts(row).limit(1)) is not None:
+            raise IllegalTransition(
+                "a later revision of this job has a draft, which replaces this one"
+            )
 
     def _audited_job(self, session: Session, job_id: str, audit: AuditEvent | None) -> Job:
         """Append the record of a change to a job, and return the changed job."""
@@ -242,10 +248,13 @@ class OperatorActions(Transitions):
             NotFound: There is no such job.
         """
         with self._writing() as session:
-            row = self._row(session, job_id)
-            if not row.urgent:
-                state = JobState(row.state)
-                row.urgent, row.updated_at, row.published_at = True, self.now(), None
-                session.flush()
-                self._event(session, job_id, Event.MAKE_URGENT, actor, (state, state), "")
+            self._make_job_urgent(session, job_id, actor)
             return self._audited_job(session, job_id, audit)
+
+    def _make_job_urgent(self, session: Session, job_id: str, actor: str) -> None:
+        row = self._row(session, job_id)
+        if not row.urgent:
+            state = JobState(row.state)
+            row.urgent, row.updated_at, row.published_at = True, self.now(), None
+            session.flush()
+            self._event(session, job_id, Event.MAKE_URGENT, actor, (state, state), "")

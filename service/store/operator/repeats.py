@@ -122,28 +122,33 @@ class Repeats(Transitions):
                 stands.
         """
         with self._writing() as session:
-            # The job's row is locked before its deliveries, as where a delivery ends: no deadlock.
-            session.get(JobRow, job_id, with_for_update=True)
-            row = self._row(session, job_id)
-            state = JobState(row.state)
-            next_state(state, Action.RESEND)
-            self._check_sendable(session, row)
-            names = self._due_again(session, row, to)
-            # A destination that gets the draft only now must also get the notices of doubt.
-            compare_again(session, record_mapping.drafted_image(row))
-            sentence = f"Sent again to {', '.join(names)} by {actor}. {reason}".rstrip()
-            if state is JobState.NOT_ANALYSED:
-                # `_move` would replace the job's reason, which says why nothing was read.
-                row.updated_at = self.now()
-                session.flush()
-                self._event(session, job_id, Action.RESEND, actor, (state, state), sentence)
-            else:
-                values = {"last_error": "", "first_error": ""}
-                change = Change(actor=actor, reason=sentence, values=values)
-                self._move(session, job_id, state, Action.RESEND, change)
+            self._resend_job(session, job_id, actor, to=to, reason=reason)
             job = record_mapping.job(self._row(session, job_id))
             self._audit(session, audit, study_uid=job.study_instance_uid, job_id=job.id)
             return job
+
+    def _resend_job(
+        self, session: Session, job_id: str, actor: str, *, to: Sequence[str], reason: str
+    ) -> None:
+        # The job's row is locked before its deliveries, as where a delivery ends: no deadlock.
+        session.get(JobRow, job_id, with_for_update=True)
+        row = self._row(session, job_id)
+        state = JobState(row.state)
+        next_state(state, Action.RESEND)
+        self._check_sendable(session, row)
+        names = self._due_again(session, row, to)
+        # A destination that gets the draft only now must also get the notices of doubt.
+        compare_again(session, record_mapping.drafted_image(row))
+        sentence = f"Sent again to {', '.join(names)} by {actor}. {reason}".rstrip()
+        if state is JobState.NOT_ANALYSED:
+            # `_move` would replace the job's reason, which says why nothing was read.
+            row.updated_at = self.now()
+            session.flush()
+            self._event(session, job_id, Action.RESEND, actor, (state, state), sentence)
+        else:
+            values = {"last_error": "", "first_error": ""}
+            change = Change(actor=actor, reason=sentence, values=values)
+            self._move(session, job_id, state, Action.RESEND, change)
 
     def _check_sendable(self, session: Session, row: JobRow) -> None:
         if row.removed_at is not None:

@@ -45,7 +45,8 @@ import { trustedHTML, trustedScript } from "./trusted.js";
   const refocus = (held) => {
     if (!held) return;
     const again = held.id ? document.getElementById(held.id)
-      : held.href ? document.querySelector(`[href="${CSS.escape(held.href)}"]`) : null;
+      : held.href ? document.querySelector(`[href="${CSS.escape(held.href)}"]`)
+        : held.box ? document.querySelector(`input[value="${CSS.escape(held.box)}"]`) : null;
     if (again) again.focus({ preventScroll: true });
   };
   const swap = (id, html) => {
@@ -55,7 +56,11 @@ import { trustedHTML, trustedScript } from "./trusted.js";
     if (old.dataset.hash === fresh.dataset.hash) return null;
     if (old.querySelector("details[open] form")) { stale.set(id, html); return null; } // somebody is writing
     const active = document.activeElement;
-    const held = old.contains(active) ? { id: active.id, href: active.getAttribute("href") } : null;
+    const held = old.contains(active) ? { id: active.id, href: active.getAttribute("href"), box: active.value } : null;
+    for (const box of old.querySelectorAll("input[type=checkbox]:checked")) {
+      const again = fresh.querySelector(`input[value="${CSS.escape(box.value)}"]`);
+      if (again) again.checked = true;
+    }
     if (fresh.dataset.word && old.dataset.word !== fresh.dataset.word) say(fresh.dataset.word);
     if (fresh.dataset.word) fresh.classList.add("changed");
     for (const { id } of old.querySelectorAll("details[open][id]")) {

@@ -69,6 +69,7 @@ class SystemStatus:
         roles: The role that the workers of each configured model report, by model name; if empty, any
             reading worker may read any job.
         ahead: Number of jobs that are read before a waiting job, by job id, where known.
+        urgent: Number of urgent jobs that wait and are due, by model name.
         backlogs: The state of each destination and the results that wait for it, by destination name.
         stop: The stop of drafting that holds, or None.
     """
@@ -79,6 +80,7 @@ class SystemStatus:
     processes: Sequence[ProcessBeat] = field(default=())
     roles: Mapping[str, str] = field(default_factory=dict)
     ahead: Mapping[str, int] = field(default_factory=dict)
+    urgent: Mapping[str, int] = field(default_factory=dict)
     backlogs: Mapping[str, Backlog] = field(default_factory=dict)
     stop: DraftingStop | None = None
 
@@ -174,17 +176,19 @@ def _why_scheduled(job: Job, situation: SystemStatus) -> StatusReason:
         return absent.with_prefix("Waiting for a worker: ")
     if broker := situation.broker_fault or situation.cut_off_sentence:
         return StatusReason(f"Waiting for the message broker: {broker}")
-    return StatusReason(
-        f"{_queue_position(situation.ahead.get(job.id))} {job.reason or ''}".rstrip()
-    )
+    return StatusReason(f"{_queue_position(job, situation)} {job.reason or ''}".rstrip())
 
 
-def _queue_position(ahead: int | None) -> str:
+def _queue_position(job: Job, situation: SystemStatus) -> str:
+    ahead = situation.ahead.get(job.id)
     if ahead is None:
         return "Waiting in the queue."
     if ahead == 0:
         return "Waiting in the queue: it is next."
-    return f"Waiting in the queue: {ahead} {'is' if ahead == 1 else 'are'} before it."
+    # Urgent jobs are read first: all of them are before a job that is not urgent.
+    urgent = 0 if job.urgent else min(ahead, situation.urgent.get(job.model_name, 0))
+    among = f", {urgent} of them urgent" if urgent else ""
+    return f"Waiting in the queue: {ahead} {'is' if ahead == 1 else 'are'} before it{among}."
 
 
 def _why_in_progress(job: Job, situation: SystemStatus) -> StatusReason:

@@ -55,6 +55,7 @@ class StatusObserver:
         self._asked = self._written = float("-inf")
         self._broker_fault = self._database_fault = ""
         self._ahead: Mapping[str, int] = {}
+        self._urgent: Mapping[str, int] = {}
         self._backlogs: Mapping[str, Backlog] = {}
 
     def situation(self) -> SystemStatus:
@@ -71,6 +72,7 @@ class StatusObserver:
             processes=self._store.processes(),
             roles=self._roles,
             ahead=self._ahead,
+            urgent=self._urgent,
             backlogs=self._backlogs,
             stop=self._store.drafting_stop(),
         )
@@ -85,6 +87,7 @@ class StatusObserver:
             if time.monotonic() - self._asked < _EVERY:
                 return
             self._ahead = self._store.ahead()
+            self._urgent = self._store.urgent_waiting()
             self._backlogs = waited_for(self._store, self._destinations)
             self._broker_fault = self._ask_broker()
             if time.monotonic() - self._written >= _WRITE_EVERY:

@@ -174,7 +174,7 @@ def test_a_look_that_fails_does_not_end_live_updates(site, seeder, eventually):
 
 def test_only_what_differs_is_sent():
     """Equal parts are left out, whatever else changed."""
-    old = Snapshot(parts={"empty": part("empty", total=1, nothing=False, receiver=None)})
+    old = Snapshot(parts={"arriving": part("arriving", studies=())})
     new = Snapshot(parts={**old.parts, "incidents": part("incidents", incidents=[])})
     assert set(new.since(old)["parts"]) == {"incidents"}
     assert 'data-hash="' in new.parts["incidents"]

@@ -16,7 +16,7 @@ from dicom.parsing.header import read_header
 from dicom.validation.same_patient import check_source
 from service.jobs import JobState
 from service.settings.keys.reading import Model
-from service.web import queue_view
+from service.web.queue import view
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -75,12 +75,12 @@ def test_the_queue_lists_studies_whose_quiet_time_runs(site, seeder):
 
 
 def test_the_queue_shows_one_state_when_asked(site, seeder):
-    """`?state=` keeps only the jobs in it, and an unknown state is 404."""
+    """`?state=` keeps only the jobs in it, and an unknown state is 400."""
     waiting, held = seeder.waiting(1), seeder.reading(2)
     page = site.get("/?state=IN_PROGRESS").text
     assert f"job-{held.id}" in page
     assert f"job-{waiting.id}" not in page
-    assert site.get("/?state=NONSENSE").status_code == 404
+    assert site.get("/?state=NONSENSE").status_code == 400
 
 
 def test_the_queue_names_dead_and_restarted_processes(site, seeder):
@@ -390,7 +390,7 @@ def test_a_database_that_went_away_gives_a_page_that_reports_it(site, seeder):
 @pytest.mark.parametrize(("jobs", "pages"), [(2, 1), (3, 2)])
 def test_older_jobs_are_offered_only_where_there_are_some(site, seeder, monkeypatch, jobs, pages):
     """A full page of which the last job is the oldest has no link to an empty one."""
-    monkeypatch.setattr(queue_view, "PAGE_LENGTH", 2)
+    monkeypatch.setattr(view, "PAGE_LENGTH", 2)
     for number in range(1, jobs + 1):
         seeder.waiting(number)
     text = site.get("/").text

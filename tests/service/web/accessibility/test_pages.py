@@ -81,6 +81,7 @@ def fill(site, seeder, cookie_of):
     seeder.waiting(1)
     seeder.reading(2)
     seeder.completed(3)
+    seeder.deliver(seeder.drafted(5), error="The archive is full.", refused=True)
     drafted = seeder.drafted(4, urgent=True)
     seeder.deliver(drafted, error="The archive does not answer.")
     seeder.beat("web")
@@ -99,6 +100,8 @@ def fill(site, seeder, cookie_of):
         *(f"reader-studies/{opened}", f"reader-studies/{opened}/read"),
         *(
             "",
+            "queue?state=FAILED&older_than=1m&cause=NOT_DELIVERED",
+            "queue/batch?action=retry&scope=filter&state=FAILED",
             "read",
             f"read/{drafted.id}",
             "mine",
