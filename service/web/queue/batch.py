@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from service.audit import AuditEvent
+from service.audit import AuditAction, AuditEvent
 from service.jobs import JobState
 from service.log import get_logger
 from service.records import Job
@@ -20,7 +20,7 @@ from service.settings.advice import cautions
 from service.store.operator.batches import MOST, BatchAction, BatchOrder, BatchResult
 from service.web.access.current import actor_of
 from service.web.app_context import AppContext, app_context_of
-from service.web.auditing import event_of
+from service.web.auditing import audit, event_of
 from service.web.job_actions import AUDITED, cleaned
 from service.web.queue.filters import FILTERS, QueueChoice, parse_choice
 from service.web.render import page, root_of
@@ -71,6 +71,8 @@ class _Request:
 async def confirm(request: Request) -> Response:
     """Answer with the number of jobs on which a batch would act; nothing is changed."""
     here, asked = app_context_of(request), _parse(request.query_params)
+    if asked.choice.text:
+        await audit(request, AuditAction.SEARCHED, detail="the queue")
     jobs = await run_in_threadpool(_matching, here, asked)
     html = _page(
         request,

@@ -25,6 +25,8 @@ from service.web.review.worklist_view import (
 )
 
 _LONGEST_SEARCH: Final = 100
+# Older drafts without a decision are counted up to here.
+_MOST_OLDER: Final = 1000
 
 
 async def worklist_page(request: Request) -> Response:
@@ -75,7 +77,8 @@ def _worklist_html(here: AppContext, choice: WorklistChoice) -> str:
         snapshot=worklist_snapshot(here, choice),
         search=choice.search,
         others=other_studies(here, choice.search),
-        older=here.store.older_awaiting(before),
+        older=here.store.older_awaiting(before, most=_MOST_OLDER),
+        most_older=_MOST_OLDER,
         days=settings.worklist_days,
         limit=settings.waiting_limit_minutes,
         poll_url=f"read/rows.json?{urlencode({'q': choice.search})}",

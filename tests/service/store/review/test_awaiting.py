@@ -53,7 +53,8 @@ def test_older_drafts_are_counted_not_listed(store, reviewing):
     jobs = [reviewing.drafted(store, study=f"1.2.{n}", number=n) for n in range(1, 4)]
     later = store.now() + timedelta(days=1)
     assert listed(store, since=later) == []
-    assert store.older_awaiting(later) == 3
+    assert store.older_awaiting(later, most=9) == 3
+    assert store.older_awaiting(later, most=1) == 2  # the count ends above the bound
     found = store.awaiting_decision(store.now() - timedelta(days=1), limit=2)
     # All of one moment: in the order of their ids.
     assert [job.id for job in found.jobs] == sorted(job.id for job in jobs)[:2]
