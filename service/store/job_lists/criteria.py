@@ -17,6 +17,7 @@ from service.database.identity_tables import StudyIdentityRow
 from service.database.tables import DeliveryRow, JobRow, StudyRow
 from service.jobs import DeliveryState, DraftStatus, JobState
 from service.store.doubts import alarmed
+from service.store.probe_exclusion import not_a_probe
 from service.store.transitions import OF_RESULTS
 from service.study_identity import folded
 
@@ -61,8 +62,8 @@ class JobFilter:
 
 
 def conditions(session: Session, wanted: JobFilter) -> list[ColumnElement[bool]]:
-    """Return the conditions of a filter for a query of `JobRow`."""
-    found: list[ColumnElement[bool]] = []
+    """Return the conditions of a filter for a query of `JobRow`; end-to-end checks are left out."""
+    found: list[ColumnElement[bool]] = [not_a_probe(JobRow.study_instance_uid)]
     if wanted.states:
         found.append(in_states(wanted.states))
     if wanted.status is not None:

@@ -13,6 +13,7 @@ from service.jobs import JobState
 from service.records.probes import ProbeOutcome, ProbeStage
 from service.review.conflicts import CannotDecide
 from service.review.words import Obstacle
+from service.store.job_lists.criteria import JobFilter
 from service.store.operator.repeats import Selection
 from service.store.probes import OF_JOBS
 from service.store.shadow_readings import ShadowLimits
@@ -45,10 +46,12 @@ def seen(store):
     return {
         "jobs": bool(store.jobs()),
         "counts": store.counts()[JobState.DRAFTED] > 0,
+        "queue": bool(store.list_jobs(JobFilter(), limit=9)),
+        "queue, counts": store.bounded_counts()[JobState.DRAFTED] > 0,
         "deliveries": bool(store.delivery_counts()),
         "backlog": any(each.waiting for each in store.backlogs(["pacs"])),
         "worklist": bool(store.awaiting_decision(store.now() - timedelta(1), limit=9).jobs),
-        "undecided": store.older_awaiting(store.now() + timedelta(1)) > 0,
+        "undecided": store.older_awaiting(store.now() + timedelta(1), most=9) > 0,
         "drift": bool(store.readings_to_record()),
         "identity": any(identified),
         "oldest": store.oldest_waiting([JobState.DRAFTED]) is not None,
