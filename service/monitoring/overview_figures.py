@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -50,6 +50,8 @@ class OverviewFigures:
         depth: The jobs that wait now.
         changes: Of version, model and settings in the span.
         unaccounted: Studies of any time that nothing will read.
+        callers: Jobs made, by calling AE.
+        models: Jobs made, by model and version.
         missing_hours: Hours of the span that the sweeper has not computed so far.
     """
 
@@ -60,6 +62,8 @@ class OverviewFigures:
     depth: Depth
     changes: Sequence[ServiceChange]
     unaccounted: Sequence[StudyStanding]
+    callers: Mapping[str, int]
+    models: Mapping[str, int]
     missing_hours: int
 
 
@@ -84,6 +88,8 @@ def overview_figures(store: Store, span: Span) -> OverviewFigures:
         depth=store.depth(),
         changes=store.service_changes(begins[0]),
         unaccounted=_unaccounted(store, hours),
+        callers=whole.callers,
+        models=whole.models,
         missing_hours=len(set(wanted) - {each.hour for each in hours}),
     )
 

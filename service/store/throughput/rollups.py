@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Row, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import JobRow, StudyRow
@@ -23,6 +23,16 @@ _COMPUTING: Final = 0x574846
 _WAITING: Final = (JobState.SCHEDULED.value, JobState.IN_PROGRESS.value)
 # So many of the latest hours are computed for a page itself where the sweeper has not done so.
 _MOST_AT_ONCE: Final = 26
+# Keys of another version are left out.
+_STUDIES: Final = frozenset(each.value for each in StudyClass)
+_JOBS: Final = frozenset(each.value for each in JobClass)
+_COLUMNS: Final = (
+    HourRow.hour,
+    HourRow.latency,
+    HourRow.waiting,
+    HourRow.oldest_seconds,
+    HourRow.computed_at,
+)
 
 
 class Dimension(StrEnum):
@@ -179,7 +189,7 @@ class _Stored:
 
     __slots__ = ("figures", "is_computed", "is_final")
 
-    def __init__(self, row: HourRow, counts: Mapping[str, Mapping[str, int]]) -> None:
+    def __init__(self, row: Row[*tuple[Any, ...]], counts: Mapping[str, Mapping[str, int]]) -> None:
         at = row.computed_at
         self.is_computed = at is not None
         self.is_final = at is not None and at >= row.hour + HOUR
@@ -199,8 +209,9 @@ def _stored(session: Session, hours: Sequence[datetime]) -> dict[datetime, _Stor
     )
     for hour, dimension, key, n in session.execute(chosen):
         counts.setdefault(hour, {}).setdefault(dimension, {})[key] = n
-    rows = session.scalars(select(HourRow).where(HourRow.hour.between(first, last)))
-    return {row.hour: _Stored(row, counts.get(row.hour, {})) for row in rows}
+    # Columns, not entities: a month has 720 rows.
+    wanted = select(*_COLUMNS).where(HourRow.hour.between(first, last))
+    return {row.hour: _Stored(row, counts.get(row.hour, {})) for row in session.execute(wanted)}
 
 
 def _is_settled(known: Mapping[datetime, _Stored], hour: datetime, now: datetime) -> bool:
@@ -208,15 +219,13 @@ def _is_settled(known: Mapping[datetime, _Stored], hour: datetime, now: datetime
     return hour in known and known[hour].is_final and hour < hour_of(now) - HOUR
 
 
-def _figures(row: HourRow, counts: Mapping[str, Mapping[str, int]]) -> HourFigures:
+def _figures(row: Row[*tuple[Any, ...]], counts: Mapping[str, Mapping[str, int]]) -> HourFigures:
     studies, jobs = counts.get(Dimension.STUDY, {}), counts.get(Dimension.JOB, {})
-    known_jobs = {each.value for each in JobClass}
-    known_studies = {each.value for each in StudyClass}
     return HourFigures(
         hour=row.hour,
         balance=Balance(
-            studies={StudyClass(key): n for key, n in studies.items() if key in known_studies},
-            jobs={JobClass(key): n for key, n in jobs.items() if key in known_jobs},
+            studies={StudyClass(key): n for key, n in studies.items() if key in _STUDIES},
+            jobs={JobClass(key): n for key, n in jobs.items() if key in _JOBS},
         ),
         latency=LatencyHistogram.from_json(row.latency),
         failures=counts.get(Dimension.CAUSE, {}),
@@ -226,7 +235,7 @@ def _figures(row: HourRow, counts: Mapping[str, Mapping[str, int]]) -> HourFigur
     )
 
 
-def _depth(row: HourRow) -> Depth | None:
+def _depth(row: HourRow | Row[*tuple[Any, ...]]) -> Depth | None:
     if row.waiting is None or row.oldest_seconds is None:
         return None
     return Depth(waiting=row.waiting, oldest_seconds=row.oldest_seconds)

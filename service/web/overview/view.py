@@ -24,6 +24,7 @@ _STUDIES: Final = frozenset(StudyClass) - {
     StudyClass.UNACCOUNTED,
 }
 _JOBS: Final = frozenset(JobClass) - {JobClass.WITHDRAWN, JobClass.OTHER}
+_MOST_SOURCES: Final = 12
 _STUDY_WORDS: Final = {
     StudyClass.NO_IMAGE: "without an image to read",
     StudyClass.UNACCOUNTED: "unaccounted for",
@@ -71,9 +72,22 @@ def overview_snapshot(here: AppContext, span: Span) -> Snapshot:
         "parts": part("overview/tiles", tiles=tiles),
         **{f"chart-{each.key}": part("overview/chart", chart=each) for each in drawn},
         "changes": part("overview/changes", changes=marked_changes(figures), span=span),
+        "sources": part(
+            "overview/sources",
+            span=span,
+            callers=_largest(figures.callers),
+            models=_largest(figures.models),
+        ),
         "failures": part("overview/failures", failures=failures),
     }
     return Snapshot(parts=parts)
+
+
+def _largest(counts: Mapping[str, int]) -> Sequence[tuple[str, int]]:
+    """Return the largest counts, the others as one."""
+    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    others = sum(count for _, count in ordered[_MOST_SOURCES:])
+    return [*ordered[:_MOST_SOURCES], *([("others", others)] if others else [])]
 
 
 def _study_terms(balance: Balance) -> Sequence[Term]:

@@ -162,6 +162,7 @@ def test_charts_have_a_sentence_a_table_and_marks(site, seeder):
         assert "No job waits now." in words(parts["chart-depth"])
         assert "1 job failed: 1 model error." in words(parts["chart-failures"])
         assert "Wetread 0.9.9" in words(parts["changes"])
+        assert "By calling AE MODALITY 4 By model and version demo 0.1 4" in words(parts["sources"])
 
 
 def test_failures_are_lines_that_lead_to_the_queue(site, seeder):
