@@ -5,14 +5,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import DeliveryRow, JobRow
 from service.jobs import DeliveryState, JobState, ReasonCode
-from service.store.probe_exclusion import not_a_probe
 from service.store.session import Transactions
-from service.store.transitions import OF_DOUBT, OF_REPORT, OF_RESULTS
+from service.store.transitions import OF_DOUBT, OF_REPORT
 
 _MOST_GROUPS: Final = 50
 
@@ -58,27 +57,21 @@ class FailureGroups(Transactions):
         their retention are left out: they cannot be tried again.
         """
         with self._reading() as session:
-            groups = [
-                *_readings(session),
-                *_deliveries(session, FailedKind.JOB, _of_failed_jobs()),
-                *_deliveries(session, FailedKind.REPORT, (OF_REPORT,)),
-                *_deliveries(session, FailedKind.NOTICE, (OF_DOUBT,)),
-                *_deliveries(session, FailedKind.NOTICE, _of_unread_jobs()),
-            ]
+            groups = [*_readings(session), *_deliveries(session)]
         return sorted(groups, key=lambda each: (-each.count, each.cause, each.destination))
 
 
 _FAILED: Final = JobRow.state == JobState.FAILED.value
-_KEPT: Final = and_(JobRow.removed_at.is_(None), not_a_probe(JobRow.study_instance_uid))
+_KEPT: Final = JobRow.removed_at.is_(None)
 _NOT_DELIVERED: Final = ReasonCode.NOT_DELIVERED.value
 
 
-def _of_failed_jobs() -> tuple[ColumnElement[bool], ...]:
-    return OF_RESULTS, _FAILED, JobRow.reason_code == _NOT_DELIVERED
-
-
-def _of_unread_jobs() -> tuple[ColumnElement[bool], ...]:
-    return OF_RESULTS, JobRow.state == JobState.NOT_ANALYSED.value
+_KIND: Final = case(
+    (OF_REPORT, FailedKind.REPORT.value),
+    (OF_DOUBT, FailedKind.NOTICE.value),
+    (JobRow.state == JobState.NOT_ANALYSED.value, FailedKind.NOTICE.value),
+    (and_(_FAILED, JobRow.reason_code == _NOT_DELIVERED), FailedKind.JOB.value),
+)
 
 
 def _readings(session: Session) -> list[FailureGroup]:
@@ -120,29 +113,28 @@ def _latest_job(session: Session, conditions: tuple[ColumnElement[bool], ...]) -
     return row.id, row.reason
 
 
-def _deliveries(
-    session: Session, kind: FailedKind, conditions: tuple[ColumnElement[bool], ...]
-) -> list[FailureGroup]:
-    """Return the groups of failed deliveries, by destination."""
-    failed = (DeliveryRow.state == DeliveryState.FAILED.value, _KEPT, *conditions)
+def _deliveries(session: Session) -> list[FailureGroup]:
+    """Return the groups of failed deliveries, by what was not delivered and by destination."""
     # Of a delivery that failed without an attempt, only its job knows when.
     at = func.coalesce(DeliveryRow.failed_at, JobRow.updated_at, type_=JobRow.updated_at.type)
     # The latest is that of the highest id: to sort all by time would take as long as to group them.
     columns = (func.count(), func.min(at), func.max(at), func.max(DeliveryRow.id))
     grouped = (
-        select(DeliveryRow.destination, *columns)
+        select(_KIND, DeliveryRow.destination, *columns)
         .join(JobRow, JobRow.id == DeliveryRow.job_id)
-        .where(*failed)
-        .group_by(DeliveryRow.destination)
+        .where(DeliveryRow.state == DeliveryState.FAILED.value, _KEPT)
+        .group_by(_KIND, DeliveryRow.destination)
         .order_by(func.count().desc())
         .limit(_MOST_GROUPS)
     )
     found = []
-    for name, count, first, last, latest in session.execute(grouped).all():
+    for kind, name, count, first, last, latest in session.execute(grouped).all():
+        if kind is None:
+            continue  # the job is still being delivered, or was canceled
         row = session.get_one(DeliveryRow, latest)
         found.append(
             FailureGroup(
-                kind=kind,
+                kind=FailedKind(kind),
                 cause=_NOT_DELIVERED,
                 destination=name,
                 count=count,

@@ -91,7 +91,7 @@ def _of_role(situation: SystemStatus, role: str, name: str) -> PartTile:
         key=f"part-{role}",
         name=name,
         state=PartState.WARNING if faulty else PartState.GOOD,
-        word=faulty[0].status.text if faulty else "works",
+        word=faulty[0].status.text if faulty else "running",
         seen_at=seen_at,
         detail=_detail(faulty or alive),
     )

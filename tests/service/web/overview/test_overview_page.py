@@ -133,7 +133,7 @@ def test_a_part_without_heartbeats_is_not_running(site, seeder):
     """Each expected process has a tile, as have broker, database and disk."""
     seeder.beat(ProcessRole.SWEEPER, restarts=2)
     parts = part_of(site, "parts")
-    assert "Sweeper works heartbeat" in parts
+    assert "Sweeper running heartbeat" in parts
     assert "restarted 2 times" in parts
     for name in ("Receiver", "Reading worker", "Delivery worker"):
         assert f"{name} not running No process has reported itself lately." in parts
