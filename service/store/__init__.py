@@ -57,9 +57,9 @@ from service.store.spool_audit import SpoolAudit
 from service.store.study_identities import StudyIdentities
 from service.store.sweeper_queries import SweeperQueries
 from service.store.throughput.changes import ServiceChanges
-from service.store.throughput.failures import FailureGroups
 from service.store.throughput.repair import UnaccountedRepair
 from service.store.throughput.rollups import HourlyFigures
+from service.store.throughput.undelivered import Undelivered
 from service.system.socket_limits import POSTGRESQL_RECEIVER_SECONDS
 
 __all__ = ["Store"]
@@ -113,7 +113,7 @@ class Store(
     ImageVectors,
     SearchTexts,
     HourlyFigures,
-    FailureGroups,
+    Undelivered,
     ServiceChanges,
     UnaccountedRepair,
     ReaderStudyCreation,

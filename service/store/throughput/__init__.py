@@ -1,1 +1,1 @@
-"""Hourly figures in the database: computed from jobs, kept, added up; failures of now; changes."""
+"""Hourly figures in the database: computed from jobs, kept, added up; failed notices; changes."""

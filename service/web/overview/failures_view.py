@@ -1,5 +1,6 @@
 """Failures that are not repaired, as lines: how many, of what, since when, and where they are listed."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -7,13 +8,13 @@ from urllib.parse import urlencode
 
 from service.jobs import JobState
 from service.sentence import ended
-from service.store.throughput.failures import FailedKind, FailureGroup
+from service.store.job_lists.listing import FailureGroup
+from service.store.throughput.undelivered import UndeliveredGroup, UndeliveredKind
 from service.web.overview.words import cause_words
 
 _UNDELIVERED: Final = {
-    FailedKind.JOB: "Not delivered to {}",
-    FailedKind.REPORT: "Verified report not delivered to {}",
-    FailedKind.NOTICE: "Notice not delivered to {}",
+    UndeliveredKind.REPORT: "Verified report not delivered to {}",
+    UndeliveredKind.NOTICE: "Notice not delivered to {}",
 }
 
 
@@ -30,38 +31,42 @@ class FailureLine:
     count: int
     words: str
     first_at: datetime
-    last_at: datetime
     error: str
     url: str
     link: str
 
-    @property
-    def key(self) -> str:
-        """Identifies the line in its page."""
-        return f"{self.words} {self.url}"
+
+def failure_lines(
+    failed: Iterable[FailureGroup], undelivered: Iterable[UndeliveredGroup]
+) -> Sequence[FailureLine]:
+    """Return a line for each group of failed jobs and of failed deliveries, the largest first."""
+    lines = [*map(_of_jobs, failed), *map(_of_deliveries, undelivered)]
+    return sorted(lines, key=lambda each: -each.count)
 
 
-def failure_line(group: FailureGroup) -> FailureLine:
-    """Return the line of a group."""
+def _of_jobs(group: FailureGroup) -> FailureLine:
     words = cause_words(group.cause)
-    if group.destination:
-        words = _UNDELIVERED[group.kind].format(group.destination)
-    is_job = group.kind is FailedKind.JOB
-    return FailureLine(
-        count=group.count,
-        words=words,
-        first_at=group.first_at,
-        last_at=group.last_at,
-        error=ended(group.error) if group.error else "",
-        url=_queue_url(group) if is_job else f"jobs/{group.job_id}",
-        link="Show and retry" if is_job else "Show the latest",
-    )
-
-
-def _queue_url(group: FailureGroup) -> str:
     asked = {
         "state": JobState.FAILED.value,
         "cause": group.cause,
         "destination": group.destination,
     }
-    return f"queue?{urlencode({key: value for key, value in asked.items() if value})}"
+    return FailureLine(
+        count=group.count,
+        words=f"{words} to {group.destination}" if group.destination else words,
+        first_at=group.first_at,
+        error=ended(group.reason) if group.reason else "",
+        url=f"queue?{urlencode({key: value for key, value in asked.items() if value})}",
+        link="Show and retry",
+    )
+
+
+def _of_deliveries(group: UndeliveredGroup) -> FailureLine:
+    return FailureLine(
+        count=group.count,
+        words=_UNDELIVERED[group.kind].format(group.destination),
+        first_at=group.first_at,
+        error=ended(group.error) if group.error else "",
+        url=f"jobs/{group.job_id}",
+        link="Show the latest",
+    )

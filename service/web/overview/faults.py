@@ -53,6 +53,8 @@ class Known:
     Attributes:
         unaccounted: Studies that nothing will read.
         failures: What failed and is not repaired.
+        waiting: The number of jobs without a draft.
+        in_doubt: The number of drafts in doubt.
     """
 
     situation: SystemStatus
@@ -60,6 +62,7 @@ class Known:
     unaccounted: Sequence[StudyStanding]
     failures: Sequence[FailureLine]
     waiting: int
+    in_doubt: int
 
 
 def faults(store: Store, settings: Settings, known: Known) -> list[Fault]:
@@ -70,7 +73,7 @@ def faults(store: Store, settings: Settings, known: Known) -> list[Fault]:
         _drafting(known),
         _reading(known),
         _broker(known),
-        _in_doubt(store),
+        _in_doubt(known),
         _delivery(known),
         _failures(known),
         _others(store, settings),
@@ -173,8 +176,8 @@ def _broker(known: Known) -> Iterator[Fault]:
         )
 
 
-def _in_doubt(store: Store) -> Iterator[Fault]:
-    count = store.alarm_counts()[DraftStatus.IN_DOUBT]
+def _in_doubt(known: Known) -> Iterator[Fault]:
+    count = known.in_doubt
     if count:
         verb = "is" if count == 1 else "are"
         yield Fault(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 WIDTH: Final = 480
-LEFT: Final = 52
+LEFT: Final = 62
 RIGHT: Final = 10
 TOP: Final = 22
 PLOT_HEIGHT: Final = 150

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlencode
 
-from service.jobs import JobState
+from service.jobs import DraftStatus, JobState
 from service.monitoring.overview_figures import Span
 from service.throughput.balance import Balance, JobClass, StudyClass
 from service.web.app_context import AppContext
 from service.web.overview.charts import charts, marked_changes
-from service.web.overview.failures_view import failure_line
+from service.web.overview.failures_view import failure_lines
 from service.web.overview.faults import Known, faults
 from service.web.overview.parts import part_tiles
 from service.web.render import Snapshot, part
@@ -49,13 +49,15 @@ def overview_snapshot(here: AppContext, span: Span) -> Snapshot:
     """
     situation, figures = here.observer.situation(), here.overview.figures(span)
     tiles = part_tiles(here.settings, situation)
-    failures = [failure_line(each) for each in here.store.open_failures()]
+    queue = here.queue.overview()
+    failures = failure_lines(queue.failures, here.store.undelivered_groups())
     known = Known(
         situation=situation,
         tiles=tiles,
         unaccounted=figures.unaccounted,
         failures=failures,
         waiting=figures.depth.waiting,
+        in_doubt=queue.counts.get(DraftStatus.IN_DOUBT, 0),
     )
     drawn = charts(figures, here.settings.web.latency_target_seconds)
     parts = {

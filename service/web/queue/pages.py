@@ -30,9 +30,11 @@ _AGES = (
 
 
 async def start(request: Request) -> Response:
-    """Answer with the queue; lead a person who only reads studies to the worklist."""
+    """Answer with the queue; lead readers to the worklist, admins who are none to the overview."""
     if not has_role(request, Role.ADMIN, Role.VIEWER):
         return RedirectResponse("read", status_code=303)
+    if has_role(request, Role.ADMIN) and not has_role(request, Role.RADIOLOGIST):
+        return RedirectResponse("admin", status_code=303)
     return await queue(request)
 
 

@@ -182,7 +182,9 @@ def test_failures_are_lines_that_lead_to_the_queue(site, seeder):
 def test_only_an_admin_sees_it(site, cookie_of):
     """It is the start page of an admin who reads no studies."""
     admin = cookie_of(site.store, Role.ADMIN, login="adm")
-    assert site.get("/admin", as_=admin).status_code == 200
+    response = site.get("/", as_=admin)
+    assert (response.status_code, response.headers["location"]) == (303, "admin")
+    assert site.get("/queue", as_=admin).status_code == 200
     assert "Overview" in site.get("/admin", as_=admin).text
     viewer = cookie_of(site.store, Role.VIEWER, login="vic")
     assert site.get("/admin", as_=viewer).status_code == 403

@@ -1,8 +1,12 @@
-"""Failures that are not repaired, and changes of the service."""
+"""Failed deliveries of notices, and changes of the service."""
+
+from sqlalchemy import text
 
 from service.audit import AuditAction, AuditEvent
+from service.database.engine import make_engine
+from service.jobs import JobState
 from service.records.models import ModelFacts
-from service.store.throughput.failures import FailedKind
+from service.store.throughput.undelivered import UndeliveredKind
 from service.throughput.changes import ChangeKind
 from tests.service.store.records import claimed, drafted
 
@@ -14,39 +18,37 @@ FACTS = {
 }
 
 
+def execute(url, statement):
+    """Change rows as no function of the store does."""
+    engine = make_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
 def refuse(store, job, error):
     """Fail the next delivery of a job for good."""
     found = store.claim_delivery(job.id, "sender", 60, {})
     store.fail_delivery(found[0].id, found[0].fence, error)
 
 
-def test_failures_are_grouped_by_cause_and_destination(store, clock):
-    """The count, the first and last time, and the error of the latest; a repaired one is left out."""
+def test_failed_notices_and_reports_are_grouped_by_destination(store, clock, database_url):
+    """The count, the first time, and the error of the latest; results of failed jobs are left out."""
     begun = clock()
     for number in range(3):
-        job = drafted(store, claimed(store, study=f"1.2.{number + 1}"))
+        job = claimed(store, study=f"1.2.{number + 1}")
+        store.not_analysed(job.id, job.fence, "LATERAL", "A lateral.", destinations=("PACS",))
         refuse(store, job, f"PACS refused it, {number}.")
         clock.move(60)
-    failed = claimed(store, study="1.2.9")
-    store.fail(failed.id, failed.fence, "MODEL_ERROR", "The model failed.")
-    repaired = claimed(store, study="1.2.10")
-    store.fail(repaired.id, repaired.fence, "MODEL_ERROR", "The model failed.")
-    store.retry(repaired.id, "ann")
-    first, second = store.open_failures()
-    assert (first.kind, first.cause, first.destination) == (FailedKind.JOB, "NOT_DELIVERED", "PACS")
-    assert (first.count, first.job_id, first.error) == (3, job.id, "PACS refused it, 2.")
-    assert (first.first_at, (first.last_at - begun).total_seconds()) == (begun, 120)
-    assert (second.cause, second.destination, second.count) == ("MODEL_ERROR", "", 1)
-    assert second.error == "The model failed."
-
-
-def test_a_notice_that_is_not_delivered_is_a_group_of_its_own(store):
-    """The job ended as not analyzed; what failed is its notice."""
-    job = claimed(store)
-    store.not_analysed(job.id, job.fence, "LATERAL", "A lateral.", destinations=("PACS",))
-    refuse(store, job, "PACS refused it.")
-    (found,) = store.open_failures()
-    assert (found.kind, found.destination, found.count) == (FailedKind.NOTICE, "PACS", 1)
+    failed = drafted(store, claimed(store, study="1.2.9"))
+    refuse(store, failed, "PACS refused it.")
+    assert store.job(failed.id).state is JobState.FAILED
+    (found,) = store.undelivered_groups()
+    assert (found.kind, found.destination) == (UndeliveredKind.NOTICE, "PACS")
+    assert (found.count, found.first_at, found.job_id) == (3, begun, job.id)
+    assert found.error == "PACS refused it, 2."
+    execute(database_url, "UPDATE deliveries SET notice = 'verified-1' WHERE state = 'FAILED'")
+    assert [each.kind for each in store.undelivered_groups()] == [UndeliveredKind.REPORT]
 
 
 def test_versions_and_models_are_recorded_when_they_change(store, clock):
