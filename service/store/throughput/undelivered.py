@@ -9,6 +9,7 @@ from sqlalchemy import case, func, or_, select
 
 from service.database.tables import DeliveryRow, JobRow
 from service.jobs import DeliveryState, JobState
+from service.store.probe_exclusion import not_a_probe
 from service.store.session import Transactions
 from service.store.transitions import OF_REPORT, OF_RESULTS
 
@@ -63,6 +64,7 @@ class Undelivered(Transactions):
             .where(
                 DeliveryRow.state == DeliveryState.FAILED.value,
                 JobRow.removed_at.is_(None),
+                not_a_probe(JobRow.study_instance_uid),
                 or_(~OF_RESULTS, _OF_NO_DRAFT),
             )
             .group_by(_KIND, DeliveryRow.destination)
