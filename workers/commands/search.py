@@ -55,16 +55,24 @@ def search(query: tuple[str, ...], *, model: str | None, limit: int, as_json: bo
         if text == _REBUILD:
             _rebuild(store, settings)
             return
-        file = Path(text)
-        is_file = file.is_file()
-        note(store, AuditAction.SEARCHED, detail=f"studies by {'an image' if is_file else 'text'}")
+        file = _file(text)
+        note(store, AuditAction.SEARCHED, detail=f"studies by {'an image' if file else 'text'}")
         result = (
             _by_image(store, settings, file, limit)
-            if is_file
+            if file
             else _by_text(store, settings, text, limit)
         )
     _print(result, as_json=as_json)
     sys.exit(0 if result.studies else _NOTHING)
+
+
+def _file(text: str) -> Path | None:
+    """Return the file of this name; None if there is none."""
+    path = Path(text)
+    try:
+        return path if path.is_file() else None
+    except OSError:  # too long for a name
+        return None
 
 
 def _by_text(store: Store, settings: Settings, text: str, limit: int) -> SearchResult:

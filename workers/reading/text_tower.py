@@ -10,7 +10,7 @@ from service.errors import PermanentReadingError
 from service.log import get_logger
 from service.search.text_tower import WEIGHTS, tower_folder
 from service.settings.config import Settings
-from workers.model.checkpoints.text_tower import VOCABULARY, TextTower
+from workers.model.checkpoints.text_tower import VOCABULARY, TextTower, tower_space
 from workers.model.errors import CheckpointError
 from workers.model.files.snapshot import resolved_folder
 from workers.model.names import TOWER_MODEL
@@ -24,12 +24,9 @@ def text_tower(settings: Settings) -> TextTower | None:
     Raises:
         PermanentReadingError: Its files do not fit together.
     """
-    reading = settings.reading
-    if reading.model != TOWER_MODEL or reading.model_dir is None:
-        return None
     try:
-        folder = resolved_folder(reading.model_dir)
-        return TextTower.from_folder(folder) if (folder / VOCABULARY).is_file() else None
+        folder = _folder(settings)
+        return None if folder is None else TextTower.from_folder(folder)
     except CheckpointError as error:
         raise PermanentReadingError(str(error)) from error
 
@@ -40,27 +37,36 @@ def export_text_tower(settings: Settings) -> bool:
     The web process searches with it. A failure is logged: it affects no reading.
     """
     try:
-        tower = text_tower(settings)
-        if tower is None or tower_folder(settings.data_dir, tower.space).exists():
+        folder = _folder(settings)
+        if folder is None:
             return False
-        _write(tower, settings, tower_folder(settings.data_dir, tower.space))
-    except (OSError, PermanentReadingError) as error:
+        target = tower_folder(settings.data_dir, tower_space(folder))
+        if target.exists():
+            return False
+        _write(TextTower.from_folder(folder), folder / VOCABULARY, target)
+    except (OSError, CheckpointError) as error:
         log.warning("text_tower_not_exported", reason=str(error))
         return False
     return True
 
 
-def _write(tower: TextTower, settings: Settings, folder: Path) -> None:
+def _folder(settings: Settings) -> Path | None:
+    """Return the folder of the site's model if it has a text tower with its vocabulary."""
+    reading = settings.reading
+    if reading.model != TOWER_MODEL or reading.model_dir is None:
+        return None
+    folder = resolved_folder(reading.model_dir)
+    return folder if (folder / VOCABULARY).is_file() else None
+
+
+def _write(tower: TextTower, vocabulary: Path, target: Path) -> None:
     """Write the files to a folder of their own, then rename it: a reader never sees a part."""
-    if settings.reading.model_dir is None:
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         save_file(tower.tensors(), making / WEIGHTS, metadata={"heads": str(tower.heads)})
-        source = resolved_folder(settings.reading.model_dir) / VOCABULARY
-        shutil.copyfile(source, making / VOCABULARY)
+        shutil.copyfile(vocabulary, making / VOCABULARY)
         making.chmod(0o770)
-        making.rename(folder)
+        making.rename(target)
     finally:
         shutil.rmtree(making, ignore_errors=True)

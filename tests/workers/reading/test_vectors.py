@@ -120,6 +120,7 @@ def test_the_command_searches_by_words_and_by_an_image(site, tmp_path):
     assert near["studies"][0]["cosine"] == pytest.approx(1, abs=1e-4)
     assert near["compared"] == 6
     assert "nothing was found" in call("xylophone", code=3).lower()
+    assert "nothing was found" in call("xylophone " * 90, code=3).lower()
     details = [each.event.detail for each in store.audit_records(AuditFilter(), limit=9)]
     assert {"studies by text", "studies by an image"} <= set(details)
 

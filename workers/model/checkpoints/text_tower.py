@@ -64,10 +64,7 @@ class TextTower:
                 f"{vocabulary}: is missing: put the vocabulary of the text tower there (vocab.txt of "
                 "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract)"
             )
-        file = (
-            folder
-            / Path(str(read_json(folder / "config.json").get("mm_vision_tower_checkpoint"))).name
-        )
+        file = _file(folder)
         tensors = WeightFiles((file,)).starting(_TEXT)
         try:
             projection = (tensors[f"{_TEXT}proj.0.weight"], tensors[f"{_TEXT}proj.2.weight"])
@@ -77,8 +74,7 @@ class TextTower:
                 f"{file}: holds no text tower of BERT's layout ({error})"
             ) from None
         weights = (projection[0].float(), projection[1].float())
-        space = vector_space(VectorMethod.BIOMEDCLIP, file_digest(file))
-        return cls(bert, weights, _tokenizer(vocabulary), space)
+        return cls(bert, weights, _tokenizer(vocabulary), tower_space(folder))
 
     @property
     def heads(self) -> int:
@@ -101,6 +97,21 @@ class TextTower:
         inner, outer = self._projection
         vector: NDArray[np.float32] = unit(F.gelu(first @ inner.T) @ outer.T)[0].numpy()
         return vector
+
+
+def tower_space(folder: Path) -> str:
+    """Return the name of the space of the vectors of LLaVA-Rad's towers in a folder.
+
+    Raises:
+        CheckpointError: The configuration is missing or no JSON object.
+        OSError: The file of the towers cannot be read.
+    """
+    return vector_space(VectorMethod.BIOMEDCLIP, file_digest(_file(folder)))
+
+
+def _file(folder: Path) -> Path:
+    named = str(read_json(folder / "config.json").get("mm_vision_tower_checkpoint"))
+    return folder / Path(named).name
 
 
 def _bert(tensors: dict[str, Tensor], heads: int) -> nn.Module:
