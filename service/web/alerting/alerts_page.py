@@ -62,6 +62,7 @@ def _acknowledge(request: Request) -> None:
 
 def _html(here: AppContext, root: str) -> str:
     store, settings = here.store, here.settings
+    alerts, closed = store.open_incident_alerts(), store.closed_incident_alerts(_SHOWN)
     return page(
         "alerts.html",
         root=root,
@@ -70,8 +71,9 @@ def _html(here: AppContext, root: str) -> str:
         area="alerts",
         probe=settings.probe,
         health=probe_health(store, settings),
-        alerts=store.open_incident_alerts(),
-        closed=store.closed_incident_alerts(_SHOWN),
+        alerts=sorted(alerts, key=lambda each: -rule_of(each.kind).level),
+        closed=closed,
+        names={each.id: title_of(each.kind) for each in (*alerts, *closed)},
         messages=store.notifications(_SHOWN),
         targets=settings.notify.targets,
         rule_of=rule_of,
