@@ -7,14 +7,12 @@ Each stage is committed: a check whose process was killed goes on where it was. 
 one claims the check at a time. Errors here never concern another task of the sweeper.
 """
 
-import threading
 from typing import Final
 
 from dicom.destinations.destination import Destination
 from dicom.errors import DicomError
-from service.errors import ConfigurationError, StoreError
+from service.errors import ConfigurationError
 from service.log import get_logger
-from service.monitoring.background import Task
 from service.records import IncidentKind
 from service.records.probes import Probe, ProbeOutcome, ProbeStage
 from service.sentence import ended
@@ -24,10 +22,6 @@ from service.store import Store
 from service.sweeper.probe_cleaning import ProbeCleaning
 from service.sweeper.probe_steps import CheckFailed, ProbeSteps
 
-# Time for the other parts to start before the first check.
-_GRACE: Final = 20.0
-_EVERY: Final = 1.0
-_IDLE: Final = 5.0
 _LEASE_SECONDS: Final = 120.0
 SUBJECT: Final = "end-to-end check"
 
@@ -137,16 +131,3 @@ def _destinations(settings: Settings) -> dict[str, Destination]:
     except ConfigurationError as error:  # a TLS file: deliveries report it
         log.warning("probe_destinations_unusable", reason=str(error))
         return {}
-
-
-def probe_until(runner: ProbeRunner, stop: threading.Event) -> None:
-    """Run checks until `stop` is set; errors of the database are logged."""
-    task = Task("end-to-end check", passed_on=(StoreError, OSError))
-    pause = _GRACE
-    while not stop.wait(pause):
-        under_way: list[bool] = []
-        try:
-            task.attempt(lambda found=under_way: found.append(runner.tick()))  # type: ignore[misc]
-        except (StoreError, OSError) as error:
-            log.warning("probe_not_advanced", reason=type(error).__name__)
-        pause = _EVERY if any(under_way) else _IDLE

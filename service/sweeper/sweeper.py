@@ -57,7 +57,7 @@ from service.sweeper.hourly_figures import FigureKeeper, keep_until
 from service.sweeper.notifier import Notifier, notify_until
 from service.sweeper.outages import LeaseVerdict, Outages
 from service.sweeper.outbox_cleanup import OutboxCleanup
-from service.sweeper.probe import ProbeRunner, probe_until
+from service.sweeper.probe_thread import probe_until
 from service.sweeper.question_sweep import QuestionSweep
 from service.system import broker_connection, psycopg_private
 from service.system.signals import stop_event
@@ -406,7 +406,7 @@ def serve(settings: Settings) -> None:
             ).start()
             threading.Thread(
                 target=probe_until,
-                args=(ProbeRunner(store, settings, owner), stop),
+                args=(store, settings, owner, stop),
                 name="probe",
                 daemon=True,
             ).start()

@@ -113,6 +113,7 @@ def world(make_module_site, seeder_of, cookie_of, postgres_server, postgres_temp
         "question_id": ["0" * 32],
         "notice_id": ["1"],
         "name": ["orthanc"],
+        "alert_id": ["1"],
     }
     access = {
         (method, route.path): route.wetread_access
