@@ -7,8 +7,7 @@
 It fills an empty database by SQL (10 events for each job), starts `wetread web`, logs in as an
 administrator and a radiologist, and requests each page 20 times, first alone and then while 50 live
 streams are open. It prints a table (median and 95th percentile in ms, and the CPU time of the web
-process for one request, which the load of the machine changes little) and writes JSON. Exit status 1:
-a page exceeded 200 ms at the 95th percentile.
+process for one request) and writes JSON. Exit status 1: a page exceeded 200 ms at the 95th percentile.
 """
 
 import argparse
