@@ -59,7 +59,7 @@ class Pause:
 
     def pieces(self) -> tuple[str | datetime, ...]:
         """Return who paused it, when and why, as text with the time as a separate item."""
-        opening = f"Deliveries to {self.destination} are paused by {self.paused_by} since "
+        opening = f"Deliveries to {self.destination} were paused by {self.paused_by} "
         return opening, self.paused_at, f": {self.reason.rstrip('.')}."
 
     @property

@@ -36,7 +36,8 @@ class StageLine:
     """One stage.
 
     Attributes:
-        at: When it ended, or when the present state began; None if that is not known.
+        at: When it ended, or began if it is under way; of a waiting stage the next try. None if there is
+            no such time.
         note: A few words beside the state, or "".
     """
 
@@ -154,16 +155,15 @@ def _sent(job: Job, deliveries: Sequence[Delivery]) -> StageLine:
         return replace(line, state=StageState.OMITTED) if ended else line
     states = {each.state for each in deliveries}
     confirmed = [each for each in deliveries if each.state is DeliveryState.CONFIRMED]
-    line = replace(
-        line,
-        at=max((each.confirmed_at for each in confirmed if each.confirmed_at), default=None),
-        note=f"{len(confirmed)} of {len(deliveries)}",
-    )
+    line = replace(line, note=f"{len(confirmed)} of {len(deliveries)}")
     if DeliveryState.FAILED in states:
         return replace(line, state=StageState.FAILED)
     if DeliveryState.SENDING in states:
         return replace(line, state=StageState.NOW)
-    return line if len(confirmed) < len(deliveries) else replace(line, state=StageState.DONE)
+    if len(confirmed) < len(deliveries):
+        return line
+    at = max((each.confirmed_at for each in confirmed if each.confirmed_at), default=None)
+    return replace(line, state=StageState.DONE, at=at)
 
 
 def _read_back(job: Job, deliveries: Sequence[Delivery]) -> StageLine:

@@ -101,7 +101,7 @@ def test_a_pause_is_stated_wherever_the_result_is_waited_for(network, seeder_of)
     assert "an administrator resumes it on the page Network" in queue
     assert REASON in network.get(f"/studies/{job.study_instance_uid}").text
     why = network.get(f"/api/jobs/{job.id}").json()["why"]
-    assert why.startswith("Waiting to be sent. Deliveries to orthanc are paused by ")
+    assert why.startswith("Waiting to be sent. Deliveries to orthanc were paused by ")
     assert why.endswith(f": {REASON}.")
     ready = network.get("/readyz").json()["destinations"]["orthanc"]
     assert (ready["state"], ready["paused"], ready["overdue"]) == ("PAUSED", True, False)
