@@ -115,7 +115,7 @@ def test_every_odd_file_is_stored_or_refused_and_nothing_is_left(endpoint, share
     assert len(found) + len(stored) == len(files) > 100
     assert set(found) <= {0xA900, 0xC000, 0xC122, 0x0122}
     counted = sum(endpoint.store.refusal_totals().values())
-    assert counted == found.count(0x0122) + found.count(0xC122) > 0
+    assert counted == len(found) > 0
     assert endpoint.leftovers() == []
     assert endpoint.post(body(image(1))).status_code == 200
 
