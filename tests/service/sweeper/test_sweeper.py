@@ -290,6 +290,17 @@ def test_a_model_without_a_worker_is_an_incident_once(sweeper, store, clock, arr
     assert look("reading.second") == [job.model_name] * 2
 
 
+def test_instances_are_counted_for_their_calling_ae(sweeper, store, clock, arrive):
+    """Within two minutes; the figures of the page are the same before and after."""
+    arrive()
+    before = store.calling_aes()
+    sweep_for(121, sweeper, clock)
+    assert store.count_arrivals() == 0
+    (counted,) = store.calling_aes()
+    assert [counted] == before
+    assert (counted.instances, counted.studies) == (1, 1)
+
+
 def test_a_silent_process_is_an_incident(sweeper, store, clock):
     """A process that stopped reporting itself without signing off is forgotten, and that is reported."""
     store.beat("reading@h:1", "reading", host="h", pid=1, started_at=clock())

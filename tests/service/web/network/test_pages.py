@@ -150,6 +150,14 @@ def test_a_paused_destination_keeps_its_last_error(network, seeder_of):
     assert "Resume" in panel
 
 
+def test_a_forgotten_pause_is_an_alarm(make_site):
+    """On the queue's page and on the page Network, after `delivery.pause_alert_hours`."""
+    site = make_site(delivery={"pause_alert_hours": 1e-9})
+    site.post("/destinations/orthanc/pause", data={"reason": REASON})
+    assert "orthanc is still paused:" in site.get("/").text
+    assert "paused for more than 1e-09 h" in site.get("/network").text
+
+
 def test_only_an_administrator_sees_the_network(network, cookie_of):
     """A radiologist and a viewer have neither the page nor its entry."""
     for role in (Role.RADIOLOGIST, Role.VIEWER):
