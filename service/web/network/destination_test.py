@@ -11,7 +11,6 @@ from starlette.responses import HTMLResponse, Response
 
 from service.audit import AuditAction
 from service.checks.check import Check, Outcome, results
-from service.checks.destinations import destination_check
 from service.errors import NotFound
 from service.log import get_logger
 from service.settings.advice import cautions
@@ -67,6 +66,9 @@ def _section(settings: Settings, name: str) -> Destination:
 
 
 def _tested(settings: Settings, section: Destination) -> Outcome:
+    # Loaded here: the libraries of all destinations cost a tenth of the time in which the pages start.
+    from service.checks.destinations import destination_check  # noqa: PLC0415
+
     if not _RUNNING.acquire(blocking=False):
         raise HTTPException(503, "Other tests are running. Try again in some seconds.")
     try:
