@@ -316,12 +316,20 @@ def database(options: argparse.Namespace, folder: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def private_server() -> Iterator[str]:
-    """Start a PostgreSQL server with its default settings in a temporary folder."""
+    """Start a PostgreSQL server with 1 GB of shared buffers in a temporary folder."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.servers import PostgresServer  # noqa: PLC0415 - only for this option
+
+    class Server(PostgresServer):
+        """The tests' server with more memory."""
+
+        def command(self) -> list[str]:
+            """Return the command line."""
+            return [each.replace("=16MB", "=1GB") for each in super().command()]
 
     with tempfile.TemporaryDirectory(prefix="wetread-benchmark-") as name:
         Path(name).chmod(0o755)
-        with PostgresServer(Path(name)) as server:
+        with Server(Path(name)) as server:
             yield server.new_database()
 
 
