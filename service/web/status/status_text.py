@@ -187,8 +187,11 @@ def _queue_position(job: Job, situation: SystemStatus) -> str:
         return "Waiting in the queue: it is next."
     # Urgent jobs are read first: all of them are before a job that is not urgent.
     urgent = 0 if job.urgent else min(ahead, situation.urgent.get(job.model_name, 0))
+    verb = "is" if ahead == 1 else "are"
+    if urgent == ahead:
+        return f"Waiting in the queue: {ahead} urgent {verb} before it."
     among = f", {urgent} of them urgent" if urgent else ""
-    return f"Waiting in the queue: {ahead} {'is' if ahead == 1 else 'are'} before it{among}."
+    return f"Waiting in the queue: {ahead} {verb} before it{among}."
 
 
 def _why_in_progress(job: Job, situation: SystemStatus) -> StatusReason:

@@ -93,6 +93,11 @@ def test_a_waiting_job_states_how_many_are_before_it(seeder):
     urgent = seeder.waiting(5, urgent=True)
     places = seeder.store.ahead()
     assert [places[job.id] for job in (urgent, first, second, third)] == [0, 1, 2, 3]
+    now = replace(now, ahead=places, urgent=seeder.store.urgent_waiting())
+    reasons = [why(job, (), now).plain() for job in (urgent, first, third)]
+    assert reasons[0].startswith("Waiting in the queue: it is next.")
+    assert reasons[1].startswith("Waiting in the queue: 1 urgent is before it.")
+    assert reasons[2].startswith("Waiting in the queue: 3 are before it, 1 of them urgent.")
     assert held.id not in places
 
 
