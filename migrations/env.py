@@ -12,6 +12,7 @@ from service.database import (  # noqa: F401
     review_tables,
     search_tables,
     throughput_tables,
+    withholding_tables,
 )
 from service.database.tables import Base
 

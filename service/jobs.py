@@ -72,6 +72,7 @@ class ReasonCode(StrEnum):
     WORKER_LOST = "WORKER_LOST"  # too often
     WORKER_STOPPED = "WORKER_STOPPED"
     DRAFTING_STOPPED = "DRAFTING_STOPPED"  # by a person, for all studies
+    WITHHELD = "WITHHELD"  # of a draft: to measure agreement (`service.drift.withholding`)
 
 
 class Event(StrEnum):
@@ -91,6 +92,7 @@ class Event(StrEnum):
     RECALL_DONE = "recall_destination"  # its reason begins with the destination's name
     RECALL_FAILED = "recall_failed"  # so does this one's; the recall must be run again
     DOUBT = "draft_in_doubt"
+    RELEASE_DRAFT = "release_draft"  # one that was withheld
     DECIDED = "decide"  # a person decided on the draft
     UNDONE = "undo_decision"
     RESEND_REPORT = "resend_report"  # a verified report

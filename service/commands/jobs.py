@@ -173,6 +173,20 @@ def urgent(job_ids: tuple[str, ...]) -> None:
         _for_each(job_ids, one)
 
 
+@jobs.command()
+@click.argument("job_ids", nargs=-1, required=True)
+def release(job_ids: tuple[str, ...]) -> None:
+    """Show and send drafts that are withheld for the measurement of agreement."""
+    with open_store() as store:
+
+        def one(job_id: str) -> str:
+            audit = event(AuditAction.SENT_AGAIN, "a withheld draft")
+            store.release_draft(store.job(job_id).id, actor(), audit)
+            return "released"
+
+        _for_each(job_ids, one)
+
+
 def _for_each(job_ids: Sequence[str], do: Callable[[str], str]) -> None:
     """Call `do` for each job and print the result; exit with status 1 if one was refused.
 

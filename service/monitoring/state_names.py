@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from service.destination_backlog import DestinationState
-from service.jobs import JOB_NAMES, DeliveryState, DraftStatus
+from service.jobs import JOB_NAMES, DeliveryState, DraftStatus, ReasonCode
 from service.monitoring.draft_warnings import Withdrawal
 
 STATE_WORDS: Final[Mapping[str, str]] = {
@@ -16,6 +16,7 @@ STATE_WORDS: Final[Mapping[str, str]] = {
     DraftStatus.IN_DOUBT: "In doubt",
     DraftStatus.SUPERSEDED: "Superseded",
     DraftStatus.STANDS: "Stands",
+    ReasonCode.WITHHELD: "Withheld",
     Withdrawal.PENDING: "Not yet withdrawn",
     Withdrawal.FAILED: "Withdrawal failed",
     Withdrawal.NEVER_SENT: "Not sent",

@@ -96,6 +96,11 @@ class Job:
     doubted_at: datetime | None = None
 
     @property
+    def is_withheld(self) -> bool:
+        """Whether its draft is withheld: neither shown nor sent yet."""
+        return self.state is JobState.DRAFTED and self.reason_code == ReasonCode.WITHHELD
+
+    @property
     def draft_status(self) -> DraftStatus:
         """What a person must know of the draft before reading it."""
         if self.reason_code == ReasonCode.RECALLED:
@@ -107,8 +112,10 @@ class Job:
         return DraftStatus.SUPERSEDED if self.superseded_by else DraftStatus.STANDS
 
     @property
-    def shown_state(self) -> JobState | DraftStatus:
-        """The state to show: the draft's status if it is an alarm, else the job's state."""
+    def shown_state(self) -> JobState | DraftStatus | ReasonCode:
+        """The state to show: the draft's status if it is an alarm, else the job's state, or WITHHELD."""
+        if self.is_withheld:
+            return ReasonCode.WITHHELD
         return self.draft_status if self.draft_status in ALARMS else self.state
 
 

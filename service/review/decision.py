@@ -174,6 +174,8 @@ class ReportOf:
 
 def obstacle(job: JobWithDraft) -> Obstacle | None:
     """Return why no report can be made from the job's draft, or None."""
+    if job.is_withheld:
+        return Obstacle.WITHHELD
     if job.draft_fault:
         return Obstacle.UNREADABLE
     if job.draft is None:

@@ -94,6 +94,7 @@ class Obstacle(StrEnum):
     """Why no report can be made from a draft; a rejection remains possible except without a draft."""
 
     NO_DRAFT = "no draft"
+    WITHHELD = "withheld"
     UNREADABLE = "unreadable"
     WITHDRAWN = "withdrawn"
     IN_DOUBT = "in doubt"
@@ -105,6 +106,8 @@ class Obstacle(StrEnum):
 
 OBSTACLE_TEXT: Final = {
     Obstacle.NO_DRAFT: "This study has no draft.",
+    Obstacle.WITHHELD: "The draft is withheld for the measurement of agreement: it is shown when the "
+    "final report arrives.",
     Obstacle.UNREADABLE: "The stored draft cannot be read by this version: have the study read again.",
     Obstacle.WITHDRAWN: "The draft was withdrawn and must not be used.",
     Obstacle.IN_DOUBT: "The draft may be of another patient or image: a corrected or conflicting copy "

@@ -20,6 +20,7 @@ from service.store.deliveries import Deliveries
 from service.store.doubts import Doubts
 from service.store.drift.alerts import DriftStore
 from service.store.drift.recording import MonitorRecording
+from service.store.drift.withholding import Withholding
 from service.store.final_reports.queries import FinalReportQueries
 from service.store.final_reports.taking import FinalReportTaking
 from service.store.heartbeats_incidents import HeartbeatsAndIncidents
@@ -110,6 +111,7 @@ class Store(
     QuestionClaims,
     MonitorRecording,
     DriftStore,
+    Withholding,
     ImageVectors,
     SearchTexts,
     HourlyFigures,

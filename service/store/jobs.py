@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 
 from dicom.content.report import DraftReport
 from service.database.tables import DeliveryRow, JobRow, ObjectRow
+from service.database.withholding_tables import WithheldDraftRow
+from service.drift.withholding import withheld_sentence
 from service.errors import LeaseLost
 from service.jobs import Action, DeliveryState, JobState, ReasonCode
 from service.records import Job, JobWithDraft, ResultObject
@@ -125,10 +127,12 @@ class Jobs(Transitions):
         draft: DraftReport,
         objects: Sequence[ResultObject],
         destinations: Sequence[str],
+        withheld_until: datetime | None = None,
     ) -> Job:
         """Record draft and deliveries; return the job, DRAFTED, or COMPLETED without destination.
 
-        The previous revision's draft is superseded.
+        The previous revision's draft is superseded. With `withheld_until` the draft is withheld until
+        then, unless an earlier draft of the study is shown already.
 
         Raises:
             LeaseLost: The claim no longer holds the job; nothing was written.
@@ -145,15 +149,36 @@ class Jobs(Transitions):
                 "doubted_at": None,
             }
             change = Change(actor="", fence=fence, values=values)
+            if before is not None and before.reason_code != ReasonCode.WITHHELD:
+                withheld_until = None
+            if withheld_until is not None:
+                sentence = withheld_sentence(withheld_until)
+                change = replace(change, code=ReasonCode.WITHHELD, reason=sentence)
+                self._withhold(session, job_id, destinations, withheld_until)
             self._move_held(session, job_id, Action.DRAFT, change)
-            self._replace_results(session, job_id, objects, destinations)
+            sent_now = destinations if withheld_until is None else ()
+            self._replace_results(session, job_id, objects, sent_now)
             compare_again(session, draft.source.sop_instance_uid)
             enter_draft(session, job_id, draft)
             if before is not None:
                 self._supersede(session, before.id, job_id)
-            if not destinations:
+            if not destinations and withheld_until is None:
                 self._complete_undelivered(session, job_id)
             return record_mapping.job(self._row(session, job_id))
+
+    def _withhold(
+        self, session: Session, job_id: str, destinations: Sequence[str], until: datetime
+    ) -> None:
+        session.merge(
+            WithheldDraftRow(
+                job_id=job_id,
+                destinations=list(destinations),
+                withheld_at=self.now(),
+                until=until,
+                released_at=None,
+                release="",
+            )
+        )
 
     def _supersede(self, session: Session, earlier: str, later: str) -> None:
         changed_rows(

@@ -41,8 +41,12 @@ _PREFIX = re.compile(r"[0-9a-f]{4,32}")
 class Queries(Transactions):
     """Read-only queries."""
 
-    def job(self, job_id: str) -> JobWithDraft:
+    def job(self, job_id: str, *, with_withheld: bool = False) -> JobWithDraft:
         """Return the job with this id, or the only one whose id has this prefix (4 characters or more).
+
+        Args:
+            job_id: The id or its beginning.
+            with_withheld: Also a draft that is withheld; it must not be shown.
 
         Raises:
             NotFound: There is none, or there are several.
@@ -57,7 +61,7 @@ class Queries(Transactions):
                 raise NotFound(f"there is no job {job_id}")
             if len(found) > 1:
                 raise NotFound(f"several jobs begin with {job_id}: give more of the id")
-            return record_mapping.job(found[0])
+            return record_mapping.job(found[0], with_withheld=with_withheld)
 
     def jobs(
         self,

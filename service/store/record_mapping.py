@@ -21,7 +21,7 @@ from service.database.tables import (
     ObjectRow,
     ProcessRow,
 )
-from service.jobs import DeliveryState, JobState
+from service.jobs import DeliveryState, JobState, ReasonCode
 from service.log import get_logger
 from service.records import (
     Delivery,
@@ -45,9 +45,15 @@ _OBJECT: Final = ("sop_class_uid", "sop_instance_uid", "series_instance_uid", "s
 _INSTANCE: Final = tuple(each.name for each in fields(Instance))
 
 
-def job(row: JobRow) -> JobWithDraft:
-    """Return the record of a job; if its draft cannot be read, `draft_fault` says why."""
-    draft, fault = _draft(row)
+def job(row: JobRow, *, with_withheld: bool = False) -> JobWithDraft:
+    """Return the record of a job; if its draft cannot be read, `draft_fault` says why.
+
+    Args:
+        row: The row.
+        with_withheld: Also a draft that is withheld. Without it no page and no answer can show one.
+    """
+    is_withheld = row.state == JobState.DRAFTED.value and row.reason_code == ReasonCode.WITHHELD
+    draft, fault = (None, row.reason) if is_withheld and not with_withheld else _draft(row)
     image = drafted_image(row) or ""
     return JobWithDraft(**_columns(row), draft=draft, draft_fault=fault, drafted_image=image)
 

@@ -162,6 +162,7 @@ class Sweeper:
         self._do("notify authors", lambda _: self._notify_authors(), now)
         self._do("watch destinations", lambda _: self._destinations.check(), now)
         self._do("match final reports", lambda _: self._match_final_reports(), now)
+        self._do("release withheld drafts", self._release_withheld, now)
         self._do("count arrivals", lambda _: self._count_arrivals(), now)
         self._removal_is_due = True
 
@@ -169,6 +170,11 @@ class Sweeper:
         count = self._store.match_waiting_reports(self._settings.final_reports.taking)
         if count:
             log.info("final_reports_matched", count=count)
+
+    def _release_withheld(self, now: datetime) -> None:
+        count = self._store.release_withheld(now)
+        if count:
+            log.info("withheld_drafts_released", count=count)
 
     def _count_arrivals(self) -> None:
         # A limit, because after an upgrade all Instances of the past are to be counted.

@@ -51,6 +51,7 @@ def _job_json(job: Job, deliveries: Sequence[Delivery], situation: SystemStatus)
         "state": job.state.value,
         "why": why(job, deliveries, situation).plain(),
         "draft_status": job.draft_status.value,
+        "withheld": job.is_withheld,
         "reason_code": job.reason_code,
         "reason": job.reason,
         "urgent": job.urgent,

@@ -101,6 +101,7 @@ def study_snapshot(
     deliveries = store.deliveries(job.id) if job else ()
     objects = store.objects(job.id) if job else ()
     kinds = {each.kind for each in objects}
+    has_overlay = OutputKind.OVERLAY in kinds and not (job and job.is_withheld)
     by_id = {each.id: each for each in record.jobs}
     draft = job.draft if job else None
     events = store.events(job.id) if job else []
@@ -130,7 +131,7 @@ def study_snapshot(
                 if each.name in may
             ],
         ),
-        "film": part("film", **_image_values(job, has_overlay=OutputKind.OVERLAY in kinds)),
+        "film": part("film", **_image_values(job, has_overlay=has_overlay)),
         "films": part(
             "films",
             films=[_image_row(record, each) for each in record.instances],

@@ -57,7 +57,9 @@ class FinalReportTaker:
         lines = findings + impression
         labels = _labels(lines)
         found = self._store.match_final_report(keys, self._rules.late)
-        draft = self._store.job(found.job_id).draft if found.job_id else None
+        draft = None
+        if found.job_id:
+            draft = self._store.job(found.job_id, with_withheld=True).draft
         if draft is None or labels.words > _MOST_WORDS:
             return Reading(labels=labels)
         return _compared(labels, draft, lines)

@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
-from dicom.content.report import Predecessor
+from dicom.content.report import DraftReport, Predecessor
 from dicom.selection.image_selection import Rules
 from dicom.study import Study
+from service.drift.withholding import is_chosen
 from service.errors import (
     DraftingStopped,
     LeaseLost,
@@ -26,6 +27,7 @@ from service.log import get_logger
 from service.queue.publishing import publish_jobs
 from service.receiver.calling_aes import destinations_for
 from service.records import IncidentKind, Job, JobWithDraft
+from service.review.draft_sentences import urgent_findings
 from service.search.vector_file import VectorFiles
 from service.settings.config import Settings
 from service.settings.keys.sections import Caller
@@ -236,9 +238,22 @@ class Drafting:
                 study_uid=study.study_instance_uid,
                 image_uid=read,
             )
-        drafted = self._store.draft(job.id, job.fence, result.draft, objects, names)
+        until = self._withheld_until(job, result.draft)
+        drafted = self._store.draft(
+            job.id, job.fence, result.draft, objects, names, withheld_until=until
+        )
         self._publish_jobs(drafted, names)
         return drafted
+
+    def _withheld_until(self, job: Job, draft: DraftReport) -> datetime | None:
+        """Return until when the draft is withheld to measure agreement; None for nearly all."""
+        rules = self._settings.monitor
+        # What a person asked for, or what cannot wait, is never withheld.
+        if rules.withhold == 0 or job.urgent or job.forced or urgent_findings(draft):
+            return None
+        if not is_chosen(job.study_instance_uid, self._store.withholding_key(), rules.withhold):
+            return None
+        return self._store.now() + timedelta(hours=rules.withhold_hours)
 
     def _keep_unread(
         self, job: Job, study: Study, previous: Job | None, result: NotAnalysed

@@ -13,3 +13,17 @@ class Monitor(Section):
         description="Admins see the figures of acceptability by reader; off: each radiologist sees the "
         "own figures only.",
     )
+    withhold: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the studies whose draft is neither shown nor sent before the final report "
+        "arrives, to measure how far readers follow drafts; 0: none. Not drafts with an urgent finding, "
+        "nor urgent or repeated jobs.",
+    )
+    withhold_hours: float = Field(
+        24.0,
+        gt=0,
+        le=720,
+        description="After so many hours a withheld draft is shown and sent without a final report.",
+    )

@@ -81,7 +81,7 @@ def awaits_decision() -> tuple[ColumnElement[bool], ...]:
         JobRow.draft.is_not(None),
         JobRow.superseded_by.is_(None),
         JobRow.removed_at.is_(None),
-        JobRow.reason_code != ReasonCode.RECALLED.value,
+        JobRow.reason_code.not_in((ReasonCode.RECALLED.value, ReasonCode.WITHHELD.value)),
         JobRow.state != JobState.CANCELED.value,
         ~decided.exists(),
         not_a_probe(JobRow.study_instance_uid),

@@ -193,7 +193,7 @@ def _stands() -> ColumnElement[bool]:
     job = select(JobRow.id).where(
         JobRow.id == SearchTextRow.job_id,
         JobRow.superseded_by.is_(None),
-        JobRow.reason_code != ReasonCode.RECALLED.value,
+        JobRow.reason_code.not_in((ReasonCode.RECALLED.value, ReasonCode.WITHHELD.value)),
         JobRow.removed_at.is_(None),
     )
     report = select(FinalReportRow.id).where(

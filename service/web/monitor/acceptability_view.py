@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from service.accounts import Role
 from service.drift.agreement import FindingAgreement, agreement_of, shown_kappa
+from service.drift.rows import MonitorRow, RowKind
 from service.evaluation.day_charts import share_chart
 from service.evaluation.report import render_chart, shown, shown_with_interval
 from service.evaluation.values import Estimate
@@ -107,7 +108,8 @@ def acceptability_values(store: Store, asked: Asked) -> dict[str, Any]:
     groups = figures_by(facts, asked.by)
     whole = figures_by(facts, Grouping.ALL)
     first, last = (f"{each.astimezone():%Y-%m-%d}" for each in (asked.since, asked.until))
-    agreements = agreement_of(store.monitor_rows(first, last))
+    rows = store.monitor_rows(first, last)
+    agreements = agreement_of(rows)
     return {
         "title": _WORDS[asked.by],
         "first": first,
@@ -123,7 +125,29 @@ def acceptability_values(store: Store, asked: Asked) -> dict[str, Any]:
         "published_words": PUBLISHED_WORDS,
         "agreements": [_agreement(each) for each in agreements],
         "compared": max(sum(each.table) for each in agreements),
+        "arms": _arms(rows, store.reported_while_withheld()),
+        "withheld": store.withheld(),
     }
+
+
+def _arms(rows: Sequence[MonitorRow], withheld: frozenset[str]) -> list[tuple[str, str, str]]:
+    """Return each finding's agreement where the draft was withheld, and where it could be seen.
+
+    Empty where no final report arrived while a draft was withheld.
+    """
+    hidden = [row for row in rows if row.job_id in withheld]
+    if not any(row.kind is RowKind.FINAL for row in hidden):
+        return []
+    seen = [row for row in rows if row.job_id not in withheld]
+    pairs = zip(agreement_of(hidden), agreement_of(seen), strict=True)
+    return [
+        (one.observation.value, _counted(one.observed), _counted(other.observed))
+        for one, other in pairs
+    ]
+
+
+def _counted(estimate: Estimate) -> str:
+    return f"{_share(estimate)}, n = {estimate.n}"
 
 
 def _row(each: Figures) -> dict[str, Any]:

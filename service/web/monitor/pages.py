@@ -55,6 +55,7 @@ async def acceptability_page(request: Request) -> Response:
         site_name=here.settings.site_name,
         cautions=cautions(here.settings),
         asked=asked,
+        rules=here.settings.monitor,
         **values,
     )
     return HTMLResponse(html)

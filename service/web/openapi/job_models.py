@@ -31,6 +31,7 @@ class Job(BaseModel):
     draft_status: DraftStatus = Field(
         description="What a person must know before the draft is used; empty without a draft."
     )
+    withheld: bool = Field(description="Whether the draft is withheld to measure agreement.")
     reason_code: str
     reason: str
     urgent: bool = Field(description="Whether the study is read before routine studies.")

@@ -84,6 +84,7 @@ def worklist_snapshot(here: AppContext, choice: WorklistChoice) -> Snapshot:
         urgent=urgent,
         overdue=sum(each.place is Place.OVERDUE for each in entries),
         oldest=oldest,
+        withheld=here.store.withheld().n,
         mine=_mine_today(here.store, choice.person_id),
     )
     rest = waiting - len(shown) if not choice.search else 0

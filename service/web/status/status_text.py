@@ -144,6 +144,8 @@ def state_reason(job: Job, deliveries: Sequence[Delivery], situation: SystemStat
             return _why_scheduled(job, situation)
         case JobState.IN_PROGRESS:
             return _why_in_progress(job, situation)
+        case JobState.DRAFTED if job.is_withheld:
+            return StatusReason(job.reason)
         case JobState.DRAFTED:
             return _why_drafted(deliveries, situation)
         case JobState.COMPLETED:

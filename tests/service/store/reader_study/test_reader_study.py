@@ -1,7 +1,11 @@
 """Reader studies in the database: each entry once, also for requests that come at the same time."""
 
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +18,16 @@ from service.reader_study.study import CaseText, NewReaderStudy, StudyCase
 from service.reader_study.words import Arm, Author, Rating, Stage
 
 HASH = "no login"
+ROOT = Path(__file__).resolve().parents[4]
+KILLED = """
+import os, signal, sys
+from service.reader_study.ratings import RatingEntry
+from service.store import Store
+url, *where = sys.argv[1:]
+body = {"rating": "C", "image_seconds": 1, "text_seconds": 1}
+assert Store(url).rate(*where, RatingEntry.from_json(body, length=20))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def entry(grade, seconds=1.0):
@@ -74,6 +88,24 @@ def test_of_requests_at_the_same_time_one_is_recorded(store, study):
     assert answers.count(True) == 1
     assert answers.count("refused") >= 5
     assert store.current_item(*study).position == 2
+
+
+def test_a_rating_of_a_process_that_was_killed_counts_once(database_url, store, study):
+    """SIGKILL right after the commit; the page sends the rating again, and then goes on."""
+    item = store.current_item(*study)
+    store.show_text(*study, item.id)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, database_url, *study, item.id],
+        check=False,
+        timeout=60,
+        cwd=ROOT,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert store.current_item(*study).stage is Stage.RATED
+    assert store.rate(*study, item.id, entry("C", 9.0)) is False
+    with pytest.raises(ReaderStudyConflict, match="already rated"):
+        store.rate(*study, item.id, entry("A"))
+    assert store.guess_author(*study, item.id, Author.UNSURE) is True
 
 
 def test_a_study_is_closed_once_and_then_holds_what_was_recorded(store, study):

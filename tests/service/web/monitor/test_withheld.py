@@ -1,0 +1,163 @@
+"""Drafts that are withheld to measure agreement: shown nowhere, sent nowhere, and released."""
+
+from datetime import timedelta
+
+import pytest
+
+from dicom.content.report import Observation, Presence
+from service.drift.rows import MonitorRow, RowKind
+from service.drift.streams import drafted_event, reported_event
+from service.drift.withholding import is_chosen
+from service.final_reports.report import (
+    FinalLabels,
+    FinalReport,
+    FinalSource,
+    ReportKeys,
+    TakingRules,
+)
+from service.jobs import IllegalTransition, JobState
+from service.store.final_reports.taking import Reading
+
+RULES = TakingRules(late=timedelta(days=30), wait=timedelta(days=30), keep_text=False)
+SENTENCE = "cardiac silhouette is enlarged"
+
+
+def withhold(site, seeder, number, *, hours=24, destinations=("orthanc",)):
+    """Return a job whose draft is withheld."""
+    job = seeder.reading(number)
+    until = site.store.now() + timedelta(hours=hours)
+    report, result = seeder.draft_of(job), seeder.result_object(job)
+    return site.store.draft(job.id, job.fence, report, [result], destinations, withheld_until=until)
+
+
+def report_on(site, job):
+    """Take a final report on the job's study."""
+    labels = FinalLabels(
+        labeler="test", presence={Observation.EDEMA: Presence.ABSENT}, sides={}, words=3
+    )
+    report = FinalReport(
+        source=FinalSource.API,
+        keys=ReportKeys(study_uid=job.study_instance_uid),
+        text="No edema seen.",
+    )
+    site.store.take_final_report(report, RULES, Reading(labels=labels))
+
+
+def test_a_withheld_draft_is_on_no_page_and_in_no_answer(site, seeder):
+    """Queue, study, job JSON and worklist say that it is withheld; none holds its text."""
+    job = withhold(site, seeder, 1)
+    assert (job.state, job.is_withheld) == (JobState.DRAFTED, True)
+    paths = ["", "read", f"studies/{job.study_instance_uid}", f"api/jobs/{job.id}"]
+    paths += [
+        f"api/studies/{job.study_instance_uid}",
+        f"read/{job.id}",
+        f"api/jobs/{job.id}/review",
+    ]
+    paths += ["search?q=cardiac", f"studies/{job.study_instance_uid}?job={job.id}"]
+    answers = {path: site.get(path) for path in paths}
+    assert not [path for path, each in answers.items() if SENTENCE in each.text]
+    assert answers[f"read/{job.id}"].status_code == 404
+    for path in ("", f"studies/{job.study_instance_uid}", f"api/jobs/{job.id}"):
+        assert "withheld" in answers[path].text, path
+    assert "withheld for measurement" in answers["read"].text
+    queue = answers[""].text
+    assert "Withheld</span>" in queue
+    assert SENTENCE not in queue
+    assert 'class="alarmed"' not in queue
+    shown = answers[f"api/jobs/{job.id}"].json()
+    assert (shown["withheld"], shown["draft"], shown["state"]) == (True, None, "DRAFTED")
+    assert shown["deliveries"] == []
+    assert site.store.backlogs(["orthanc"])[0].waiting == 0
+    assert site.store.awaiting_decision(site.store.now() - timedelta(days=1), limit=9).jobs == ()
+    assert site.get(f"jobs/{job.id}/heat/cardiomegaly.png").status_code == 404
+
+
+def test_it_is_released_by_a_report_the_time_limit_urgency_or_a_person(site, seeder):
+    """Then it is shown, sent, and its history says why."""
+    store = site.store
+    reported, late, asked, waiting = (withhold(site, seeder, number) for number in range(1, 5))
+    report_on(site, reported)
+    assert store.release_withheld(store.now()) == 1
+    assert store.reported_while_withheld() == {reported.id}
+    assert store.job(reported.id).draft.findings_text
+    (delivery,) = store.deliveries(reported.id)
+    assert (delivery.destination, delivery.attempts) == ("orthanc", 0)
+    assert store.events(reported.id)[-1].reason == (
+        "No longer withheld (final report): sent to orthanc."
+    )
+    store.release_draft(asked.id, "ann")
+    with pytest.raises(IllegalTransition, match="not withheld"):
+        store.release_draft(asked.id, "ann")
+    assert store.release_withheld(store.now()) == 0
+    assert store.release_withheld(store.now() + timedelta(hours=25)) == 2
+    assert store.withheld().n == 0
+    for job in (reported, late, asked, waiting):
+        assert SENTENCE in site.get(f"studies/{job.study_instance_uid}").text
+        seeder.deliver(job)
+        assert store.job(job.id).state is JobState.COMPLETED
+
+
+def test_what_ends_otherwise_is_not_sent(site, seeder):
+    """Canceled: nothing goes out; without a destination: complete after the release."""
+    store = site.store
+    canceled, alone = withhold(site, seeder, 1), withhold(site, seeder, 2, destinations=())
+    store.cancel(canceled.id, "ann")
+    assert store.release_withheld(store.now() + timedelta(hours=25)) == 2
+    assert store.deliveries(canceled.id) == []
+    assert store.job(canceled.id).state is JobState.CANCELED
+    assert store.job(alone.id).state is JobState.COMPLETED
+
+
+def test_nobody_decides_on_a_withheld_draft(site, seeder):
+    """The obstacle names the cause."""
+    job = withhold(site, seeder, 1)
+    answer = site.get(f"api/jobs/{job.id}/review")
+    assert answer.status_code == 404
+    assert "withheld" in answer.json()["error"]
+
+
+def test_acceptability_shows_both_groups(make_site, seeder_of):
+    """Agreement where the draft was withheld beside agreement where it could be seen, with numbers."""
+    site = make_site(monitor={"withhold": 0.05})
+    seeder = seeder_of(site)
+    assert "Drafts of 5 % of the studies" in site.get("monitor/acceptability").text
+    hidden, seen = withhold(site, seeder, 1), seeder.completed(2)
+    report_on(site, hidden)
+    site.store.release_withheld(site.store.now())
+    for job, agrees in ((hidden, False), (seen, True)):
+        events = {drafted_event(Observation.EDEMA): True, reported_event(Observation.EDEMA): agrees}
+        now = site.store.now()
+        site.store.record_monitor_rows(
+            [
+                MonitorRow(
+                    kind=RowKind.FINAL,
+                    source_id=job.id,
+                    job_id=job.id,
+                    study_uid=job.study_instance_uid,
+                    at=now,
+                    day=f"{now.astimezone():%Y-%m-%d}",
+                    events=events,
+                )
+            ]
+        )
+    page = site.get("monitor/acceptability").text
+    assert "Draft was withheld" in page
+    row = page[page.index("Draft was withheld") :]
+    row = row[row.index("edema") :].partition("</tr>")[0]
+    assert row.index("0.00") < row.index("1.00")
+    assert row.count("n = 1") == 2
+
+
+def test_the_share_is_chosen_by_key_and_stays_for_a_study(site):
+    """Of 20,000 studies 5 % within chance; another key chooses others; each again the same."""
+    uids = [f"1.2.{number}" for number in range(20_000)]
+    key = site.store.withholding_key()
+    assert key == site.store.withholding_key()
+    assert len(key) == 32
+    chosen = {uid for uid in uids if is_chosen(uid, key, 0.05)}
+    assert abs(len(chosen) - 1000) < 4 * (20_000 * 0.05 * 0.95) ** 0.5
+    assert chosen == {uid for uid in uids if is_chosen(uid, key, 0.05)}
+    assert chosen < {uid for uid in uids if is_chosen(uid, key, 0.1)}
+    other = {uid for uid in uids if is_chosen(uid, b"other", 0.05)}
+    assert len(chosen & other) < 100
+    assert not any(is_chosen(uid, key, 0.0) for uid in uids[:100])
