@@ -129,7 +129,7 @@ def test_a_change_of_role_password_or_state_ends_the_sessions(site, cookie_of):
     assert changed(lambda: store.set_password_hash("ann", hash_password(PHRASE))) == 303
     assert changed(lambda: store.disable_person("ann")) == 303
     assert log_in(site).status_code == 401
-    assert site.get("/", as_=other).status_code == 200
+    assert site.get("/account", as_=other).status_code == 200
 
 
 def test_a_session_ends_when_idle_and_after_a_shift(make_site):
@@ -220,7 +220,7 @@ def test_a_setup_link_makes_one_admin_once(make_site):
         assert message in answer.text
     made = site.post(path, data=form)
     assert (made.status_code, made.headers["location"]) == (303, "../")
-    assert site.get("/", as_=cookie_in(made)).status_code == 200
+    assert site.get("/", as_=cookie_in(made)).headers["location"] == "admin"
     (account,) = site.store.accounts()
     assert account.person.roles == {Role.ADMIN}
     assert site.get(path).status_code == 404
