@@ -131,10 +131,10 @@ def study_snapshot(
                 if each.name in may
             ],
         ),
-        "film": part("film", **_image_values(job, has_overlay=has_overlay)),
-        "films": part(
-            "films",
-            films=[_image_row(record, each) for each in record.instances],
+        "image": part("image", **_image_values(job, has_overlay=has_overlay)),
+        "images": part(
+            "images",
+            images=[_image_row(record, each) for each in record.instances],
             retention_days=f"{settings.sweep.retention_days:g}",
         ),
         "draft": part("draft", job=job, draft=draft, **_finding_values(draft)),

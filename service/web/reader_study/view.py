@@ -36,7 +36,7 @@ def reading_values(store: Store, study: ReaderStudy, item: CurrentItem) -> dict[
     return {
         "study": study,
         "item": item,
-        "film": f"items/{item.id}/film/",
+        "image_base": f"items/{item.id}/film/",
         "is_rated": store.shown_rating(item.id) is not None,
         **definitions(),
     }

@@ -108,7 +108,7 @@ def draft_values(here: AppContext, job_id: str, person: Person, *, amends: bool)
         },
         "regions": _regions(review["findings"]),
         "no_heat": "" if hides_text else _no_heat(job, review["findings"]),
-        "films": _image_options(here, job, review),
+        "images": _image_options(here, job, review),
         "no_silence": phrases.NOT_MENTIONED_NOTE,
         "edits": may_edit,
         "amends": decision["id"] if may_edit and decision else "",

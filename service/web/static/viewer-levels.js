@@ -2,10 +2,10 @@
 
 const TRIES = 6;
 const KEPT = 6; // images in memory
-const films = new Map();
+const images = new Map();
 
 /** An answer of the service that is not the image: `message` is a sentence for the person. */
-export class FilmError extends Error {
+export class ImageError extends Error {
   constructor(message, status) {
     super(message);
     this.status = status;
@@ -28,12 +28,12 @@ const fetched = async (url) => {
     try {
       answer = await fetch(url, { headers: { Accept: "application/json" }, credentials: "same-origin" });
     } catch {
-      if (left <= 1) throw new FilmError("The service does not answer.", 0);
+      if (left <= 1) throw new ImageError("The service does not answer.", 0);
       await pause(1000);
       continue;
     }
     if (answer.ok && !answer.redirected) return answer;
-    if (answer.status !== 503 || left <= 1) throw new FilmError(await refusal(answer), answer.status);
+    if (answer.status !== 503 || left <= 1) throw new ImageError(await refusal(answer), answer.status);
     await pause(1000 * Number(answer.headers.get("Retry-After") || 1));
   }
 };
@@ -42,7 +42,7 @@ const fetched = async (url) => {
 export const unpack = (buffer, columns, rows) => {
   const bytes = new Uint8Array(buffer);
   const count = columns * rows;
-  if (bytes.length !== 2 * count) throw new FilmError("The image arrived incomplete: reload the page.", 0);
+  if (bytes.length !== 2 * count) throw new ImageError("The image arrived incomplete: reload the page.", 0);
   const pixels = new Uint16Array(count);
   for (let row = 0, at = 0; row < rows; row += 1) {
     let value = 0;
@@ -56,13 +56,13 @@ export const unpack = (buffer, columns, rows) => {
 };
 
 /** An image of the service; what was fetched once is not fetched again. */
-export class Film {
+export class ServiceImage {
   #levels = new Map();
 
   constructor(base) {
     this.base = base;
     this.description = fetched(`${base}voi.json`).then((answer) => answer.json());
-    this.description.catch(() => films.delete(base)); // so that the next view tries again
+    this.description.catch(() => images.delete(base)); // so that the next view tries again
   }
 
   /** Return the pixels of a level, 0 the full size: `{number, columns, rows, pixels}`. */
@@ -85,21 +85,21 @@ export class Film {
 }
 
 /** Return the image at a base address; the latest few stay in memory. */
-export const filmAt = (base) => {
+export const imageAt = (base) => {
   const address = new URL(base, document.baseURI).href;
-  const film = films.get(address) ?? new Film(address);
-  films.delete(address);
-  films.set(address, film);
-  while (films.size > KEPT) films.delete(films.keys().next().value);
-  return film;
+  const image = images.get(address) ?? new ServiceImage(address);
+  images.delete(address);
+  images.set(address, image);
+  while (images.size > KEPT) images.delete(images.keys().next().value);
+  return image;
 };
 
 /** Fetch the quarter and the half level of an image that will be opened next; a failure is ignored. */
 export const prefetch = async (base) => {
   try {
-    const film = filmAt(base);
-    await film.level(2);
-    await film.level(1);
+    const image = imageAt(base);
+    await image.level(2);
+    await image.level(1);
   } catch {
     // It is fetched again, and its fault shown, when it is opened.
   }

@@ -92,16 +92,16 @@ export class Overlay {
     if (points) svg("path", { d: pathOf(points) }, this.draft);
   }
 
-  /** Return a ruler that can be moved: its `set(from, to, words)` draws it. */
+  /** Return a ruler that can be moved: its `set(from, to, caption)` draws it. */
   addRuler() {
     const group = svg("g", {}, this.rulers);
     const line = svg("path", {}, group);
     const text = svg("text", { "font-size": 14, "text-anchor": "middle", dy: -6 }, group);
     const label = { text, at: [0, 0] };
     this.#labels.push(label);
-    const set = (from, to, words) => {
+    const set = (from, to, caption) => {
       line.setAttribute("d", `M${from[0]} ${from[1]}L${to[0]} ${to[1]}`);
-      text.textContent = words;
+      text.textContent = caption;
       label.at = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
     };
     return { set, remove: () => { group.remove(); this.#labels = this.#labels.filter((each) => each !== label); } };

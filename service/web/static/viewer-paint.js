@@ -107,12 +107,12 @@ const FRAGMENT = `#version 300 es
 precision highp float;
 precision highp int;
 precision highp usampler2D;
-uniform usampler2D film, grays;
+uniform usampler2D pixels, grays;
 uniform vec2 start, size, extent;
 uniform float stride, canvasHeight;
 out vec4 color;
 float at(ivec2 place) {
-  uint value = texelFetch(film, clamp(place, ivec2(0), ivec2(size) - 1), 0).r;
+  uint value = texelFetch(pixels, clamp(place, ivec2(0), ivec2(size) - 1), 0).r;
   return float(texelFetch(grays, ivec2(int(value & 255u), int(value >> 8u)), 0).r) / 255.0;
 }
 void main() {
@@ -169,9 +169,9 @@ export class WebglPainter {
     const corner = gl.getAttribLocation(program, "corner");
     gl.enableVertexAttribArray(corner);
     gl.vertexAttribPointer(corner, 2, gl.FLOAT, false, 0, 0);
-    const names = ["film", "grays", "start", "size", "extent", "stride", "canvasHeight"];
+    const names = ["pixels", "grays", "start", "size", "extent", "stride", "canvasHeight"];
     this.places = Object.fromEntries(names.map((name) => [name, gl.getUniformLocation(program, name)]));
-    gl.uniform1i(this.places.film, 0);
+    gl.uniform1i(this.places.pixels, 0);
     gl.uniform1i(this.places.grays, 1);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     gl.activeTexture(gl.TEXTURE1);

@@ -1,6 +1,6 @@
 // An image in an element: its loading, painting and gray levels. `viewer.js` adds tools and keys.
 
-import { FilmError, filmAt } from "./viewer-levels.js";
+import { ImageError, imageAt } from "./viewer-levels.js";
 import { Overlay } from "./viewer-overlay.js";
 import { CanvasPainter, levelFor, makePainter, wantedLevel } from "./viewer-paint.js";
 import { VALUES, asWindow, fillTable, rangeOf } from "./viewer-table.js";
@@ -73,18 +73,18 @@ export class Picture extends View {
   }
 
   /** Show an image; without an argument the present one again. */
-  async load(film = this.options.film) {
+  async load(base = this.options.base) {
     const turn = (this.#loading += 1);
     this.began = performance.now();
-    this.options.film = film;
+    this.options.base = base;
     this.levels = [];
     this.#painted.clear();
-    this.film = filmAt(film);
+    this.source = imageAt(base);
     this.#state("loading", "Loading the image …");
     try {
-      const quarter = this.film.level(2);
+      const quarter = this.source.level(2);
       quarter.catch(() => {}); // the description fails with the same sentence
-      const [image] = await Promise.all([this.film.description, styled]);
+      const [image] = await Promise.all([this.source.description, styled]);
       if (turn === this.#loading) this.#describe(image);
       this.#add(turn, await quarter);
       if (turn === this.#loading) this.#state("ready", "");
@@ -114,7 +114,7 @@ export class Picture extends View {
   /** Show what a reader must know of the display: a window that does not fit, an unknown polarity. */
   #warn(sentences) {
     this.warnings.replaceChildren();
-    for (const words of sentences) make("li", "", this.warnings).textContent = words;
+    for (const sentence of sentences) make("li", "", this.warnings).textContent = sentence;
     this.warnings.hidden = !sentences.length;
   }
 
@@ -158,18 +158,18 @@ export class Picture extends View {
     const order = eager ? [1, 0] : [0, 1, 2].filter((number) => number === first);
     for (const number of order) {
       if (turn !== this.#loading || this.levels[number]) continue;
-      this.#add(turn, await this.film.level(number));
+      this.#add(turn, await this.source.level(number));
     }
   }
 
-  #state(state, words) {
+  #state(state, text) {
     this.element.dataset.state = state;
-    this.message.textContent = words;
-    this.message.hidden = !words;
+    this.message.textContent = text;
+    this.message.hidden = !text;
   }
 
   #fail(error) {
-    const known = error instanceof FilmError;
+    const known = error instanceof ImageError;
     if (!known) console.error(error);
     const message = known ? error.message : "This image cannot be shown: the viewer has an error.";
     if (this.levels.length) this.#state("ready", `${message} A smaller picture is shown.`);

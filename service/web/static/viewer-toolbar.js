@@ -1,19 +1,19 @@
 // The buttons of a viewer.
 
 const BUTTONS = [
-  { name: "fit", words: "Fit", key: "0", act: (viewer) => viewer.fit() },
-  { name: "actual", words: "1:1", key: "1", act: (viewer) => viewer.actualSize() },
-  { name: "in", words: "+", label: "Zoom in", key: "+", act: (viewer) => viewer.zoomBy(1.25) },
-  { name: "out", words: "−", label: "Zoom out", key: "-", act: (viewer) => viewer.zoomBy(0.8) },
-  { name: "pan", words: "Pan", toggle: true, act: (viewer) => viewer.setDragPans(!viewer.dragPans) },
-  { name: "invert", words: "Invert", key: "i", toggle: true, act: (viewer) => viewer.invert() },
-  { name: "magnifier", words: "Magnifier", key: "z", toggle: true, act: (viewer) => viewer.setMagnifier(!viewer.magnifies) },
-  { name: "ruler", words: "Ruler", tool: true },
-  { name: "rectangle", words: "Mark ▭", label: "Mark a rectangle", key: "m", tool: true },
-  { name: "ellipse", words: "Mark ◯", label: "Mark an ellipse", tool: true },
-  { name: "regions", words: "Regions", key: "o", toggle: true, act: (viewer) => viewer.showRegions(!viewer.overlay.shows("regions")) },
-  { name: "heat", words: "Heat map", key: "h", toggle: true, act: (viewer) => viewer.showHeat(!viewer.overlay.shows("heat")) },
-  { name: "reset", words: "Reset", act: (viewer) => viewer.reset() },
+  { name: "fit", text: "Fit", key: "0", act: (viewer) => viewer.fit() },
+  { name: "actual", text: "1:1", key: "1", act: (viewer) => viewer.actualSize() },
+  { name: "in", text: "+", label: "Zoom in", key: "+", act: (viewer) => viewer.zoomBy(1.25) },
+  { name: "out", text: "−", label: "Zoom out", key: "-", act: (viewer) => viewer.zoomBy(0.8) },
+  { name: "pan", text: "Pan", toggle: true, act: (viewer) => viewer.setDragPans(!viewer.dragPans) },
+  { name: "invert", text: "Invert", key: "i", toggle: true, act: (viewer) => viewer.invert() },
+  { name: "magnifier", text: "Magnifier", key: "z", toggle: true, act: (viewer) => viewer.setMagnifier(!viewer.magnifies) },
+  { name: "ruler", text: "Ruler", tool: true },
+  { name: "rectangle", text: "Mark ▭", label: "Mark a rectangle", key: "m", tool: true },
+  { name: "ellipse", text: "Mark ◯", label: "Mark an ellipse", tool: true },
+  { name: "regions", text: "Regions", key: "o", toggle: true, act: (viewer) => viewer.showRegions(!viewer.overlay.shows("regions")) },
+  { name: "heat", text: "Heat map", key: "h", toggle: true, act: (viewer) => viewer.showHeat(!viewer.overlay.shows("heat")) },
+  { name: "reset", text: "Reset", act: (viewer) => viewer.reset() },
 ];
 
 export class Toolbar {
@@ -34,11 +34,11 @@ export class Toolbar {
     for (const button of BUTTONS) this.#add(button);
   }
 
-  #add({ name, words, label, key, act, toggle, tool }) {
+  #add({ name, text, label, key, act, toggle, tool }) {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = words;
-    button.title = `${label ?? words}${key ? ` (${key})` : ""}`;
+    button.textContent = text;
+    button.title = `${label ?? text}${key ? ` (${key})` : ""}`;
     if (label) button.setAttribute("aria-label", label);
     if (key) button.setAttribute("aria-keyshortcuts", key);
     if (toggle || tool) button.setAttribute("aria-pressed", "false");

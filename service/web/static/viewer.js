@@ -2,7 +2,7 @@
 //
 //   <link rel="stylesheet" href="{{ root }}static/viewer.css">  (the module adds it where it is absent)
 //   <script type="module" src="{{ root }}static/viewer.js"></script>
-//   <section data-viewer data-film="../studies/{study_uid}/films/{sop_uid}/" data-label="PA, today"></section>
+//   <section data-viewer data-base="../studies/{study_uid}/films/{sop_uid}/" data-label="PA, today"></section>
 //
 // Every element with `data-viewer` is mounted when the module loads; elements that come later (a part that
 // was replaced) are mounted by `mountViewer(element, options)`, which returns the Viewer. For several images
@@ -10,7 +10,7 @@
 // first one at the start.
 //
 // Attributes of the section (options of `mountViewer` have the same names without `data-`):
-//   data-film     base address of the image, ending with "/"; below it are voi.json and levels/0, 1, 2
+//   data-base     base address of the image, ending with "/"; below it are voi.json and levels/0, 1, 2
 //   data-label    a few words above the image: "PA, 3 May 2026"; no patient attribute is needed
 //   data-regions  JSON: [{"finding": "f1", "label": "Cardiomegaly, likely", "points": [[column, row], …]}]
 //   data-heat     address of a heat map (PNG with transparency) that covers the image; `setHeat` takes a box too
@@ -28,7 +28,7 @@
 //   viewer:heat     {on}                   the heat map was shown or hidden
 //   viewer:tool     {tool}                 null, "ruler", "rectangle" or "ellipse"
 //
-// Methods: load(film), setRegions(list), showRegions(on), showHeat(on), setHeat(url, box), setTool(name), addMark,
+// Methods: load(base), setRegions(list), showRegions(on), showHeat(on), setHeat(url, box), setTool(name), addMark,
 // removeMark(id), fit(), actualSize(), reset(), invert(), setVoi(number), destroy(). `viewerOf(element)` returns
 // a mounted Viewer. `prefetch(base)` fetches quarter and half of the next study's image.
 //
@@ -40,14 +40,14 @@
 // Shift+arrows size, Enter keeps, Escape leaves), z magnifier. A page that uses one of them for something else
 // calls `preventDefault()` in a capturing listener.
 
-import { FilmError, prefetch } from "./viewer-levels.js";
+import { ImageError, prefetch } from "./viewer-levels.js";
 import { linkFindings, outlineOf } from "./viewer-overlay.js";
 import { CanvasPainter, levelFor } from "./viewer-paint.js";
 import { Picture, make } from "./viewer-picture.js";
 import { Toolbar } from "./viewer-toolbar.js";
 import { Keys, Pointers, keysAct } from "./viewer-tools.js";
 
-export { FilmError, linkFindings, prefetch };
+export { ImageError, linkFindings, prefetch };
 
 const LENS = 220; // CSS pixels
 

@@ -102,15 +102,15 @@ import { trustedHTML, trustedScript } from "./trusted.js";
     tick();
   }, true);
 
-  // ---- what a screen reader hears: a few changes one by one, many as a count
-  let words = [];
+  // ---- what a screen reader announces: a few changes one by one, many as a count
+  let changes = [];
   let speaking = 0;
-  const say = (word) => {
-    words.push(word);
+  const say = (change) => {
+    changes.push(change);
     if (speaking) return;
     speaking = setTimeout(() => {
-      spoken.textContent = words.length > 3 ? `${words.length} studies changed` : words.join("; ");
-      words = [];
+      spoken.textContent = changes.length > 3 ? `${changes.length} studies changed` : changes.join("; ");
+      changes = [];
       speaking = 0;
     }, 1500);
   };
@@ -172,18 +172,18 @@ import { trustedHTML, trustedScript } from "./trusted.js";
     else own();
   };
 
-  // ---- a film that cannot be shown: the reason in the place of a broken picture
+  // ---- an image that cannot be shown: the reason in the place of a broken picture
   const explain = async (image) => {
-    const words = document.createElement("p");
-    words.className = image.closest("figure") ? "none" : "muted";
+    const reason = document.createElement("p");
+    reason.className = image.closest("figure") ? "none" : "muted";
     try {
       const answer = await fetch(image.src, { headers: { Accept: "application/json" } });
       if (answer.ok) return;
-      words.textContent = (await answer.json()).error;
+      reason.textContent = (await answer.json()).error;
     } catch {
       return; // the server is away, and the page says so
     }
-    (image.closest("a") || image).replaceWith(words);
+    (image.closest("a") || image).replaceWith(reason);
   };
   document.addEventListener("error", (event) => {
     if (event.target instanceof HTMLImageElement) explain(event.target);

@@ -101,9 +101,9 @@ def test_an_image_that_cannot_be_shown_states_why_in_its_place(site, seeder, bro
     for image in site.store.instances(job.study_instance_uid):
         image.path.write_bytes(image.path.read_bytes()[:-5000])
     visit(browser, f"{site.url}studies/{job.study_instance_uid}")
-    text = 'return document.getElementById("films").textContent'
+    text = 'return document.getElementById("images").textContent'
     eventually(lambda: "cannot be shown" in browser.run(text), seconds=20, what="the reason")
-    assert browser.run('return document.querySelectorAll("#films img").length') == 0
+    assert browser.run('return document.querySelectorAll("#images img").length') == 0
 
 
 def test_nothing_in_the_page_breaks_the_content_security_policy(site, seeder, browser):

@@ -41,8 +41,8 @@ export const askError = (dialog, place, text) =>
   });
 
 const quoted = ({ start, end }, text) => {
-  const words = text.slice(start, end).replaceAll("\n", " ");
-  return words && `“${words.length > SHOWN ? `${words.slice(0, SHOWN)}…` : words}”`;
+  const quote = text.slice(start, end).replaceAll("\n", " ");
+  return quote && `“${quote.length > SHOWN ? `${quote.slice(0, SHOWN)}…` : quote}”`;
 };
 
 // Shows the list; `removed` gets the number of one that is removed.

@@ -56,9 +56,9 @@ const showText = () => once(async () => {
     item.tabIndex = -1;
     item.dataset.start = String(start);
     start += sentence.length + 1;
-    const said = document.createElement("p");
-    said.textContent = sentence;
-    item.append(said);
+    const paragraph = document.createElement("p");
+    paragraph.textContent = sentence;
+    item.append(paragraph);
     return item;
   }));
   find("first").hidden = true;

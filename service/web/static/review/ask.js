@@ -127,8 +127,8 @@ export class Ask {
   }
 
   #speak(item) {
-    const words = item.querySelector(".answer-text, .asked-state")?.textContent ?? "";
-    this.spoken.textContent = `${ENDED[item.dataset.state]}: ${words.trim()}`;
+    const text = item.querySelector(".answer-text, .asked-state")?.textContent ?? "";
+    this.spoken.textContent = `${ENDED[item.dataset.state]}: ${text.trim()}`;
     item.scrollIntoView({ block: "nearest" });
   }
 
@@ -142,9 +142,9 @@ export class Ask {
     for (const [selector, why] of [["label, #ask-question", whyNot], ["#ask-differential", whyNoDifferential]]) {
       for (const each of this.form.querySelectorAll(selector)) each.hidden = Boolean(why);
     }
-    const words = [...new Set([whyNot, whyNoDifferential])].filter(Boolean).join(" ");
+    const text = [...new Set([whyNot, whyNoDifferential])].filter(Boolean).join(" ");
     const line = this.panel.querySelector("#why-not");
-    line.textContent = words;
-    line.hidden = !words;
+    line.textContent = text;
+    line.hidden = !text;
   }
 }

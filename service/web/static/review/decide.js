@@ -4,21 +4,21 @@ import { isAnswered, isChanged, isRefusedButKept, rowsOf, sentenceOf } from "./s
 import { rememberDecision } from "./undo.js";
 
 const UNACCEPTABLE = "4";
-const WORDS = { accept: "The draft was accepted.", edit: "The edited report was accepted.", reject: "The draft was rejected." };
+const TEXTS = { accept: "The draft was accepted.", edit: "The edited report was accepted.", reject: "The draft was rejected." };
 
 export const hasEdits = (article) => rowsOf(article).some(isChanged);
 
-// Returns what must be done before the draft can be accepted: words, and the row to go to.
+// Returns what must be done before the draft can be accepted: a message, and the row to go to.
 export const missing = (article, seen) => {
   const rows = rowsOf(article);
-  if (article.dataset.obstacle) return { words: "This draft cannot be accepted: see above." };
-  if (!seen.image) return { words: "The image is not shown yet." };
-  if (!seen.draft) return { words: "Read the draft first (Space)." };
+  if (article.dataset.obstacle) return { message: "This draft cannot be accepted: see above." };
+  if (!seen.image) return { message: "The image is not shown yet." };
+  if (!seen.draft) return { message: "Read the draft first (Space)." };
   const open = rows.filter((row) => row.classList.contains("must") && !isAnswered(row));
-  if (open.length) return { words: open.length === 1 ? "One sentence needs your answer." : `${open.length} sentences need your answer.`, row: open[0] };
+  if (open.length) return { message: open.length === 1 ? "One sentence needs your answer." : `${open.length} sentences need your answer.`, row: open[0] };
   const kept = rows.find(isRefusedButKept);
-  if (kept) return { words: "You disagree with a sentence: change or remove it, or reject the draft.", row: kept };
-  if (!rows.some((row) => sentenceOf(row).text)) return { words: "The report is empty: write a sentence, or reject the draft." };
+  if (kept) return { message: "You disagree with a sentence: change or remove it, or reject the draft.", row: kept };
+  if (!rows.some((row) => sentenceOf(row).text)) return { message: "The report is empty: write a sentence, or reject the draft." };
   return null;
 };
 
@@ -46,8 +46,8 @@ export class Decider {
   accept() {
     const lacks = missing(this.article, this.seen());
     if (lacks) {
-      lacks.row?.querySelector(".said").focus();
-      return lacks.words;
+      lacks.row?.querySelector(".sentence-text").focus();
+      return lacks.message;
     }
     const last = this.accepting.querySelector(`button[value="${UNACCEPTABLE}"]`);
     last.disabled = !hasEdits(this.article);
@@ -86,10 +86,10 @@ export class Decider {
   #reject(event) {
     if (event.submitter?.value !== "reject") return;
     const form = event.target;
-    const said = new FormData(form);
+    const entered = new FormData(form);
     const fault = form.querySelector(".fault");
     fault.textContent = "";
-    if (said.get("rejection") === "other" && !said.get("reason").trim()) {
+    if (entered.get("rejection") === "other" && !entered.get("reason").trim()) {
       event.preventDefault();
       fault.textContent = "Describe what was wrong.";
       form.elements.reason.focus();
@@ -97,9 +97,9 @@ export class Decider {
     }
     this.#decide({
       verdict: "reject",
-      rejection: said.get("rejection"),
-      reason: said.get("reason"),
-      acceptability: said.has("acceptability") ? Number(said.get("acceptability")) : null,
+      rejection: entered.get("rejection"),
+      reason: entered.get("reason"),
+      acceptability: entered.has("acceptability") ? Number(entered.get("acceptability")) : null,
     });
   }
 
@@ -131,7 +131,7 @@ export class Decider {
       body: { ...base, seconds: this.#key.seconds },
     });
     if (answer.status === 200 || answer.status === 201) {
-      rememberDecision(answer.data, WORDS[asked.verdict]);
+      rememberDecision(answer.data, TEXTS[asked.verdict]);
       this.decided(answer.data);
     } else if (answer.status === 412) {
       this.autosave.conflict(answer.data.current);

@@ -1,11 +1,11 @@
 // The page on which a radiologist reads a study: image first, the draft on demand, a decision by keys.
 import { trustedHTML } from "../trusted.js";
-import { prefetch as prefetchFilm } from "../viewer.js";
+import { prefetch as prefetchImage } from "../viewer.js";
 import { request } from "./api.js";
 import { Ask } from "./ask.js";
 import { Autosave } from "./autosave.js";
 import { Decider, hasEdits, missing } from "./decide.js";
-import { Films } from "./films.js";
+import { Images } from "./images.js";
 import { Heat } from "./heat.js";
 import { bindKeys, showKeys } from "./keys.js";
 import { linkRegions } from "./regions.js";
@@ -18,15 +18,15 @@ const FRESH_MS = 30000; // a prefetched page that is older is loaded again
 const PREFETCH_MS = 700;
 // Keys of the viewer (viewer.js), for the list.
 const IMAGE_KEYS = {
-  i: { words: "invert" },
-  "Arrows": { words: "pan; with Shift: window" },
-  "+ -": { words: "zoom" },
-  0: { words: "fit" },
-  1: { words: "one to one" },
-  w: { words: "next window" },
-  o: { words: "regions of the findings on or off" },
-  z: { words: "magnifier" },
-  m: { words: "mark a missed finding; again: ellipse; Enter keeps it" },
+  i: { help: "invert" },
+  "Arrows": { help: "pan; with Shift: window" },
+  "+ -": { help: "zoom" },
+  0: { help: "fit" },
+  1: { help: "one to one" },
+  w: { help: "next window" },
+  o: { help: "regions of the findings on or off" },
+  z: { help: "magnifier" },
+  m: { help: "mark a missed finding; again: ellipse; Enter keeps it" },
 };
 const SMALL = window.matchMedia("(max-width: 700px)"); // no diagnostic display: decisions are off
 
@@ -45,8 +45,8 @@ const prefetch = async (id) => {
   const page = load(id);
   prefetched = { id, at: Date.now(), page };
   try {
-    const film = (await page).querySelector("#viewer")?.dataset.film;
-    if (film) await prefetchFilm(film);
+    const base = (await page).querySelector("#viewer")?.dataset.base;
+    if (base) await prefetchImage(base);
   } catch {
     prefetched = { id: "", at: 0, page: null };
   }
@@ -80,20 +80,20 @@ const start = () => {
   const draft = find("draft");
   let controls = {};
   const seen = { draft: Boolean(draft?.open) };
-  const seenNow = () => ({ image: films.isShown, draft: seen.draft });
+  const seenNow = () => ({ image: images.isShown, draft: seen.draft });
 
-  const alert = (words) => {
-    const line = Object.assign(document.createElement("p"), { className: "alarm", textContent: words });
+  const alert = (text) => {
+    const line = Object.assign(document.createElement("p"), { className: "alarm", textContent: text });
     find("alert").replaceChildren(line);
   };
-  const films = new Films(article, {
+  const images = new Images(article, {
     changed: () => update(),
     marked: (mark) => controls.marked?.(mark),
     signal,
   });
   const clock = find("clock");
   const timers = new Timers(
-    () => ({ image: films.isShown, draft: Boolean(draft?.open) }),
+    () => ({ image: images.isShown, draft: Boolean(draft?.open) }),
     (seconds) => {
       if (clock) clock.textContent = `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
     },
@@ -111,7 +111,7 @@ const start = () => {
   const toNext = (row = current()) => {
     const rows = rowsOf(article);
     const next = rows[(rows.indexOf(row) + 1) % rows.length];
-    next?.querySelector(".said").focus();
+    next?.querySelector(".sentence-text").focus();
   };
   const space = () => {
     if (!draft) return;
@@ -121,12 +121,12 @@ const start = () => {
   const update = () => {
     if (!edits) return;
     const lacks = missing(article, seenNow());
-    find("missing").textContent = lacks?.words ?? "";
+    find("missing").textContent = lacks?.message ?? "";
     find("accept").setAttribute("aria-disabled", String(Boolean(lacks)));
-    if (!article.dataset.amends) find("accept-words").textContent = hasEdits(article) ? "Accept the edited report" : "Accept";
+    if (!article.dataset.amends) find("accept-label").textContent = hasEdits(article) ? "Accept the edited report" : "Accept";
   };
 
-  controls = edits ? startEditing({ article, films, find, signal, timers, seenNow, alert, update, current, toNext }) : {};
+  controls = edits ? startEditing({ article, images, find, signal, timers, seenNow, alert, update, current, toNext }) : {};
 
   // ---- other people, and what changed meanwhile
   const watch = async () => {
@@ -150,7 +150,7 @@ const start = () => {
     window.addEventListener("pagehide", close, { signal });
   }
 
-  const heat = new Heat(article, films, { signal, current: () => current() });
+  const heat = new Heat(article, images, { signal, current: () => current() });
 
   // ---- questions about the image
   const ask = new Ask(article, { signal });
@@ -180,16 +180,16 @@ const start = () => {
   }
   const keys = {
     ...IMAGE_KEYS,
-    " ": { words: "show the draft; then go to the next sentence", run: space },
+    " ": { help: "show the draft; then go to the next sentence", run: space },
     ...(controls.keys ?? {}),
-    j: { words: "next study", run: () => leave(after) },
-    k: { words: "previous study", run: () => leave(before) },
-    h: { words: "heat map of a finding on or off", run: () => heat.toggle() },
-    q: { words: "ask the model a question about the image", run: () => ask.open() },
-    d: { words: "ask for a differential diagnosis; Enter sends it", run: () => ask.openDifferential() },
-    l: { words: "lateral or earlier image beside it, the next one, none", run: () => films.next() },
-    u: { words: "undo the latest decision, within a minute", run: () => (undoLatest ? undoLatest() : canUndo() && undoHere()) },
-    "?": { words: "this list", run: () => showKeys(find("keys-dialog"), keys) },
+    j: { help: "next study", run: () => leave(after) },
+    k: { help: "previous study", run: () => leave(before) },
+    h: { help: "heat map of a finding on or off", run: () => heat.toggle() },
+    q: { help: "ask the model a question about the image", run: () => ask.open() },
+    d: { help: "ask for a differential diagnosis; Enter sends it", run: () => ask.openDifferential() },
+    l: { help: "lateral or earlier image beside it, the next one, none", run: () => images.next() },
+    u: { help: "undo the latest decision, within a minute", run: () => (undoLatest ? undoLatest() : canUndo() && undoHere()) },
+    "?": { help: "this list", run: () => showKeys(find("keys-dialog"), keys) },
   };
   bindKeys(keys, signal);
   find("show-keys")?.addEventListener("click", () => showKeys(find("keys-dialog"), keys), { signal });
@@ -200,9 +200,9 @@ const start = () => {
 };
 
 // The part of the page for those who decide; returns its keys and what the rest of the page calls.
-const startEditing = ({ article, films, find, signal, timers, seenNow, alert, update, current, toNext }) => {
+const startEditing = ({ article, images, find, signal, timers, seenNow, alert, update, current, toNext }) => {
   const saved = find("saved");
-  const autosave = new Autosave(article, { say: (words) => { saved.textContent = words; }, changed: update, signal });
+  const autosave = new Autosave(article, { say: (text) => { saved.textContent = text; }, changed: update, signal });
   const decider = new Decider(article, {
     autosave, timers, signal, alert,
     seen: seenNow,
@@ -211,8 +211,8 @@ const startEditing = ({ article, films, find, signal, timers, seenNow, alert, up
   const changed = () => { autosave.note(); update(); };
   const accept = () => {
     if (SMALL.matches) return;
-    const words = decider.accept();
-    if (words) find("missing").textContent = words;
+    const message = decider.accept();
+    if (message) find("missing").textContent = message;
   };
   const reject = () => { if (!SMALL.matches) decider.reject(); };
 
@@ -256,7 +256,7 @@ const startEditing = ({ article, films, find, signal, timers, seenNow, alert, up
     const name = button && Object.keys(ACTIONS).find((each) => button.classList.contains(each));
     if (name) ACTIONS[name](button);
   }, { signal });
-  article.addEventListener("dblclick", (event) => edit(event.target.closest(".said")?.closest(".sentence")), { signal });
+  article.addEventListener("dblclick", (event) => edit(event.target.closest(".sentence-text")?.closest(".sentence")), { signal });
   article.addEventListener("input", (event) => { if (event.target.matches(".sentence textarea")) changed(); }, { signal });
   article.addEventListener("focusout", (event) => {
     if (event.target.matches(".sentence textarea") && document.hasFocus()) closeEditor(event.target.closest(".sentence"));
@@ -272,19 +272,19 @@ const startEditing = ({ article, films, find, signal, timers, seenNow, alert, up
 
   const dialog = find("finding-dialog");
   let mark = null;
-  const drop = () => { if (mark) films.viewer?.removeMark(mark.id); mark = null; };
+  const drop = () => { if (mark) images.viewer?.removeMark(mark.id); mark = null; };
   const marked = (drawn) => { drop(); mark = drawn; dialog.showModal(); };
   find("add-finding")?.addEventListener("click", () => dialog.showModal(), { signal });
   dialog.addEventListener("close", drop, { signal });
   dialog.querySelector("form").addEventListener("submit", (event) => {
     if (event.submitter?.value !== "add") return;
-    const said = Object.fromEntries(new FormData(event.target));
-    if (!said.observation && !said.text.trim()) {
+    const entered = Object.fromEntries(new FormData(event.target));
+    if (!entered.observation && !entered.text.trim()) {
       event.preventDefault();
       dialog.querySelector(".fault").textContent = "Choose a finding, or describe it.";
       return;
     }
-    addFinding(article, { verdict: "add", observation: said.observation || null, side: said.side || null, text: said.text.trim(), region: mark?.points ?? null });
+    addFinding(article, { verdict: "add", observation: entered.observation || null, side: entered.side || null, text: entered.text.trim(), region: mark?.points ?? null });
     mark = null;
     event.target.reset();
     changed();
@@ -299,13 +299,13 @@ const startEditing = ({ article, films, find, signal, timers, seenNow, alert, up
     if (decision && !article.dataset.amends) alert(`${decision.by} has decided on this draft. Reload the page to see the decision.`);
   };
   const keys = {
-    y: { words: "agree with the sentence, go to the next", run: () => answer(current() ?? rowsOf(article)[0], "agree", { advance: true }) },
-    n: { words: "disagree with the sentence", run: () => answer(current(), "disagree", { advance: true }) },
-    e: { words: "edit the sentence", run: () => edit(current()) },
-    a: { words: "accept; then 1 to 4: how acceptable the draft was", run: accept },
-    ...(article.dataset.amends ? {} : { r: { words: "reject", run: reject } }),
-    "Ctrl+Enter": { words: "in the editor: store and accept", run: () => {} },
-    Esc: { words: "in the editor: leave it", run: () => {} },
+    y: { help: "agree with the sentence, go to the next", run: () => answer(current() ?? rowsOf(article)[0], "agree", { advance: true }) },
+    n: { help: "disagree with the sentence", run: () => answer(current(), "disagree", { advance: true }) },
+    e: { help: "edit the sentence", run: () => edit(current()) },
+    a: { help: "accept; then 1 to 4: how acceptable the draft was", run: accept },
+    ...(article.dataset.amends ? {} : { r: { help: "reject", run: reject } }),
+    "Ctrl+Enter": { help: "in the editor: store and accept", run: () => {} },
+    Esc: { help: "in the editor: leave it", run: () => {} },
   };
   return { keys, news, marked, leave: () => autosave.save() };
 };

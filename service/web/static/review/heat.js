@@ -1,5 +1,5 @@
 // The heat map of a finding over the image: by the finding's button, or by a key; a legend says what it is.
-const WORDS = (finding) =>
+const legendOf = (finding) =>
   `Where the model's score for ${finding} comes from: stronger color, larger share. Not a segmentation, and no ` +
   "proof that the finding is there.";
 
@@ -7,8 +7,8 @@ export class Heat {
   #shown = "";
 
   // `current` returns the sentence with the focus, whose finding is shown first.
-  constructor(article, films, { signal, current }) {
-    this.films = films;
+  constructor(article, images, { signal, current }) {
+    this.images = images;
     this.current = current;
     this.legend = article.querySelector("#heat-legend");
     this.buttons = [...article.querySelectorAll(".show-heat")];
@@ -16,7 +16,7 @@ export class Heat {
       const button = target.closest(".show-heat");
       if (button) this.#turn(button);
     }, { signal });
-    films.main.addEventListener("viewer:heat", ({ detail }) => this.#describe(detail.on), { signal });
+    images.main.addEventListener("viewer:heat", ({ detail }) => this.#describe(detail.on), { signal });
   }
 
   /** Show the heat map of a finding, or hide the one that is shown. */
@@ -29,7 +29,7 @@ export class Heat {
   }
 
   #turn(button) {
-    const { viewer } = this.films;
+    const { viewer } = this.images;
     if (!viewer?.image) return;
     const { heat, box, of } = button.dataset;
     const hides = of === this.#shown && viewer.overlay.shows("heat");
@@ -45,6 +45,6 @@ export class Heat {
     const button = this.buttons.find((each) => each.dataset.of === this.#shown);
     for (const each of this.buttons) each.setAttribute("aria-pressed", String(on && each === button));
     this.legend.classList.toggle("with-scale", on);
-    this.legend.textContent = on && button ? WORDS(button.dataset.words) : "";
+    this.legend.textContent = on && button ? legendOf(button.dataset.subject) : "";
   }
 }

@@ -1,5 +1,5 @@
 // Single keys of a page: not while a person types or composes, and only while they are switched on
-// (WCAG 2.1.4). A key is `{ words, run, single, hold }`; `hold` runs when the key is released.
+// (WCAG 2.1.4). A key is `{ help, run, single, hold }`; `hold` runs when the key is released.
 const STORED = "wetread.keys";
 const TYPING = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]";
 const PRESSED = "button, summary, a[href], input";
@@ -33,14 +33,14 @@ export const bindKeys = (table, signal) => {
 export const showKeys = (dialog, table) => {
   const list = dialog.querySelector("#keys-list");
   list.replaceChildren();
-  for (const [key, { words }] of Object.entries(table)) {
-    if (!words) continue;
+  for (const [key, { help }] of Object.entries(table)) {
+    if (!help) continue;
     const term = document.createElement("dt");
     const shown = document.createElement("kbd");
     shown.textContent = key === " " ? "Space" : key;
     term.append(shown);
     const meaning = document.createElement("dd");
-    meaning.textContent = words;
+    meaning.textContent = help;
     list.append(term, meaning);
   }
   const single = dialog.querySelector("#single-keys");

@@ -19,10 +19,10 @@ const ask = (dialog, article) =>
       try {
         const address = `${article.dataset.root}login`;
         const answer = await fetch(address, { method: "POST", body: sent, headers: { Accept: "application/json" } });
-        const said = await answer.json();
+        const reply = await answer.json();
         if (!answer.ok) {
-          fault.textContent = said.error;
-        } else if (said.login !== article.dataset.login) {
+          fault.textContent = reply.error;
+        } else if (reply.login !== article.dataset.login) {
           location.reload(); // another person: their page, not this one's text
         } else {
           end(true);

@@ -30,7 +30,7 @@ export const show = (row) => {
 export const openEditor = (row) => {
   if (row.classList.contains("removed")) return;
   row.querySelector(".editor").hidden = false;
-  row.querySelector(".said").hidden = true;
+  row.querySelector(".sentence-text").hidden = true;
   const text = area(row);
   text.focus();
   text.setSelectionRange(text.value.length, text.value.length);
@@ -39,10 +39,10 @@ export const openEditor = (row) => {
 export const closeEditor = (row, { focus = false } = {}) => {
   if (row.querySelector(".editor").hidden) return;
   row.querySelector(".editor").hidden = true;
-  row.querySelector(".said").hidden = false;
+  row.querySelector(".sentence-text").hidden = false;
   if (!row.dataset.draft && !plain(area(row).value)) { row.remove(); return; }
   show(row);
-  if (focus) row.querySelector(".said").focus();
+  if (focus) row.querySelector(".sentence-text").focus();
 };
 
 export const addRow = (article, section, id, text = "") => {
@@ -70,9 +70,9 @@ export const showVerdict = (row) => {
 export const addFinding = (article, finding) => {
   const item = document.createElement("li");
   item.dataset.findingAdded = JSON.stringify(finding);
-  const words = [finding.side, finding.observation, finding.text].filter(Boolean).join(" ");
+  const text = [finding.side, finding.observation, finding.text].filter(Boolean).join(" ");
   const button = Object.assign(document.createElement("button"), { type: "button", className: "small unadd", textContent: "Remove" });
-  item.append(Object.assign(document.createElement("strong"), { textContent: "Added by you:" }), ` ${words} `, button);
+  item.append(Object.assign(document.createElement("strong"), { textContent: "Added by you:" }), ` ${text} `, button);
   article.querySelector("#added").append(item);
 };
 

@@ -3,9 +3,9 @@ import { request } from "./api.js";
 
 const STORED = "wetread.decided";
 
-export const rememberDecision = (decision, words) => {
+export const rememberDecision = (decision, text) => {
   const lasts = Date.parse(decision.undo_until) - Date.parse(decision.at);
-  const kept = { id: decision.id, job: decision.job_id, until: Date.now() + lasts, words };
+  const kept = { id: decision.id, job: decision.job_id, until: Date.now() + lasts, text };
   sessionStorage.setItem(STORED, JSON.stringify(kept));
 };
 
@@ -22,19 +22,19 @@ export const undo = async (root, id) => {
   return answer.status === 200 ? "" : answer.data.error || "The decision could not be undone.";
 };
 
-// Shows the words and a button in `box` while the decision can be undone; `undone` gets its job.
+// Shows the text and a button in `box` while the decision can be undone; `undone` gets its job.
 export const showUndo = (box, root, undone, signal) => {
   const kept = latestDecision();
   if (!box || !kept) return null;
-  const words = document.createElement("span");
+  const line = document.createElement("span");
   const left = document.createElement("span");
   const button = document.createElement("button");
   left.setAttribute("aria-hidden", "true");
-  words.textContent = kept.words;
+  line.textContent = kept.text;
   button.type = "button";
   button.textContent = "Undo ";
   button.append(Object.assign(document.createElement("kbd"), { textContent: "u" }));
-  box.replaceChildren(words, " ", left, " ", button);
+  box.replaceChildren(line, " ", left, " ", button);
   box.hidden = false;
   const run = async () => {
     const fault = await undo(root, kept.id);

@@ -33,7 +33,7 @@ const [base, renderer, side, done] = arguments;
   document.body.prepend(section);
   let failed = null;
   section.addEventListener("viewer:failed", (event) => { failed = event.detail; });
-  window.viewer = mountViewer(section, { film: base, renderer, label: "PA" });
+  window.viewer = mountViewer(section, { base, renderer, label: "PA" });
   const until = performance.now() + 30000;
   while (!failed && viewer.levels.filter(Boolean).length < 3 && performance.now() < until) {
     await new Promise((go) => setTimeout(go, 20));
@@ -373,7 +373,7 @@ const [done] = arguments;
   section.style.width = "300px";
   await tick(); await tick();
   out.resized = viewer.canvas.width;
-  await prefetch(viewer.options.film);
+  await prefetch(viewer.options.base);
   done(out);
 })().catch((error) => done({ error: String(error) }));
 """

@@ -100,7 +100,7 @@ def test_the_study_page_has_image_draft_and_decision(site, seeder, radiologist):
     assert f'src="../jobs/{job.id}/film.png?source=1"' in html
     (image,) = site.store.instances(job.study_instance_uid)
     base = f"../studies/{job.study_instance_uid}/films/{image.sop_instance_uid}/"
-    assert f'data-film="{base}"' in html
+    assert f'data-base="{base}"' in html
     assert site.get(f"/read/{base}voi.json".replace("/read/..", "")).status_code == 200
     assert '<details id="draft">' in html
     assert "AI draft, unverified" in html
@@ -246,7 +246,7 @@ def test_earlier_images_of_the_patient_are_offered(site, seeder, radiologist):
         )
     html = site.get(f"/read/{now.id}", as_=radiologist).text
     assert html.count('class="thumbnail"') == 1
-    assert f'data-film="../studies/{before.study_instance_uid}/films/' in html
+    assert f'data-base="../studies/{before.study_instance_uid}/films/' in html
     assert "<strong>Earlier</strong> 2025-03-01" in html
     html = site.get(f"/read/{before.id}", as_=radiologist).text
     assert 'class="thumbnail"' not in html, "a later study is no earlier image"

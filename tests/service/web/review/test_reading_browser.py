@@ -91,8 +91,8 @@ def test_an_edited_sentence_is_stored_and_accepted_with_ctrl_enter(
     assert "The cardiac silhouette is enlarged." in who.text(f"{FIRST} .drafted")
     who.press(" ", "y", "y", "y", "y")
     until(who, "return document.getElementById('missing').textContent === ''", "all answered")
-    assert who.text("#accept-words") == "Accept the edited report"
-    who.run(f"document.querySelector('{FIRST} .said').focus()")
+    assert who.text("#accept-label") == "Accept the edited report"
+    who.run(f"document.querySelector('{FIRST} .sentence-text').focus()")
     who.press("e")
     who.press(ENTER, held=CONTROL)
     until(who, "return document.getElementById('accept-dialog').open", "the four steps")

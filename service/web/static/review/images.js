@@ -10,7 +10,7 @@ const mounted = (element, options) => {
   return mountViewer(element, options);
 };
 
-export class Films {
+export class Images {
   isShown = false;
   #at = -1;
 
@@ -31,7 +31,7 @@ export class Films {
     this.others.forEach((button, number) => {
       button.addEventListener("click", () => this.show(this.#at === number ? -1 : number), { signal });
     });
-    this.viewer = this.main.dataset.film ? mounted(this.main) : null;
+    this.viewer = this.main.dataset.base ? mounted(this.main) : null;
     signal.addEventListener("abort", () => {
       for (const each of [this.main, this.beside]) viewerOf(each)?.destroy();
     });
@@ -43,8 +43,8 @@ export class Films {
     this.others.forEach((each, at) => each.setAttribute("aria-pressed", String(at === number)));
     this.beside.hidden = number < 0;
     if (number < 0) { viewerOf(this.beside)?.destroy(); return; }
-    const { film, label } = this.others[number].dataset;
-    mounted(this.beside, { film, label, eager: false });
+    const { base, label } = this.others[number].dataset;
+    mounted(this.beside, { base, label, eager: false });
   }
 
   next() {
