@@ -143,7 +143,7 @@ def test_the_start_page_is_the_worklist_of_those_who_only_read(site, radiologist
     both = cookie_of(site.store, Role.RADIOLOGIST, Role.ADMIN, login="chief")
     html = site.get("/", as_=both).text
     assert '<a href="./read">Worklist</a>' in html
-    assert '<a href="./" aria-current="page">Queue</a>' in html
+    assert '<a href="./queue" aria-current="page">Queue</a>' in html
 
 
 def test_a_draft_in_doubt_cannot_be_accepted_and_states_why(site, seeder, radiologist):
