@@ -25,6 +25,10 @@ from service.web.study_view import StudyRecord, study_record
 
 _DEFAULT_LIMIT: Final = 100
 _LARGEST_LIMIT: Final = 1000
+_UNSTORABLE: Final = (
+    "The body holds control characters that cannot be stored (NUL, or half a surrogate pair): "
+    "remove them."
+)
 
 
 async def jobs(request: Request) -> JSONResponse:
@@ -114,7 +118,7 @@ async def body_of(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise HTTPException(400, "The body is an object.")
     if not all(map(_can_be_stored, _texts_in(body))):
-        raise HTTPException(400, "The body holds a NUL character or half a surrogate pair.")
+        raise HTTPException(400, _UNSTORABLE)
     return body
 
 

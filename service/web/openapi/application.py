@@ -19,7 +19,8 @@ from service.web.json_api.conditional import Handler, conditional
 from service.web.json_api.idempotent import answer_key_conflict, idempotent
 from service.web.openapi import job_operations, review_operations, service_operations
 from service.web.openapi.description import describe, route_options
-from service.web.openapi.operation import PREFIX, Once, Operation
+from service.web.openapi.operation import Once, Operation
+from service.web.openapi.prefix import PREFIX
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     **job_operations.OPERATIONS,

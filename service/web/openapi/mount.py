@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.web.access.roles import access_declared_by, declare
 from service.web.app_context import AppContext
-from service.web.openapi.operation import PREFIX
+from service.web.openapi.prefix import PREFIX
 
 # After the start, the API is loaded without waiting for its first request.
 WARM_SECONDS: Final = 3.0

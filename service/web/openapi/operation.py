@@ -7,8 +7,6 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-PREFIX: Final = "/api"
-
 Schema = Mapping[str, Any]
 
 

@@ -204,7 +204,7 @@ def _is_a_guess(case) -> bool:
 
 def _with_known_ids(case, world: World, data) -> None:
     """Put ids that exist into the path, so that not only 404 is tested."""
-    for name in list(case.path_parameters or {}):
+    for name in sorted(world.ids.keys() & set(case.path_parameters or ())):
         case.path_parameters[name] = data.draw(st.sampled_from(world.ids[name]))
 
 
