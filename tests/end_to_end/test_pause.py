@@ -44,12 +44,14 @@ def test_a_paused_destination_gets_its_result_once_after_the_resume(
         site.until(is_sending, seconds=60, what="the delivery under way")
         assert site.command("destination", "pause", "pacs", "--reason", "moving").returncode == 0
         site.kill("worker-delivery")
+        # On a busy machine the command takes longer than an attempt, so there may be several.
+        attempts = delivery().attempts
         proxy.heal()
         site.until(lambda: delivery().state is DeliveryState.PENDING, seconds=30, what="the return")
         site.until(lambda: site.pids("worker-delivery"), seconds=30, what="the new worker")
         time.sleep(6)  # the sweeper publishes twice in this time
         waits = delivery()
-        assert (waits.state, waits.attempts) == (DeliveryState.PENDING, 1)
+        assert (waits.state, waits.attempts) == (DeliveryState.PENDING, attempts)
         listed = json.loads(site.command("destination", "list", "--json").stdout)
         assert (listed[0]["state"], listed[0]["waiting"]) == ("PAUSED", 1)
         assert in_pacs(study) == {}
@@ -57,6 +59,6 @@ def test_a_paused_destination_gets_its_result_once_after_the_resume(
         site.completed(study)
         classes = [str(each.SOPClassUID) for each in in_pacs(study).values()]
         assert classes.count(BASIC_TEXT_SR) == 1
-        assert delivery().attempts == 2
+        assert delivery().attempts == attempts + 1
     finally:
         site.stop()
