@@ -17,6 +17,7 @@ from service.jobs import Action, DeliveryState, JobState, ReasonCode
 from service.records import Job, JobWithDraft, ResultObject
 from service.store import record_mapping
 from service.store.doubts import compare_again
+from service.store.probe_exclusion import is_of_a_probe
 from service.store.search.texts import enter_draft
 from service.store.stop_in_force import check_drafting, stop_in_force
 from service.store.transitions import UNDRAFTED, Change, Transitions, changed_rows
@@ -149,13 +150,16 @@ class Jobs(Transitions):
                 "doubted_at": None,
             }
             change = Change(actor="", fence=fence, values=values)
-            if before is not None and before.reason_code != ReasonCode.WITHHELD:
+            is_shown = before is not None and before.reason_code != ReasonCode.WITHHELD
+            # An end-to-end check measures the delivery, so its draft is sent at once.
+            if is_shown or is_of_a_probe(session, draft.study_instance_uid):
                 withheld_until = None
             if withheld_until is not None:
                 sentence = withheld_sentence(withheld_until)
                 change = replace(change, code=ReasonCode.WITHHELD, reason=sentence)
-                self._withhold(session, job_id, destinations, withheld_until)
             self._move_held(session, job_id, Action.DRAFT, change)
+            # Behind the job's row, which a release locks first: no deadlock.
+            self._withhold(session, job_id, destinations, withheld_until)
             sent_now = destinations if withheld_until is None else ()
             self._replace_results(session, job_id, objects, sent_now)
             compare_again(session, draft.source.sop_instance_uid)
@@ -167,8 +171,12 @@ class Jobs(Transitions):
             return record_mapping.job(self._row(session, job_id))
 
     def _withhold(
-        self, session: Session, job_id: str, destinations: Sequence[str], until: datetime
+        self, session: Session, job_id: str, destinations: Sequence[str], until: datetime | None
     ) -> None:
+        """Withhold a draft until then; None: forget that an earlier draft of the job was withheld."""
+        if until is None:
+            session.execute(delete(WithheldDraftRow).where(WithheldDraftRow.job_id == job_id))
+            return
         session.merge(
             WithheldDraftRow(
                 job_id=job_id,

@@ -17,6 +17,7 @@ from service.database.question_tables import QuestionRow
 from service.database.review_tables import DecisionRow, OpenRow, ReviewRow
 from service.database.search_tables import SearchTextRow
 from service.database.tables import DeliveryRow, EventRow, InstanceRow, JobRow, ObjectRow, StudyRow
+from service.database.withholding_tables import WithheldDraftRow
 from service.jobs import DeliveryState
 from service.records.probes import Probe, ProbeHealth, ProbeOutcome, ProbeStage
 from service.store.probe_exclusion import is_of_a_probe
@@ -34,6 +35,7 @@ OF_JOBS: Final[tuple[Any, ...]] = (
     QuestionRow,
     OpenRow,
     ReviewRow,
+    WithheldDraftRow,
 )
 _RUNNING: Final = ProbeRow.outcome == ProbeOutcome.RUNNING.value
 

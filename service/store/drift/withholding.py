@@ -4,24 +4,28 @@ import secrets
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.audit import AuditEvent
 from service.database.final_report_tables import FinalReportRow
-from service.database.tables import DeliveryRow, JobRow
+from service.database.tables import JobRow
 from service.database.withholding_tables import WithheldDraftRow, WithholdingKeyRow
 from service.drift.withholding import Release, WithheldCount, released_sentence
 from service.final_reports.report import FinalState
-from service.jobs import Action, DeliveryState, Event, IllegalTransition, JobState, ReasonCode
-from service.store.transitions import Change, Transitions
+from service.errors import NotFound
+from service.jobs import Action, Event, IllegalTransition, JobState, ReasonCode
+from service.store import record_mapping
+from service.store.doubts import compare_again
+from service.store.drift.owed import OwedDeliveries
+from service.store.transitions import Change
 
 _ONLY_KEY: Final = 1
 _KEY_BYTES: Final = 32
 _ARRIVED: Final = (FinalState.MATCHED.value, FinalState.LATE.value)
 
 
-class Withholding(Transitions):
+class Withholding(OwedDeliveries):
     """The part of the store that withholds and releases drafts."""
 
     def withholding_key(self) -> bytes:
@@ -55,11 +59,15 @@ class Withholding(Transitions):
 
     def release_withheld(self, now: datetime, limit: int = 500) -> int:
         """Release the drafts that need not be withheld any longer; return how many."""
-        chosen = select(WithheldDraftRow.job_id).where(WithheldDraftRow.released_at.is_(None))
+        chosen = (
+            select(WithheldDraftRow.job_id)
+            .join(JobRow, JobRow.id == WithheldDraftRow.job_id)
+            # Only those that are due: any number may be withheld, and none must delay another one.
+            .where(WithheldDraftRow.released_at.is_(None), _may_be_due(now))
+            .order_by(JobRow.urgent.desc(), WithheldDraftRow.withheld_at)
+        )
         with self._reading() as session:
-            waiting = list(
-                session.scalars(chosen.order_by(WithheldDraftRow.withheld_at).limit(limit))
-            )
+            waiting = list(session.scalars(chosen.limit(limit)))
         return sum(self._release_if_due(job_id, now) for job_id in waiting)
 
     def release_draft(self, job_id: str, actor: str, audit: AuditEvent | None = None) -> None:
@@ -70,7 +78,10 @@ class Withholding(Transitions):
             IllegalTransition: Its draft is not withheld.
         """
         with self._writing() as session:
-            job = self._row(session, job_id)
+            # Locked, so that a withdrawal at the same time is not overwritten.
+            job = session.get(JobRow, job_id, with_for_update=True)
+            if job is None:
+                raise NotFound(f"there is no job {job_id[:8]}")
             row = _locked(session, job_id)
             if row is None or job.reason_code != ReasonCode.WITHHELD:
                 raise IllegalTransition("the draft of this job is not withheld")
@@ -102,24 +113,30 @@ class Withholding(Transitions):
         states = (JobState.DRAFTED, JobState.DRAFTED)
         words = released_sentence(why, row.destinations)
         self._event(session, job.id, Event.RELEASE_DRAFT, actor, states, words)
-        sent = select(DeliveryRow.id).where(DeliveryRow.job_id == job.id).limit(1)
-        if session.scalar(sent) is None:
-            session.add_all(self._delivery(job.id, name) for name in row.destinations)
-        session.flush()
-        if not row.destinations:
-            reason = "No destination is configured: the results stay in the outbox."
-            change = Change(actor="service", code=ReasonCode.NO_DESTINATION, reason=reason)
-            self._move(session, job.id, JobState.DRAFTED, Action.CONFIRM, change)
-
-    def _delivery(self, job_id: str, name: str) -> DeliveryRow:
-        pending = DeliveryState.PENDING.value
-        return DeliveryRow(job_id=job_id, destination=name, state=pending, created_at=self.now())
+        # A destination that gets the draft only now must also get the notices of doubt.
+        compare_again(session, record_mapping.drafted_image(job))
+        self._send_owed(session, job.id)
 
 
 def _locked(session: Session, job_id: str) -> WithheldDraftRow | None:
     """Return the row of a draft that is withheld, locked."""
     row = session.get(WithheldDraftRow, job_id, with_for_update=True)
     return None if row is None or row.released_at is not None else row
+
+
+def _may_be_due(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that `_due` may return a reason."""
+    arrived = select(FinalReportRow.id).where(
+        FinalReportRow.job_id == JobRow.id, FinalReportRow.state.in_(_ARRIVED)
+    )
+    return or_(
+        JobRow.state != JobState.DRAFTED.value,
+        JobRow.superseded_by.is_not(None),
+        JobRow.reason_code != ReasonCode.WITHHELD.value,
+        JobRow.urgent,
+        WithheldDraftRow.until <= now,
+        arrived.exists(),
+    )
 
 
 def _due(session: Session, job: JobRow, row: WithheldDraftRow, now: datetime) -> Release | None:

@@ -21,13 +21,13 @@ from service.jobs import (
 from service.records import Job, UnderWay
 from service.store import record_mapping
 from service.store.doubts import compare_again
+from service.store.drift.owed import OwedDeliveries
 from service.store.transitions import (
     NO_LEASE,
     OF_DOUBT,
     OF_REPORT,
     OF_RESULTS,
     Change,
-    Transitions,
     changed_rows,
     later_drafts,
 )
@@ -42,7 +42,7 @@ _AFRESH: Final[dict[str, Any]] = {
 _OPEN: Final = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
-class OperatorActions(Transitions):
+class OperatorActions(OwedDeliveries):
     """Cancel, withdraw, retry, make urgent; the job's history names the person (`actor`)."""
 
     def cancel(
@@ -183,6 +183,8 @@ class OperatorActions(Transitions):
             self._set_deliveries(session, job_id, ended, DeliveryState.PENDING)
             if row.doubt:
                 self._set_deliveries(session, job_id, ended, DeliveryState.PENDING, notices=True)
+            # A draft that was canceled while it was withheld has no deliveries yet.
+            self._send_owed(session, job_id)
 
     def _check_retry(self, session: Session, row: JobRow) -> None:
         gone = row.removed_at is not None

@@ -23,13 +23,13 @@ from service.jobs import (
 from service.records import Job
 from service.store import record_mapping
 from service.store.doubts import compare_again
+from service.store.drift.owed import OwedDeliveries, owed_destinations
 from service.store.probe_exclusion import not_a_probe
 from service.store.review.decision_queries import standing_decision
 from service.store.transitions import (
     OF_DOUBT,
     OF_REPORT,
     Change,
-    Transitions,
     changed_rows,
     later_drafts,
 )
@@ -64,7 +64,7 @@ class Selection:
         return self == Selection()
 
 
-class Repeats(Transitions):
+class Repeats(OwedDeliveries):
     """The part of the store for sending and reading again."""
 
     def matching(self, selection: Selection, *, limit: int) -> list[Job]:
@@ -184,7 +184,11 @@ class Repeats(Transitions):
                 .order_by(DeliveryRow.id)
             )
         )
-        names = list(dict.fromkeys(to)) or known
+        owed = owed_destinations(session, job_id)
+        # A withheld draft is released by this: no destination may lack it then.
+        is_withheld = (row.state, row.reason_code) == (JobState.DRAFTED, ReasonCode.WITHHELD)
+        wanted = [*to, *(owed if is_withheld else ())] if to else [*known, *owed]
+        names = list(dict.fromkeys(wanted))
         if not names:
             raise IllegalTransition("this job has no destination: name one to send it to")
         now = self.now()

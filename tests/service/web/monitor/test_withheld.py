@@ -1,5 +1,6 @@
 """Drafts that are withheld to measure agreement: shown nowhere, sent nowhere, and released."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -161,3 +162,55 @@ def test_the_share_is_chosen_by_key_and_stays_for_a_study(site):
     other = {uid for uid in uids if is_chosen(uid, b"other", 0.05)}
     assert len(chosen & other) < 100
     assert not any(is_chosen(uid, key, 0.0) for uid in uids[:100])
+
+
+def test_canceled_and_tried_again_it_is_sent_to_all_its_destinations(site, seeder):
+    """Before the sweeper saw the cancellation, and after; without a destination it is complete."""
+    store, names = site.store, ("orthanc", "archive")
+    early, late = (withhold(site, seeder, number, destinations=names) for number in (1, 2))
+    alone = withhold(site, seeder, 3, destinations=())
+    for job in (early, late, alone):
+        store.cancel(job.id, "ann")
+    store.retry(early.id, "ann")
+    assert store.release_withheld(store.now()) == 3
+    store.retry(late.id, "ann")
+    store.retry(alone.id, "ann")
+    for job in (early, late):
+        assert {each.destination for each in store.deliveries(job.id)} == set(names)
+    assert store.job(alone.id).state is JobState.COMPLETED
+
+
+def test_sent_to_one_destination_by_a_person_it_is_released_to_all(site, seeder):
+    """None of its destinations may lack the draft once it is shown."""
+    store, names = site.store, ("orthanc", "archive")
+    job = withhold(site, seeder, 1, destinations=names)
+    store.resend(job.id, "ann", to=["orthanc"])
+    assert {each.destination for each in store.deliveries(job.id)} == set(names)
+    assert store.release_withheld(store.now()) == 1
+    assert len(store.deliveries(job.id)) == 2
+
+
+def test_a_doubt_that_came_meanwhile_is_announced_after_the_release(site, seeder):
+    """The conflict is compared again, so that the destinations get the notice behind the draft."""
+    store = site.store
+    job = withhold(site, seeder, 1)
+    [image] = store.spooled(job.study_instance_uid)
+    other = replace(image, digest="f" * 64, path=image.path.with_name("other.dcm"))
+    other.path.write_bytes(b"other")
+    store.add_instance(other, calling_ae="M", association_id="B", eligible=True)
+    [conflict] = store.conflicts_to_compare()
+    assert [each.id for each in store.compared(conflict, "Patient ID")] == [job.id]
+    assert store.notices(job.id) == []
+    store.release_draft(job.id, "ann")
+    [again] = store.conflicts_to_compare()
+    store.compared(again, "Patient ID")
+    assert [each.destination for each in store.notices(job.id)] == ["orthanc"]
+
+
+def test_many_that_are_not_due_delay_no_other(site, seeder):
+    """An urgent one behind more than the limit is released by the next call."""
+    store = site.store
+    *_, last = [withhold(site, seeder, number) for number in range(1, 4)]
+    store.make_urgent(last.id, "ann")
+    assert store.release_withheld(store.now(), limit=1) == 1
+    assert not store.job(last.id).is_withheld
