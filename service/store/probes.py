@@ -19,12 +19,15 @@ from service.database.search_tables import SearchTextRow
 from service.database.tables import DeliveryRow, EventRow, InstanceRow, JobRow, ObjectRow, StudyRow
 from service.database.withholding_tables import WithheldDraftRow
 from service.jobs import DeliveryState
+from service.records import IncidentKind
 from service.records.probes import Probe, ProbeHealth, ProbeOutcome, ProbeStage
 from service.store.probe_exclusion import is_of_a_probe
 from service.store.transitions import Transitions, changed_rows
 
 # Checks that are kept for the page.
 _KEPT: Final = timedelta(days=30)
+# The subject of the incidents of checks.
+PROBE_SUBJECT: Final = "end-to-end check"
 _ENDED: Final = (ProbeOutcome.PASSED.value, ProbeOutcome.FAILED.value)
 # The mapped classes whose rows reference a job, except decisions: a study with one is not removed.
 OF_JOBS: Final[tuple[Any, ...]] = (
@@ -111,7 +114,11 @@ class Probes(Transitions):
             row.reached = row.reached | {stage.value: self.now().isoformat()}
 
     def end_probe(self, probe: Probe, outcome: ProbeOutcome, reason: str = "") -> bool:
-        """Record how a check ended, at the stage where it is; return whether the one before failed."""
+        """Record how a check ended, at the stage where it is; return whether the one before failed.
+
+        In the same transaction the incident is recorded: of a failure, and of the first check that
+        passes after one. Of a check that has ended already, only its failure afterwards is recorded.
+        """
         before = (
             select(ProbeRow.outcome)
             .where(ProbeRow.outcome.in_(_ENDED), ProbeRow.id != probe.id)
@@ -119,10 +126,25 @@ class Probes(Transitions):
             .limit(1)
         )
         with self._writing() as session:
-            row = session.get_one(ProbeRow, probe.id)
+            row = session.get_one(ProbeRow, probe.id, with_for_update=True)
+            is_late_failure = (
+                row.outcome == ProbeOutcome.PASSED.value and outcome is ProbeOutcome.FAILED
+            )
+            if row.outcome != ProbeOutcome.RUNNING.value and not is_late_failure:
+                return False
             row.outcome, row.reason = outcome.value, reason
             row.ended_at = row.ended_at or self.now()
-            return session.scalar(before) == ProbeOutcome.FAILED.value
+            had_failed = session.scalar(before) == ProbeOutcome.FAILED.value
+            if outcome is ProbeOutcome.FAILED:
+                failure = f"It failed at {probe.stage.text}: {reason}"
+                self._note_end(session, IncidentKind.PROBE_FAILED, failure)
+            elif outcome is ProbeOutcome.PASSED and had_failed:
+                passed = "The latest check passed after the one before had failed."
+                self._note_end(session, IncidentKind.PROBE_PASSED, passed)
+            return had_failed
+
+    def _note_end(self, session: Session, kind: IncidentKind, detail: str) -> None:
+        self._incident(session, kind, actor="sweeper", subject=PROBE_SUBJECT, detail=detail)
 
     def postpone_probe(self, probe: Probe, seconds: float) -> None:
         """Let the removal of a check's objects be tried again after this time."""

@@ -12,8 +12,8 @@ from service.database.final_report_tables import FinalReportRow
 from service.database.tables import JobRow
 from service.database.withholding_tables import WithheldDraftRow, WithholdingKeyRow
 from service.drift.withholding import Release, WithheldCount, released_sentence
-from service.final_reports.report import FinalState
 from service.errors import NotFound
+from service.final_reports.report import FinalState
 from service.jobs import Action, Event, IllegalTransition, JobState, ReasonCode
 from service.store import record_mapping
 from service.store.doubts import compare_again

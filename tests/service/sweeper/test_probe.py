@@ -139,6 +139,19 @@ def test_the_first_check_that_passes_after_a_failure_is_recorded(
     assert store.probes()[1].id == probe.id
 
 
+def test_a_check_that_was_killed_before_its_end_was_recorded_passes(store, make_runner):
+    """All stages are done: it is no failure, and its end is recorded once."""
+    runner = make_runner()
+    store.begin_probe("slot")
+    probe = store.claim_probe("sweep@here", 60)
+    store.advance_probe(probe, ProbeStage.CLEAN)
+    runner.tick()
+    assert store.probes()[0].outcome is ProbeOutcome.PASSED
+    store.end_probe(probe, ProbeOutcome.SKIPPED, "Another sweeper.")
+    assert store.probes()[0].outcome is ProbeOutcome.PASSED
+    assert incidents(store) == []
+
+
 def test_while_drafting_is_stopped_no_check_runs(store, clock, make_runner):
     """None begins, and the one that runs is skipped without an incident."""
     runner = make_runner()
