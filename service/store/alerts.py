@@ -70,7 +70,8 @@ class Alerts(Transitions):
 
     def _open_alert(self, session: Session, kind: str, subject: str) -> IncidentAlertRow | None:
         its = (IncidentAlertRow.kind == kind, IncidentAlertRow.subject == subject)
-        return session.scalar(select(IncidentAlertRow).where(*its, _OPEN))
+        # Locked: of an end and an acknowledgment at once, the second one closes the alert.
+        return session.scalar(select(IncidentAlertRow).where(*its, _OPEN).with_for_update())
 
     def recover_alert(self, kind: str, subject: str) -> None:
         """Record that the cause of an open alert has ended; without such an alert nothing is done."""
@@ -105,7 +106,7 @@ class Alerts(Transitions):
             IncidentAlertRow.id == number, IncidentAlertRow.acknowledged_at.is_(None)
         )
         with self._writing() as session:
-            row = session.get(IncidentAlertRow, number)
+            row = session.get(IncidentAlertRow, number, with_for_update=True)
             if row is None:
                 raise NotFound(f"there is no alert {number}")
             now = self.now()

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database.alert_tables import IncidentAlertRow, NotificationRow
@@ -40,8 +40,7 @@ class Notifications(Transitions):
             repeat: The time after which an alert that nobody acknowledged is announced again; 0: never.
         """
         now = self.now()
-        lately = IncidentAlertRow.closed_at > now - _RECENT
-        chosen = select(IncidentAlertRow).where(or_(IncidentAlertRow.closed_at.is_(None), lately))
+        chosen = select(IncidentAlertRow).where(_concerns(now))
         with self._reading() as session:
             alerts = list(session.scalars(chosen.order_by(IncidentAlertRow.id).limit(_MOST)))
             known = _by_alert(session, [each.id for each in alerts])
@@ -56,6 +55,12 @@ class Notifications(Transitions):
             )
         ]
         return self._insert_messages(missing) if missing else 0
+
+    def alert_kinds(self) -> frozenset[str]:
+        """Return the kinds of the alerts about which messages may be missing."""
+        chosen = select(IncidentAlertRow.kind).where(_concerns(self.now())).distinct()
+        with self._reading() as session:
+            return frozenset(session.scalars(chosen))
 
     def _insert_messages(self, messages: Sequence[Mapping[str, Any]]) -> int:
         blank = {
@@ -147,6 +152,12 @@ class Notifications(Transitions):
         chosen = select(NotificationRow).order_by(NotificationRow.id.desc()).limit(limit)
         with self._reading() as session:
             return [_record(row) for row in session.scalars(chosen)]
+
+
+def _concerns(now: datetime) -> ColumnElement[bool]:
+    """Return the condition for alerts that are open or were closed lately."""
+    lately = IncidentAlertRow.closed_at > now - _RECENT
+    return or_(IncidentAlertRow.closed_at.is_(None), lately)
 
 
 def _by_alert(

@@ -66,8 +66,8 @@ class Notifier:
         self._report_stuck()
         alerts = self._store.open_incident_alerts()
         self._note_recoveries(alerts)
-        if self._targets and alerts:
-            self._queue(alerts)
+        if self._targets:
+            self._queue()
         for _ in range(_MOST_A_TICK):
             if not self._targets or not self._send_next():
                 return
@@ -92,8 +92,11 @@ class Notifier:
             if IncidentKind.CALLERS_NOT_RELOADED not in recorded:
                 self._store.recover_alert(IncidentKind.CALLERS_NOT_RELOADED, "")
 
-    def _queue(self, alerts: Sequence[IncidentAlert]) -> None:
-        kinds = frozenset(each.kind for each in alerts)
+    def _queue(self) -> None:
+        # Also of alerts that were closed lately: their end is announced although none is open.
+        kinds = self._store.alert_kinds()
+        if not kinds:
+            return
         notify = self._settings.notify
         targets = [AlertTarget(name=n, kinds=kinds_for(t, kinds)) for n, t in self._targets.items()]
         self._store.queue_notifications(

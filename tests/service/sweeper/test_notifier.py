@@ -122,6 +122,21 @@ def test_one_message_until_acknowledged_and_one_for_the_end(store, clock, webhoo
     assert len(webhook.got) == 2
 
 
+def test_the_end_of_an_acknowledged_alert_is_announced_though_no_other_is_open(
+    store, webhook, make_notifier
+):
+    """The end closes the alert at once."""
+    notifier = make_notifier({"name": "hook", "url": webhook.url})
+    incident(store)
+    tick(notifier)
+    [alert] = store.open_incident_alerts()
+    store.acknowledge_incident_alert(alert.id, recovers, ACK)
+    incident(store, IncidentKind.DESTINATION_BACK)
+    tick(notifier)
+    assert store.open_incident_alerts() == []
+    assert [each["title"].count("Ended") for each in webhook.got] == [0, 1]
+
+
 def recovers(kind):
     """Return whether the end of a kind's cause is observed."""
     return rule_of(kind).recovers
@@ -247,7 +262,7 @@ def test_a_killed_sender_sends_again(store, clock, webhook, make_notifier):
     notifier._targets, kept = {}, notifier._targets
     notifier.tick()
     notifier._targets = kept
-    notifier._queue(store.open_incident_alerts())
+    notifier._queue()
     assert store.claim_notification(300) is not None  # and the process is killed here
     tick(make_notifier(target))
     assert webhook.got == []
