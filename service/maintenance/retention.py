@@ -161,19 +161,24 @@ class Retention:
                 self._store.drop_vectors(image.sop_instance_uid, self._vectors.clear)
                 remove_image(image.path, spool.root.resolve())
                 self._store.mark_instance_removed(image)
+        # Before the jobs are marked: a crash repeats this, too.
+        self._remove_texts(study_uid)
         for job in self._store.jobs(study=study_uid, limit=10_000):
             if job.removed_at is None and self._is_removable(study_uid, why):
                 remove_tree(self._settings.outbox_dir / job.id)
                 if self._store.removed(job.id, why.sentence):
                     self._undecided.append(study_uid)
+        self._store.remove_identity(study_uid)  # last, because audit records name the patient
+        log.info("files_removed", study_uid=study_uid, early=why.early)
+
+    def _remove_texts(self, study_uid: str) -> None:
         for image_uid in self._store.orphaned_vectors(study_uid):  # of files that were lost
             self._store.drop_vectors(image_uid, self._vectors.clear)
-        self._store.remove_identity(study_uid)
         self._store.remove_shadow_readings(study_uid)
         self._store.forget_report_texts(study_uid)
         self._store.remove_questions(study_uid)
         self._store.remove_search_texts(study_uid)
-        log.info("files_removed", study_uid=study_uid, early=why.early)
+        self._store.forget_reader_study_texts(study_uid)
 
     def _check_mounted(self, study_uid: str, image: Instance, root: Path) -> None:
         """Raise FileNotFoundError if neither the file nor any spool folder exists.

@@ -164,6 +164,7 @@ class Sweeper:
         self._do("match final reports", lambda _: self._match_final_reports(), now)
         self._do("release withheld drafts", self._release_withheld, now)
         self._do("count arrivals", lambda _: self._count_arrivals(), now)
+        self._do("forget requests", lambda _: self._store.forget_requests(), now)
         self._removal_is_due = True
 
     def _match_final_reports(self) -> None:

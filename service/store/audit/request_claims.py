@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final, cast
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Delete, Table, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from service.database.request_tables import IdempotencyKeyRow
@@ -39,9 +39,7 @@ class RequestClaims(Transactions):
         """
         now = self.now()
         with self._writing() as session:
-            session.execute(
-                delete(IdempotencyKeyRow).where(IdempotencyKeyRow.claimed_at < now - KEPT)
-            )
+            session.execute(_expired(now))
             if self._inserted(session, request, now):
                 return RequestClaim(principal=request.principal, key=request.key, fence=1)
             found = session.scalars(
@@ -67,6 +65,16 @@ class RequestClaims(Transactions):
         unused = and_(_own(claim), IdempotencyKeyRow.acted_at.is_(None))
         with self._writing() as session:
             session.execute(delete(IdempotencyKeyRow).where(unused))
+
+    def forget_requests(self) -> None:
+        """Remove keys and responses that were kept long enough, also where no further request comes."""
+        now = self.now()
+        expired = select(IdempotencyKeyRow.key).where(IdempotencyKeyRow.claimed_at < now - KEPT)
+        with self._reading() as session:
+            if session.scalar(expired.limit(1)) is None:
+                return
+        with self._writing() as session:
+            session.execute(_expired(now))
 
     def _inserted(self, session: Session, request: RequestKey, now: datetime) -> bool:
         statement = insert_or_ignore(self._engine.dialect, _TABLE).values(
@@ -106,6 +114,10 @@ def _again(found: IdempotencyKeyRow, digest: str, now: datetime) -> RequestClaim
         raise KeyConflict(_LOST)
     found.fence, found.claimed_at = found.fence + 1, now
     return RequestClaim(principal=found.principal, key=found.key, fence=found.fence)
+
+
+def _expired(now: datetime) -> Delete:
+    return delete(IdempotencyKeyRow).where(IdempotencyKeyRow.claimed_at < now - KEPT)
 
 
 def _own(claim: RequestClaim) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.database.drift_tables import MonitorRowRow
 from service.database.final_report_tables import FinalReportRow
+from service.database.tables import InstanceRow
 from service.drift.rows import RowKind
 from service.final_reports.report import (
     WAITING,
@@ -153,6 +154,7 @@ class FinalReportTaking(Transactions):
         _place(session, row, match(session, _keys(row), row.received_at, rules.late), now)
         if row.state in _WAITING and now - row.received_at > rules.wait:
             _close(row)
+            row.text = None  # no retention of a study would remove it
         return (row.state, row.closed) != before
 
     def _row_of(self, report: FinalReport, rules: TakingRules, reading: Reading) -> FinalReportRow:
@@ -217,8 +219,17 @@ def _place(session: Session, row: FinalReportRow, found: StudyMatch, now: dateti
     if row.state not in _WAITING:
         row.matched_at = now
         _close(row)
+    if row.text is not None and row.study_uid and not _has_images(session, row.study_uid):
+        row.text = None  # retention has removed what there was of the study
     if row.text is not None:
         enter_report(session, row)
+
+
+def _has_images(session: Session, study_uid: str) -> bool:
+    kept = select(InstanceRow.id).where(
+        InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
+    )
+    return session.scalar(kept.limit(1)) is not None
 
 
 def _order(

@@ -4,7 +4,7 @@ The receiver reports ended associations in batches. Instances and Studies are co
 the table `instances`, in slices by its key, each slice once; a page adds the rows that follow.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -109,15 +109,18 @@ class CallingAeCounts(Transactions):
 
     def _with_caller_row(
         self, connection: Connection, given: Mapping[str, Any]
-    ) -> Iterator[tuple[str, Any]]:
-        """Yield the entries with the AE title whose row counts them: OTHERS at MOST_CALLERS rows."""
+    ) -> list[tuple[str, Any]]:
+        """Return the entries with the AE title whose row counts them: OTHERS at MOST_CALLERS rows."""
         known = set(connection.scalars(select(CallingAeRow.ae_title)))
+        found = []
         for name, each in given.items():
-            if name not in known and len(known) >= MOST_CALLERS:
-                yield OTHERS, each
-            else:
+            if name in known or len(known) < MOST_CALLERS:
                 known.add(name)
-                yield name, each
+                found.append((name, each))
+            else:
+                found.append((OTHERS, each))
+        # In one order: two processes that update the same rows would else wait for each other.
+        return sorted(found, key=lambda entry: entry[0])
 
     def _add_arrivals(self, connection: Connection, name: str, count: _Count, today: str) -> None:
         row = CallingAeRow

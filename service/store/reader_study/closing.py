@@ -1,8 +1,9 @@
 """Closes reader studies, and returns what was said about each arm afterwards."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -24,6 +25,8 @@ from service.reader_study.words import Arm, Author, Stage
 from service.store.audit.append import Audited
 from service.store.reader_study.reading import study_row
 
+_LEGIBLE: Final = re.compile(r"\S")
+_FILLER: Final = "x"
 _Entry = tuple[datetime, Mapping[str, Any]]
 
 
@@ -59,6 +62,35 @@ class ReaderStudyClosing(Audited):
                     "This reader study is open: its results are shown after it is closed."
                 )
             return _results(session, study_id)
+
+    def forget_reader_study_texts(self, study_uid: str) -> None:
+        """Make the texts about an image illegible whose files were removed; ratings and places stay."""
+        cases = select(ReaderStudyCaseRow.id).where(ReaderStudyCaseRow.study_uid == study_uid)
+        with self._reading() as session:
+            if session.scalar(cases.limit(1)) is None:
+                return
+        texts = select(ReaderStudyTextRow).where(ReaderStudyTextRow.case_id.in_(cases))
+        entries = (
+            select(ReaderStudyEntryRow)
+            .join(ReaderStudyItemRow, ReaderStudyItemRow.id == ReaderStudyEntryRow.item_id)
+            .join(ReaderStudyTextRow, ReaderStudyTextRow.id == ReaderStudyItemRow.text_id)
+            .where(
+                ReaderStudyTextRow.case_id.in_(cases),
+                ReaderStudyEntryRow.stage == Stage.RATED.value,
+            )
+        )
+        with self._writing() as session:
+            for entry in session.scalars(entries).all():
+                if entry.content.get("edited"):
+                    edited = _illegible(entry.content["edited"])
+                    entry.content = {**entry.content, "edited": edited}
+            for row in session.scalars(texts).all():
+                row.text = _illegible(row.text)
+
+
+def _illegible(text: str) -> str:
+    """Return a text of the same length: marked errors keep their places."""
+    return _LEGIBLE.sub(_FILLER, text)
 
 
 def _results(session: Session, study_id: str) -> list[RatedItem]:

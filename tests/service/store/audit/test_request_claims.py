@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import func, select
 
 from service.audit import AuditAction, AuditEvent
+from service.database.request_tables import IdempotencyKeyRow
 from service.idempotency import (
     CLAIM_SECONDS,
     KEPT,
@@ -50,6 +52,18 @@ def test_the_response_of_the_first_request_is_repeated(store, clock, job):
         assert isinstance(store.claim_request(other), RequestClaim)
     clock.move(KEPT.total_seconds() + 1)
     assert isinstance(store.claim_request(KEY), RequestClaim)
+
+
+def test_a_response_is_removed_after_a_day_without_a_further_request(store, clock):
+    """It may hold what a page shows of a study."""
+    claim = store.claim_request(KEY)
+    store.finish_request(claim, ANSWER)
+    store.forget_requests()
+    assert isinstance(store.claim_request(KEY), StoredResponse)
+    clock.move(KEPT.total_seconds() + 1)
+    store.forget_requests()
+    with store._reading() as session:
+        assert session.scalar(select(func.count()).select_from(IdempotencyKeyRow)) == 0
 
 
 def test_a_key_belongs_to_one_request(store):

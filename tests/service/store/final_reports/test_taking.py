@@ -144,6 +144,22 @@ def test_a_text_that_waits_for_the_labeler(store):
     assert not store.final_reports()[0].has_text
 
 
+@pytest.mark.usefixtures("drafted")
+def test_of_a_study_whose_images_were_removed_no_text_is_kept(store):
+    """Nothing would remove it later; so is that of a report for which no study came in time."""
+    keeping = replace(RULES, keep_text=True)
+    for image in store.spooled("1.2.3"):
+        store.mark_instance_removed(image)
+    assert store.take_final_report(report(), keeping, READ).state is FinalState.MATCHED
+    assert not store.final_reports()[0].has_text
+    assert store.take_final_report(
+        report(keys=ReportKeys(accession_number="B2")), keeping, READ
+    ).is_new
+    store._clock = lambda: datetime.now(UTC) + keeping.wait + timedelta(hours=1)
+    store.match_waiting_reports(keeping)
+    assert [each.has_text for each in store.final_reports()] == [False, False]
+
+
 def test_a_report_on_a_superseded_draft_is_of_the_one_that_stands(store, reviewing):
     """Two revisions: the newer; a withdrawn draft counts as none."""
     reviewing.drafted(store, number=1)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,20 @@ def test_a_study_is_closed_once_and_then_holds_what_was_recorded(store, study):
     for call in (store.reader_study, store.reader_study_results):
         with pytest.raises(NotFound):
             call("0" * 32)
+
+
+def test_the_texts_of_a_removed_study_become_illegible(store, study):
+    """Retention: also what a reader edited; class, marked places and other studies stay."""
+    study_id, person = study
+    item = store.current_item(study_id, person)
+    other = next(f"1.2.{number}" for number in (1, 2) if item.study_uid != f"1.2.{number}")
+    shown = store.show_text(study_id, person, item.id)
+    edited = replace(entry("C"), edited="Mr. Smith:\nno edema.")
+    store.rate(study_id, person, item.id, edited)
+    store.close_reader_study(study_id, "test", None)
+    store.forget_reader_study_texts(item.study_uid)
+    found = store.reader_study_results(study_id)
+    [rated] = [each for each in found if each.rating is not None]
+    assert (rated.rating.rating, rated.rating.edited) == (Rating.C, "xxx xxxxxx\nxx xxxxxx")
+    assert (len(rated.text), set(rated.text)) == (len(shown), {"x", " "})
+    assert all("Case" in each.text for each in found if each.study_uid == other)
