@@ -1,5 +1,7 @@
 """Drafts that are withheld until the final report arrives, and the key that chooses them."""
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -39,6 +41,28 @@ def upgrade() -> None:
     )
 
 
+# The version before does not know such drafts, so they are released: none may be lost.
+HELD = f"""FROM {TABLE} w JOIN jobs j ON j.id = w.job_id
+    WHERE w.released_at IS NULL AND j.state = 'DRAFTED' AND j.reason_code = 'WITHHELD'"""
+DELIVERY = """INSERT INTO deliveries
+    (job_id, destination, state, created_at, attempts, first_error, last_error, lease_owner, fence)
+    VALUES (:job, :name, 'PENDING', :now, 0, '', '', '', 0)"""
+
+
+def _release() -> None:
+    connection = op.get_bind()
+    held = sa.text(f"SELECT w.job_id, w.destinations, j.superseded_by {HELD}")
+    found = connection.execute(held.columns(destinations=sa.JSON())).all()
+    add = sa.text(DELIVERY).bindparams(sa.bindparam("now", datetime.now(UTC), type_=TIME))
+    state = sa.text("UPDATE jobs SET state = :state, reason_code = '', reason = '' WHERE id = :job")
+    for job, names, later in found:
+        ended = "CANCELED" if later else "DRAFTED" if names else "COMPLETED"
+        connection.execute(state, {"state": ended, "job": job})
+        for name in () if later else names:
+            connection.execute(add, {"job": job, "name": name})
+
+
 def downgrade() -> None:
+    _release()
     op.drop_table(KEYS)
     op.drop_table(TABLE)

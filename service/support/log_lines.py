@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
@@ -39,7 +40,8 @@ def allowed_lines(lines: Iterable[str], pseudonyms: Pseudonyms) -> list[dict[str
         lines: The lines of the log, the oldest first.
         pseudonyms: Hashes the identifiers.
     """
-    found = [_allowed(_parsed(line), pseudonyms) for line in [*lines][-_LOOKED_AT:]]
+    # Never the whole log in memory.
+    found = [_allowed(_parsed(line), pseudonyms) for line in deque(lines, _LOOKED_AT)]
     return [each for each in found if each][-MOST_LINES:]
 
 

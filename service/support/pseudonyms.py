@@ -11,6 +11,7 @@ from service.errors import ConfigurationError
 from service.settings.config import Settings
 
 _FILE: Final = "support-key"
+_KEY_BYTES: Final = 32
 _LENGTH: Final = 16  # hexadecimal digits: enough to tell the values of one bundle apart
 
 
@@ -41,13 +42,21 @@ def installation_key(settings: Settings) -> bytes:
     path = settings.data_dir / _FILE
     try:
         _make(path)
-        return bytes.fromhex(path.read_text(encoding="ascii").strip())
+        return _key(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"the key for support bundles, {path}, cannot be used: "
-            f"{getattr(error, 'strerror', None) or 'it is not a hexadecimal number'}. Correct its "
-            "owner and mode, or remove it: a new one is made"
+            f"{getattr(error, 'strerror', None) or 'it is no hexadecimal number of 32 bytes'}. Correct "
+            "its owner and mode, or remove it: a new one is made"
         ) from None
+
+
+def _key(text: str) -> bytes:
+    """Return the key that a file holds; with a shorter one the hashed values could be found."""
+    key = bytes.fromhex(text)
+    if len(key) < _KEY_BYTES:
+        raise ValueError(f"{len(key)} bytes")
+    return key
 
 
 def _make(path: Path) -> None:
@@ -58,7 +67,9 @@ def _make(path: Path) -> None:
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(secrets.token_hex(32))
+            stream.write(secrets.token_hex(_KEY_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
         os.link(temporary, path)  # fails if another process made one meanwhile: that one is used
     except FileExistsError:
         return

@@ -18,9 +18,7 @@ from service.jobs import JobState, ReasonCode
 
 # Prefixes of SOP Class UIDs of which an Instance alone begins no job: structured reports, encapsulated
 # documents, presentation states, and the captures that an archive sends back as our own results.
-_NO_IMAGE: Final = tuple(
-    f"1.2.840.10008.5.1.4.1.1.{each}" for each in ("88.", "104.", "11.", "7", "7.")
-)
+_NO_IMAGE: Final = tuple(f"1.2.840.10008.5.1.4.1.1.{each}" for each in ("88.", "104.", "11.", "7."))
 
 
 class StudyClass(StrEnum):
@@ -117,7 +115,10 @@ class StudyStanding:
             return StudyClass.WAITING
         if self.jobs:
             return _OF_STUDY[_decisive(self.jobs).job_class]
-        is_image = (eligible or not uid.startswith(_NO_IMAGE) for uid, eligible in self.images)
+        # With a dot at the end: 7 is a capture, 77 a photograph.
+        is_image = (
+            eligible or not f"{uid}.".startswith(_NO_IMAGE) for uid, eligible in self.images
+        )
         return StudyClass.UNACCOUNTED if any(is_image) else StudyClass.NO_IMAGE
 
 

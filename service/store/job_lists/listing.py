@@ -182,7 +182,11 @@ def _failed_deliveries() -> _Groups:
     return (
         select(JobRow.reason_code, latest.c.destination, number, first_at)
         .join(latest, latest.c.job_id == JobRow.id)
-        .where(in_states([JobState.FAILED]), JobRow.reason_code == ReasonCode.NOT_DELIVERED.value)
+        .where(
+            in_states([JobState.FAILED]),
+            JobRow.reason_code == ReasonCode.NOT_DELIVERED.value,
+            not_a_probe(JobRow.study_instance_uid),
+        )
         .group_by(JobRow.reason_code, latest.c.destination)
     )
 

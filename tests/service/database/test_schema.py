@@ -114,6 +114,30 @@ def test_jobs_of_an_older_version_have_no_destinations_of_their_own(url):
     assert _execute(url, "SELECT attempts FROM jobs ORDER BY revision") == [(2,), (0,)]
 
 
+def test_withheld_drafts_are_released_to_the_version_before(url):
+    """It does not know them, and would never send them."""
+    schema.upgrade(url, "0003")
+    _execute(url, *_ROWS_OF_0003)
+    schema.upgrade(url)
+    _execute(
+        url,
+        "UPDATE jobs SET state = 'DRAFTED', reason_code = 'WITHHELD', reason = 'Withheld.'",
+        """INSERT INTO withheld_drafts (job_id, destinations, withheld_at, until, release)
+        SELECT id, '["pacs", "ris"]', created_at, created_at, '' FROM jobs""",
+    )
+    schema.downgrade(url, "0034")
+    found = _execute(url, "SELECT destination, state FROM deliveries ORDER BY destination")
+    assert found == [("pacs", "PENDING"), ("ris", "PENDING")]
+    assert _execute(url, "SELECT state, reason_code FROM jobs") == [("DRAFTED", "")]
+    schema.upgrade(url)
+    store = Store(url)
+    try:
+        delivery, _ = store.claim_delivery(None, "worker", 60, {})
+        assert (delivery.destination, delivery.attempts) == ("pacs", 1)
+    finally:
+        store.close()
+
+
 def _execute(url, *statements):
     """Execute the statements; return the rows of the last one, or None when it has none."""
     engine = make_engine(url)

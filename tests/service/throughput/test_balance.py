@@ -14,6 +14,7 @@ from service.throughput.balance import (
     total,
 )
 
+PHOTOGRAPH = "1.2.840.10008.5.1.4.1.1.77.1.4"
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -59,6 +60,7 @@ CANCELED = job(JobState.CANCELED, ReasonCode.CANCELED)
         (study(images=[(SR, False), (DX, True)]), StudyClass.UNACCOUNTED),
         # An image that is not read, such as a lateral, gets a job that says so.
         (study(images=[(DX, False)]), StudyClass.UNACCOUNTED),
+        (study(images=[(PHOTOGRAPH, False)]), StudyClass.UNACCOUNTED),
     ],
 )
 def test_the_class_of_a_study(standing, expected):
