@@ -32,6 +32,7 @@ from service.store.session import Transactions
 
 _WORDS: Final = table("search_words", column("rowid"))
 _DICTIONARY: Final = "english"
+_BATCH: Final = 200
 _STANDING_REPORTS: Final = (
     FinalState.MATCHED.value,
     FinalState.LATE.value,
@@ -133,12 +134,20 @@ class SearchTexts(Transactions):
 
     def index_report_texts(self) -> int:
         """Enter the texts of all final reports that are kept again; return how many."""
-        chosen = select(FinalReportRow).where(FinalReportRow.text.is_not(None))
-        with self._writing() as session:
-            rows = session.scalars(chosen).all()
-            for row in rows:
-                enter_report(session, row)
-            return len(rows)
+        count = after = 0
+        while True:
+            chosen = select(FinalReportRow).where(
+                FinalReportRow.text.is_not(None), FinalReportRow.id > after
+            )
+            # Batches: a transaction over all would keep Instances from being recorded meanwhile.
+            with self._writing() as session:
+                rows = session.scalars(chosen.order_by(FinalReportRow.id).limit(_BATCH)).all()
+                for row in rows:
+                    enter_report(session, row)
+            count += len(rows)
+            if len(rows) < _BATCH:
+                return count
+            after = rows[-1].id
 
     def study_report_text(self, study_uid: str) -> str:
         """Return the text of the final report that stands for a study; "" if none is kept."""

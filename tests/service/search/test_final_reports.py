@@ -63,3 +63,17 @@ def test_a_report_whose_text_is_not_kept_is_not_found(vectors):
     vectors.store.take_final_report(REPORT, replace(KEPT, keep_text=False), READ)
     assert found(vectors, "Kerley") == []
     assert vectors.store.study_report_text("1.2.1") == ""
+
+
+def test_all_kept_reports_are_entered_again_in_batches(vectors, monkeypatch):
+    """Each batch is a transaction of its own, so that Instances are recorded in between."""
+    monkeypatch.setattr("service.store.search.texts._BATCH", 2)
+    store = vectors.store
+    for number in range(1, 6):
+        vectors.draft(number)
+        keys = ReportKeys(study_uid=f"1.2.{number}")
+        store.take_final_report(replace(REPORT, keys=keys), KEPT, READ)
+        store.remove_search_texts(f"1.2.{number}")
+    assert found(vectors, "Kerley") == []
+    assert store.index_report_texts() == 5
+    assert len(found(vectors, "Kerley")) == 5
