@@ -137,16 +137,6 @@ class Notifications(Transitions):
         with self._writing() as session:
             changed_rows(session, held.values(**values))
 
-    def drop_notifications(self, known_targets: Collection[str]) -> None:
-        """Drop the messages to targets that are no longer configured."""
-        gone = update(NotificationRow).where(
-            NotificationRow.ended_at.is_(None),
-            NotificationRow.target.not_in(sorted(known_targets)),
-        )
-        ended = {"outcome": _Outcome.DROPPED.value, "ended_at": self.now()}
-        with self._writing() as session:
-            changed_rows(session, gone.values(**ended))
-
     def notifications(self, limit: int = 50) -> list[Notification]:
         """Return the latest messages, the newest first."""
         chosen = select(NotificationRow).order_by(NotificationRow.id.desc()).limit(limit)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from service.database.tables import EventRow, InstanceRow, JobRow, StudyRow
+from service.database.withholding_tables import WithheldDraftRow
 from service.jobs import Action, JobState, ReasonCode
 from service.store.probe_exclusion import not_a_probe
 from service.throughput.balance import Balance, JobStanding, StudyStanding
@@ -107,6 +108,7 @@ def _jobs(hour: datetime) -> Select[*tuple[Any, ...]]:
         InstanceRow.id <= JobRow.read_through,
         ~InstanceRow.conflict,
     )
+    withheld = select(WithheldDraftRow.job_id).where(WithheldDraftRow.job_id == JobRow.id)
     return select(
         JobRow.state,
         JobRow.reason_code,
@@ -118,6 +120,7 @@ def _jobs(hour: datetime) -> Select[*tuple[Any, ...]]:
         JobRow.created_at,
         confirmed.scalar_subquery().label("confirmed_at"),
         last_image.scalar_subquery().label("last_image_at"),
+        withheld.exists().label("was_withheld"),
     ).where(_within(JobRow.created_at, hour), not_a_probe(JobRow.study_instance_uid))
 
 
@@ -132,12 +135,13 @@ def _standing(row: Row[*tuple[Any, ...]]) -> JobStanding:
 def _latencies(jobs: Sequence[Row[*tuple[Any, ...]]]) -> list[float]:
     """Return the seconds from the last image to the first confirmation of each draft.
 
-    Those of studies that a person had read again are left out: their images came long before.
+    Those of studies that a person had read again are left out: their images came long before. So are
+    drafts that were withheld, which waited on purpose.
     """
     return [
         max(0.0, (row.confirmed_at - (row.last_image_at or row.created_at)).total_seconds())
         for row in jobs
-        if row.confirmed_at is not None and not row.forced
+        if row.confirmed_at is not None and not row.forced and not row.was_withheld
     ]
 
 

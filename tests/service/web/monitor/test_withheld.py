@@ -18,6 +18,8 @@ from service.final_reports.report import (
 )
 from service.jobs import IllegalTransition, JobState
 from service.store.final_reports.taking import Reading
+from service.store.throughput.computing import computed
+from service.throughput.hours import hour_of
 
 RULES = TakingRules(late=timedelta(days=30), wait=timedelta(days=30), keep_text=False)
 SENTENCE = "cardiac silhouette is enlarged"
@@ -96,6 +98,9 @@ def test_it_is_released_by_a_report_the_time_limit_urgency_or_a_person(site, see
         assert SENTENCE in site.get(f"studies/{job.study_instance_uid}").text
         seeder.deliver(job)
         assert store.job(job.id).state is JobState.COMPLETED
+    with store._reading() as session:
+        figures = computed(session, hour_of(store.job(waiting.id).created_at))
+    assert (figures.balance.made, figures.latency.n) == (4, 0)  # they waited on purpose
 
 
 def test_what_ends_otherwise_is_not_sent(site, seeder):
