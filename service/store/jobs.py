@@ -155,6 +155,7 @@ class Jobs(Transitions):
             if is_shown or is_of_a_probe(session, draft.study_instance_uid):
                 withheld_until = None
             if withheld_until is not None:
+                withheld_until = _at_the_latest(session, before, withheld_until)
                 sentence = withheld_sentence(withheld_until)
                 change = replace(change, code=ReasonCode.WITHHELD, reason=sentence)
             self._move_held(session, job_id, Action.DRAFT, change)
@@ -343,7 +344,8 @@ class Jobs(Transitions):
         """
         with self._reading() as session:
             row = self._previous_draft_row(session, self._row(session, job_id))
-            return record_mapping.job(row) if row else None
+            # Also one that is withheld: Instances that change nothing must not make another draft.
+            return record_mapping.job(row, with_withheld=True) if row else None
 
     def _previous_draft_row(self, session: Session, row: JobRow) -> JobRow | None:
         """Return the last revision before `row` whose draft is, or may come to be, in a PACS."""
@@ -365,6 +367,12 @@ class Jobs(Transitions):
             .order_by(JobRow.revision.desc())
             .limit(1)
         )
+
+
+def _at_the_latest(session: Session, before: JobRow | None, until: datetime) -> datetime:
+    """Return until when a draft is withheld: no longer than the withheld one that it replaces."""
+    earlier = session.get(WithheldDraftRow, before.id) if before else None
+    return until if earlier is None else min(until, earlier.until)
 
 
 def _object_row(job_id: str, item: ResultObject) -> ObjectRow:

@@ -279,6 +279,8 @@ class Drafting:
         """Return the SOP Instance UIDs that, if selected, would not change the earlier draft."""
         if job.forced or previous is None or previous.draft is None or _withdrawn(previous):
             return frozenset()
+        if previous.is_withheld and job.urgent:
+            return frozenset()  # its own draft is not withheld
         if previous.model_version != job.model_version:
             return frozenset()
         # The earlier draft must have gone, or be due, to every destination of this job.

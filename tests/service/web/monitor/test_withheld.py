@@ -212,6 +212,28 @@ def test_a_doubt_that_came_meanwhile_is_announced_after_the_release(site, seeder
     assert [each.destination for each in store.notices(job.id)] == ["orthanc"]
 
 
+def test_a_later_revision_knows_the_withheld_draft_and_extends_no_time_limit(site, seeder):
+    """The worker sees what was read; what replaces a withheld draft is released no later."""
+    store = site.store
+    first = withhold(site, seeder, 1)
+    later = store.schedule(
+        first.study_instance_uid,
+        model=first.model_name,
+        version=first.model_version,
+        actor="t",
+        reason="New.",
+        force=True,
+    )
+    assert store.previous_draft(later.id).draft is not None
+    held, until = seeder.claim(later), store.now() + timedelta(hours=48)
+    report, result = seeder.draft_of(held), seeder.result_object(held)
+    drafted = store.draft(held.id, held.fence, report, [result], ["orthanc"], until)
+    assert drafted.is_withheld
+    assert store.release_withheld(store.now() + timedelta(hours=25)) == 2
+    assert not store.job(later.id).is_withheld
+    assert store.job(first.id).state is JobState.CANCELED
+
+
 def test_many_that_are_not_due_delay_no_other(site, seeder):
     """An urgent one behind more than the limit is released by the next call."""
     store = site.store
