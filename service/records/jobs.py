@@ -98,7 +98,12 @@ class Job:
     @property
     def is_withheld(self) -> bool:
         """Whether its draft is withheld: neither shown nor sent yet."""
-        return self.state is JobState.DRAFTED and self.reason_code == ReasonCode.WITHHELD
+        return self.state is JobState.DRAFTED and self.hides_draft
+
+    @property
+    def hides_draft(self) -> bool:
+        """Whether its draft must not be shown: withheld, or canceled while it was."""
+        return self.reason_code == ReasonCode.WITHHELD
 
     @property
     def draft_status(self) -> DraftStatus:

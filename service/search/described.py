@@ -22,6 +22,7 @@ _STATUS: Final = {
     DraftStatus.IN_DOUBT: "draft in doubt",
     DraftStatus.SUPERSEDED: "draft superseded",
 }
+_WITHHELD: Final = "draft withheld"
 _NOT_CODED: Final = "findings not coded"
 _NORMAL: Final = "no finding stated as present"
 
@@ -49,8 +50,10 @@ def findings_words(found: FoundStudy) -> Sequence[str]:
 
 
 def status_words(found: FoundStudy) -> str:
-    """Return what a reader must know of the draft: withdrawn, in doubt, superseded; else ""."""
-    return _STATUS.get(found.job.draft_status, "") if found.job else ""
+    """Return what a reader must know of the draft: withdrawn, in doubt, superseded, withheld; or ""."""
+    if found.job is None:
+        return ""
+    return _STATUS.get(found.job.draft_status) or (_WITHHELD if found.job.hides_draft else "")
 
 
 def decision_words(found: FoundStudy) -> str:

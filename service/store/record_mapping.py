@@ -50,10 +50,10 @@ def job(row: JobRow, *, with_withheld: bool = False) -> JobWithDraft:
 
     Args:
         row: The row.
-        with_withheld: Also a draft that is withheld. Without it no page and no answer can show one.
+        with_withheld: Also a draft that is withheld or was canceled while it was. Without it no page
+            and no answer can show one.
     """
-    is_withheld = row.state == JobState.DRAFTED.value and row.reason_code == ReasonCode.WITHHELD
-    draft, fault = (None, row.reason) if is_withheld and not with_withheld else _draft(row)
+    draft, fault = _hidden(row) if _is_hidden(row) and not with_withheld else _draft(row)
     image = drafted_image(row) or ""
     return JobWithDraft(**_columns(row), draft=draft, draft_fault=fault, drafted_image=image)
 
@@ -80,6 +80,15 @@ def drafted_image(row: JobRow) -> str | None:
     source = draft.get("source") if isinstance(draft, dict) else None
     uid = source.get("sop_instance_uid") if isinstance(source, dict) else None
     return uid if isinstance(uid, str) else None
+
+
+def _is_hidden(row: JobRow) -> bool:
+    """Return whether the draft is withheld, or was canceled before it was shown."""
+    return row.draft is not None and row.reason_code == ReasonCode.WITHHELD
+
+
+def _hidden(row: JobRow) -> tuple[None, str]:
+    return None, row.reason if row.state == JobState.DRAFTED.value else ""
 
 
 def _draft(row: JobRow) -> tuple[DraftReport | None, str]:

@@ -39,7 +39,8 @@ def job_in_full(store: Store, job: JobWithDraft, situation: SystemStatus) -> dic
             {**_withdrawal_json(job, each, events), **_delivery_json(each)} for each in deliveries
         ],
         "notices": [_delivery_json(each) for each in store.notices(job.id)],
-        "objects": [_object_json(each) for each in store.objects(job.id)],
+        # Their kinds tell what was found: an overlay is made of located findings.
+        "objects": [] if job.hides_draft else [_object_json(o) for o in store.objects(job.id)],
         "events": [_event_json(each) for each in events],
     }
 
@@ -51,7 +52,7 @@ def _job_json(job: Job, deliveries: Sequence[Delivery], situation: SystemStatus)
         "state": job.state.value,
         "why": why(job, deliveries, situation).plain(),
         "draft_status": job.draft_status.value,
-        "withheld": job.is_withheld,
+        "withheld": job.hides_draft,
         "reason_code": job.reason_code,
         "reason": job.reason,
         "urgent": job.urgent,

@@ -165,7 +165,7 @@ def _job_picture(
 ) -> Picture:
     job = here.store.job(job_id)
     overlays = [each for each in here.store.objects(job.id) if each.kind == OutputKind.OVERLAY]
-    hidden = job.is_withheld
+    hidden = job.hides_draft
     hidden = hidden or (job.draft_status is DraftStatus.WITHDRAWN and not also_withdrawn)
     if overlays and not only_source and not hidden:
         stamp = _STAMPS.get(job.draft_status, "")

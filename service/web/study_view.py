@@ -100,8 +100,9 @@ def study_snapshot(
     job = record.job
     deliveries = store.deliveries(job.id) if job else ()
     objects = store.objects(job.id) if job else ()
-    kinds = {each.kind for each in objects}
-    has_overlay = OutputKind.OVERLAY in kinds and not (job and job.is_withheld)
+    # The kinds of the objects of a withheld draft tell what was found.
+    shown_objects = () if job is None or job.hides_draft else objects
+    has_overlay = OutputKind.OVERLAY in {each.kind for each in shown_objects}
     by_id = {each.id: each for each in record.jobs}
     draft = job.draft if job else None
     events = store.events(job.id) if job else []
@@ -146,7 +147,7 @@ def study_snapshot(
         ),
         "objects": part(
             "objects",
-            objects=[(each, _places(each, deliveries, settings)) for each in objects],
+            objects=[(each, _places(each, deliveries, settings)) for each in shown_objects],
         ),
         "attempts": part("attempts", job=job, draft=draft, attempts=attempts(events)),
         "revisions": part("revisions", job=job, jobs=record.jobs),

@@ -83,7 +83,7 @@ class Withholding(OwedDeliveries):
             if job is None:
                 raise NotFound(f"there is no job {job_id[:8]}")
             row = _locked(session, job_id)
-            if row is None or job.reason_code != ReasonCode.WITHHELD:
+            if row is None or not _is_held(job):
                 raise IllegalTransition("the draft of this job is not withheld")
             self._release(session, job, row, Release.REQUESTED, actor)
             self._audit(session, audit, study_uid=job.study_instance_uid, job_id=job_id)
@@ -102,11 +102,15 @@ class Withholding(OwedDeliveries):
         self, session: Session, job: JobRow, row: WithheldDraftRow, why: Release, actor: str
     ) -> None:
         row.released_at, row.release = self.now(), why.value
-        is_held = job.state == JobState.DRAFTED.value and job.reason_code == ReasonCode.WITHHELD
-        if not is_held:
+        if not _is_held(job):
             return
         if why is Release.ENDED:
-            change = Change(actor=actor, reason="A later draft of this study replaces it.")
+            # The code stays: the later draft, much like this one, may be withheld still.
+            change = Change(
+                actor=actor,
+                code=ReasonCode.WITHHELD,
+                reason="A later draft of this study replaces it.",
+            )
             self._move(session, job.id, JobState.DRAFTED, Action.CANCEL, change)
             return
         job.reason_code, job.reason, job.updated_at = "", "", self.now()
@@ -116,6 +120,10 @@ class Withholding(OwedDeliveries):
         # A destination that gets the draft only now must also get the notices of doubt.
         compare_again(session, record_mapping.drafted_image(job))
         self._send_owed(session, job.id)
+
+
+def _is_held(job: JobRow) -> bool:
+    return job.state == JobState.DRAFTED.value and job.reason_code == ReasonCode.WITHHELD
 
 
 def _locked(session: Session, job_id: str) -> WithheldDraftRow | None:

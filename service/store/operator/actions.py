@@ -60,8 +60,11 @@ class OperatorActions(OwedDeliveries):
 
     def _cancel_job(self, session: Session, job_id: str, actor: str, reason: str) -> None:
         sentence = reason or f"Canceled by {actor}."
-        change = Change(actor=actor, code=ReasonCode.CANCELED, reason=sentence)
-        self._cancel(session, self._row(session, job_id), change)
+        row = self._row(session, job_id)
+        # A withheld draft stays hidden: a later revision of the study may be withheld too.
+        is_withheld = row.reason_code == ReasonCode.WITHHELD
+        code = ReasonCode.WITHHELD if is_withheld else ReasonCode.CANCELED
+        self._cancel(session, row, Change(actor=actor, code=code, reason=sentence))
 
     def _cancel(self, session: Session, row: JobRow, change: Change) -> None:
         values: dict[str, Any] = {}

@@ -114,6 +114,49 @@ def test_what_ends_otherwise_is_not_sent(site, seeder):
     assert store.job(alone.id).state is JobState.COMPLETED
 
 
+def hidden_everywhere(site, job):
+    """Return whether no page and no answer about a job holds its text, its overlay or its objects."""
+    study = job.study_instance_uid
+    paths = [f"studies/{study}?job={job.id}", f"api/jobs/{job.id}", f"live/studies/{study}.json"]
+    paths += [f"api/studies/{study}", "search?q=cardiac", f"studies/{study}/similar"]
+    texts = [site.get(path).text for path in paths]
+    shown = site.get(f"api/jobs/{job.id}").json()
+    refused = {site.get(f"{path}").status_code for path in (f"read/{job.id}",)}
+    is_out = (shown["draft"], shown["objects"], shown["withheld"]) == (None, [], True)
+    return is_out and refused == {404} and not any(SENTENCE in text for text in texts)
+
+
+def test_a_draft_that_was_canceled_while_withheld_stays_hidden(site, seeder):
+    """By a person, and by a later draft of the study, which is withheld itself."""
+    store = site.store
+    canceled, first = withhold(site, seeder, 1), withhold(site, seeder, 2)
+    store.cancel(canceled.id, "ann", "No longer needed.")
+    with pytest.raises(IllegalTransition, match="not withheld"):
+        store.release_draft(canceled.id, "ann")
+    seeder.image(9, study=2)
+    again = store.schedule(
+        first.study_instance_uid,
+        model=first.model_name,
+        version=first.model_version,
+        actor="intake",
+        reason="A later image arrived.",
+    )
+    held = seeder.claim(again)
+    until = store.now() + timedelta(hours=24)
+    report, result = seeder.draft_of(held), seeder.result_object(held)
+    second = store.draft(held.id, held.fence, report, [result], ("orthanc",), withheld_until=until)
+    assert second.is_withheld
+    assert store.release_withheld(store.now()) == 2
+    for job in (canceled, first):
+        assert store.job(job.id).state is JobState.CANCELED
+        assert hidden_everywhere(site, job)
+    assert hidden_everywhere(site, second)
+    page = site.get(f"studies/{canceled.study_instance_uid}").text
+    assert "canceled before its draft was shown" in page
+    store.retry(canceled.id, "ann")  # a person asks for it
+    assert SENTENCE in site.get(f"studies/{canceled.study_instance_uid}").text
+
+
 def test_nobody_decides_on_a_withheld_draft(site, seeder):
     """The obstacle names the cause."""
     job = withhold(site, seeder, 1)
