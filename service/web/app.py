@@ -62,8 +62,7 @@ from service.web.monitor.routes import MONITOR_ROUTES
 from service.web.network.routes import NETWORK_ROUTES
 from service.web.openapi.mount import WARM_SECONDS, ApiMount, mounted, openapi_json
 from service.web.overview.routes import OVERVIEW_LIVE, OVERVIEW_ROUTES
-from service.web.queue.pages import queue_live
-from service.web.queue.routes import QUEUE_ROUTES
+from service.web.queue.routes import QUEUE_LIVE, QUEUE_ROUTES
 from service.web.reader_study.failures import READER_STUDY_HANDLERS
 from service.web.reader_study.routes import READER_STUDY_ROUTES
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
@@ -195,7 +194,7 @@ def _static() -> Mount:
 
 
 LIVE_ROUTES: Final = (
-    live_route("/live/queue", queue_live),
+    QUEUE_LIVE,
     live_route("/live/studies/{study_uid}", pages.study_live),
     live_route("/live/questions/{job_id}", questions_live),
     OVERVIEW_LIVE,

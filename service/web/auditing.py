@@ -78,6 +78,33 @@ async def audit_view(request: Request, study_uid: str, job_id: str = "") -> None
         here.views.note(who, study_uid, now)
 
 
+async def audit_once(
+    request: Request,
+    action: AuditAction,
+    detail: str,
+    *,
+    what: str = "",
+    always: bool = False,
+) -> None:
+    """Record an action that a page repeats by itself, once in five minutes for each person or program.
+
+    Args:
+        request: The request.
+        action: What was done.
+        detail: For the record.
+        what: What tells two of these actions apart, such as the words of a search; not recorded.
+        always: Whether a person asks anew: recorded in any case.
+
+    Raises:
+        StoreUnavailable: The record could not be written.
+    """
+    here, who = app_context_of(request), actor_of(request)
+    key, now = f"{action} {detail} {what}", here.store.now()
+    if always or here.views.is_new(who, key, now):
+        await audit(request, action, detail=detail)
+        here.views.note(who, key, now)
+
+
 def login_event(
     action: AuditAction,
     *,

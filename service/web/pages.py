@@ -48,6 +48,7 @@ async def study_live(request: Request) -> LiveView:
     may = _allowed(request)
     render = _study_view(app_context_of(request), uid, job_id, may)
     await run_in_threadpool(render)
+    await audit_view(request, uid, job_id or "")
     return LiveView(f"study {uid} {job_id or ''} {' '.join(sorted(may))}", render)
 
 
@@ -55,7 +56,9 @@ async def study_parts(request: Request) -> Response:
     """Answer with every part of a study's page."""
     uid, job_id = _study_uid(request), request.query_params.get("job")
     render = _study_view(app_context_of(request), uid, job_id, _allowed(request))
-    return JSONResponse((await run_in_threadpool(render)).since(NOTHING))
+    snapshot = await run_in_threadpool(render)
+    await audit_view(request, uid, job_id or "")
+    return JSONResponse(snapshot.since(NOTHING))
 
 
 async def job_page(request: Request) -> Response:

@@ -13,7 +13,7 @@ from service.jobs import ALARMS, JobState
 from service.settings.advice import cautions
 from service.web.access.current import has_role
 from service.web.app_context import AppContext, app_context_of
-from service.web.auditing import audit
+from service.web.auditing import audit_once
 from service.web.live import LiveView
 from service.web.queue.filters import QueueChoice, parse_choice
 from service.web.queue.view import queue_snapshot
@@ -42,29 +42,36 @@ async def queue(request: Request) -> Response:
     """Answer with the queue; a search for a text, which may name a patient, is audited."""
     acts = has_role(request, Role.ADMIN)
     here, choice = app_context_of(request), _choice(request)
-    if choice.text:
-        await audit(request, AuditAction.SEARCHED, detail="the queue")
+    await _audit_search(request, choice, always=True)
     return HTMLResponse(await run_in_threadpool(_queue_html, here, choice, acts=acts))
 
 
 async def queue_live(request: Request) -> LiveView:
-    """Return the view of the queue."""
+    """Return the view of the queue; a search is audited as on the page."""
     here, choice, acts = app_context_of(request), _choice(request), has_role(request, Role.ADMIN)
+    await _audit_search(request, choice)
     key = f"{choice.key} {'acts' if acts else ''}"
     return LiveView(key, _queue_view(here, choice, acts=acts))
 
 
 async def queue_parts(request: Request) -> Response:
     """Answer with every part of the queue, for a page that has no stream."""
-    acts = has_role(request, Role.ADMIN)
-    snapshot = await run_in_threadpool(
-        _queue_view(app_context_of(request), _choice(request), acts=acts)
-    )
+    acts, choice = has_role(request, Role.ADMIN), _choice(request)
+    await _audit_search(request, choice)
+    snapshot = await run_in_threadpool(_queue_view(app_context_of(request), choice, acts=acts))
     return JSONResponse(snapshot.since(NOTHING))
 
 
 def _choice(request: Request) -> QueueChoice:
     return parse_choice(request.query_params.multi_items())
+
+
+async def _audit_search(request: Request, choice: QueueChoice, *, always: bool = False) -> None:
+    """Record a search for a text; the live view of a page asks for the same again and again."""
+    if choice.text:
+        await audit_once(
+            request, AuditAction.SEARCHED, "the queue", what=choice.text, always=always
+        )
 
 
 def _queue_view(here: AppContext, choice: QueueChoice, *, acts: bool) -> Callable[[], Snapshot]:

@@ -3,17 +3,20 @@
 from typing import Final
 
 from service.accounts import Role
-from service.web.access.roles import EVERYONE, guarded
-from service.web.live_routes import LIVE
+from service.web.access.roles import EVERYONE, Access, guarded
+from service.web.live_routes import live_route
 from service.web.queue import batch, pages
 
 _OPERATING: Final = frozenset({Role.ADMIN, Role.VIEWER})
 _ACTING: Final = frozenset({Role.ADMIN})
+_LIVE: Final = Access(roles=_OPERATING, counts_as_use=False)
+
+QUEUE_LIVE: Final = live_route("/live/queue", pages.queue_live, _LIVE)
 
 QUEUE_ROUTES: Final = (
     guarded("/", pages.start, roles=EVERYONE),
     guarded("/queue", pages.queue, roles=_OPERATING),
-    guarded("/live/queue.json", pages.queue_parts, access=LIVE),
+    guarded("/live/queue.json", pages.queue_parts, access=_LIVE),
     guarded(batch.BATCH_PATH, batch.confirm, roles=_ACTING),
     guarded(batch.BATCH_PATH, batch.run, roles=_ACTING, methods=("POST",)),
 )

@@ -25,7 +25,7 @@ from service.store import Store
 from service.web.access.current import current_session
 from service.web.api import body_of
 from service.web.app_context import app_context_of
-from service.web.auditing import audit, audit_view, event_of
+from service.web.auditing import audit_once, audit_view, event_of
 from service.web.json_api.cursors import next_cursor, page_after
 from service.web.json_api.idempotent import idempotency_key
 from service.web.review.answers import (
@@ -46,6 +46,7 @@ from service.web.review.requests import (
 )
 from service.web.review.reviewer import reviewer_of
 
+_EXPORT: Final = "decisions, by the JSON API"
 _MOST_DIGITS: Final = 18  # of a 64-bit row id
 
 
@@ -166,8 +167,8 @@ async def decisions(request: Request) -> JSONResponse:
     since, until = time_of(request, "since"), time_of(request, "until")
     asked = request.query_params
     before = page_after(request)
-    if before is None:  # the first page stands for the whole export
-        await audit(request, AuditAction.EXPORTED, detail="decisions, by the JSON API")
+    # The first page stands for the whole export; but a cursor can be made by hand, without it.
+    await audit_once(request, AuditAction.EXPORTED, _EXPORT, always=before is None)
 
     def find() -> dict[str, Any]:
         found = here.store.decisions(

@@ -13,7 +13,7 @@ from service.audit import AuditAction
 from service.settings.advice import cautions
 from service.web.access.current import current_person
 from service.web.app_context import AppContext, app_context_of
-from service.web.auditing import audit, audit_view
+from service.web.auditing import audit_once, audit_view
 from service.web.render import NOTHING, page, root_of
 from service.web.review.draft_view import draft_values
 from service.web.review.mine_view import mine_values
@@ -32,14 +32,14 @@ _MOST_OLDER: Final = 1000
 async def worklist_page(request: Request) -> Response:
     """Answer with the drafts that await a decision; a search for a patient is audited."""
     here, choice = app_context_of(request), _choice(request)
-    if choice.search:
-        await audit(request, AuditAction.SEARCHED, detail="the worklist")
+    await _audit_search(request, choice, always=True)
     return HTMLResponse(await run_in_threadpool(_worklist_html, here, choice))
 
 
 async def worklist_parts(request: Request) -> Response:
-    """Answer with every part of the worklist, for the page that shows it."""
+    """Answer with every part of the worklist, for the page that shows it; a search is audited."""
     here, choice = app_context_of(request), _choice(request)
+    await _audit_search(request, choice)
     snapshot = await run_in_threadpool(worklist_snapshot, here, choice)
     return JSONResponse(snapshot.since(NOTHING))
 
@@ -58,6 +58,13 @@ async def mine_page(request: Request) -> Response:
     """Answer with the person's own decisions, agreement and disagreements."""
     here, person = app_context_of(request), current_person(request)
     return HTMLResponse(await run_in_threadpool(_mine_html, here, person))
+
+
+async def _audit_search(request: Request, choice: WorklistChoice, *, always: bool = False) -> None:
+    if choice.search:
+        await audit_once(
+            request, AuditAction.SEARCHED, "the worklist", what=choice.search, always=always
+        )
 
 
 def _choice(request: Request) -> WorklistChoice:

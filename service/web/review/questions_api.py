@@ -76,13 +76,16 @@ async def questions_live(request: Request) -> LiveView:
     """Return the view of the questions about a job's study; raise NotFound for an unknown job."""
     here = app_context_of(request)
     job = await run_in_threadpool(here.store.job, request.path_params["job_id"])
+    await audit_view(request, job.study_instance_uid, job.id)
     return LiveView(f"questions {job.id}", lambda: questions_snapshot(here, job.id))
 
 
 async def questions_parts(request: Request) -> Response:
     """Answer with the part of the panel, for a page that has no stream."""
     here, job_id = app_context_of(request), request.path_params["job_id"]
-    snapshot = await run_in_threadpool(questions_snapshot, here, job_id)
+    job = await run_in_threadpool(here.store.job, job_id)
+    snapshot = await run_in_threadpool(questions_snapshot, here, job.id)
+    await audit_view(request, job.study_instance_uid, job.id)
     return JSONResponse(snapshot.since(NOTHING))
 
 

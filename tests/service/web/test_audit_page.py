@@ -10,7 +10,9 @@ from service.accounts import Role
 from service.audit import AuditAction, AuditEvent, AuditOutcome, first_fault
 from service.errors import StoreNotWritable
 from service.maintenance.study_identities import StudyIdentityReader
+from service.records import Position
 from service.store.audit.trail import AuditFilter
+from service.web.json_api.cursors import cursor_of
 
 
 def actions(site, **wanted):
@@ -148,9 +150,20 @@ def test_a_search_of_the_worklist_and_an_export_of_decisions_are_recorded(site):
     ]
 
 
+def test_an_export_by_a_cursor_made_by_hand_is_recorded(site):
+    """And so is a search by the rows of the worklist alone; a page that polls is recorded once."""
+    cursor = cursor_of(Position(at=site.store.now() + timedelta(days=1), id="f" * 32))
+    for _ in range(2):
+        assert site.get(f"/api/decisions?cursor={cursor}").status_code == 200
+        assert site.get("/read/rows.json?q=Doe").status_code == 200
+    assert actions(site) == [AuditAction.EXPORTED, AuditAction.SEARCHED]
+
+
 @pytest.mark.parametrize(
     "path",
     [
+        "live/studies/{study}.json",
+        "live/questions/{job}.json",
         "api/jobs/{job}/review",
         "api/studies/{study}/review",
         "api/jobs/{job}/decisions",

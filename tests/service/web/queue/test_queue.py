@@ -90,6 +90,18 @@ def test_a_search_for_a_patient_is_audited_and_its_text_is_not_kept(site, seeder
     assert not any(name.lower() in each.detail.lower() for each in kept)
     kim = cookie_of(site.store, Role.RADIOLOGIST, login="kim")
     assert site.get("/queue", as_=kim).status_code == 403
+    assert site.get(f"/live/queue.json?text={name}", as_=kim).status_code == 403
+
+
+def test_a_search_by_the_live_view_alone_is_audited(site, seeder, cookie_of):
+    """Once for each text, not at each poll; also within the stream of several pages."""
+    seeder.waiting(1)
+    vic = cookie_of(site.store, Role.VIEWER, login="vic")
+    for text in ("doe", "doe", "roe"):
+        assert site.get(f"/live/queue.json?text={text}", as_=vic).status_code == 200
+    site.get("/queue?text=poe", as_=vic)
+    site.get("/live/queue.json?text=poe", as_=vic)
+    assert [each.action for each in records(site)] == [AuditAction.SEARCHED] * 3
 
 
 def test_failures_are_retried_together_after_their_number_was_shown(site, seeder):
