@@ -185,6 +185,11 @@ def _states(names: Sequence[str]) -> tuple[JobState, ...]:
 def _limit(word: str | None) -> int:
     if word is None:
         return _DEFAULT_LIMIT
-    if not word.isascii() or not word.isdigit() or not 1 <= int(word[:6]) <= _LARGEST_LIMIT:
+    if (
+        not word.isascii()
+        or not word.isdigit()
+        or len(word) > 4
+        or not 1 <= int(word) <= _LARGEST_LIMIT
+    ):
         raise HTTPException(400, f"limit: a number from 1 to {_LARGEST_LIMIT}.")
     return int(word)

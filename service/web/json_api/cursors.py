@@ -43,11 +43,13 @@ def position_of(cursor: str) -> Position:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
         at, _, entry = text.partition(" ")
         moment = datetime.fromisoformat(at)
-    except (binascii.Error, ValueError):
+        # Not every moment of the years 1 and 9999 can be given in UTC.
+        known = None if moment.tzinfo is None else moment.astimezone(UTC)
+    except (binascii.Error, ValueError, OverflowError):
         raise HTTPException(400, _INVALID) from None
-    if moment.tzinfo is None or not entry.isalnum():
+    if known is None or not entry.isalnum():
         raise HTTPException(400, _INVALID)
-    return Position(at=moment, id=entry)
+    return Position(at=known, id=entry)
 
 
 def page_after(request: Request) -> Position | str | None:

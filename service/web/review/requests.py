@@ -79,7 +79,12 @@ def limit_of(request: Request) -> int:
     word = request.query_params.get("limit")
     if word is None:
         return _DEFAULT_LIMIT
-    if not word.isascii() or not word.isdigit() or not 1 <= int(word[:6]) <= _LARGEST_LIMIT:
+    if (
+        not word.isascii()
+        or not word.isdigit()
+        or len(word) > 4
+        or not 1 <= int(word) <= _LARGEST_LIMIT
+    ):
         raise HTTPException(400, f"limit: a number from 1 to {_LARGEST_LIMIT}.")
     return int(word)
 

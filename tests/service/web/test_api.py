@@ -60,7 +60,14 @@ def test_jobs_are_chosen_by_state_and_study(site, seeder):
 
 def test_wrong_questions_are_400_with_a_sentence(site):
     """A state that is none and a limit that is none are refused with a message."""
-    for query in ("state=NONSENSE", "limit=0", "limit=1001", "limit=x", "limit=²"):
+    for query in (
+        "state=NONSENSE",
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "limit=²",
+        "limit=0000019999",
+    ):
         answer = site.get(f"/api/jobs?{query}")
         assert (answer.status_code, bool(answer.json()["error"])) == (400, True), query
 

@@ -1,9 +1,14 @@
 """Cursors of lists: opaque, stable, and the former `before` beside them."""
 
+import base64
+
 import pytest
 from sqlalchemy import text
 
 from service.database.engine import make_engine
+
+# The first moment of the year 1 in a zone east of UTC: there is no such time in UTC.
+EDGE = base64.urlsafe_b64encode(b"0001-01-01T00:00:00+10:00 123").rstrip(b"=").decode()
 
 
 def test_a_cursor_leads_through_all_jobs(site, seeder):
@@ -41,7 +46,9 @@ def test_a_cursor_outlives_its_entry(site, seeder):
     assert [each["id"] for each in page["jobs"]] == made[2:]
 
 
-@pytest.mark.parametrize("cursor", ["x", "####", "MjAyNg", "a" * 300, "éé", "MjAyNi0wMS0wMSAxMjM"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "####", "MjAyNg", "a" * 300, "éé", "MjAyNi0wMS0wMSAxMjM", EDGE]
+)
 @pytest.mark.parametrize("path", ["/api/jobs", "/api/decisions"])
 def test_other_texts_are_400(site, path, cursor):
     """A text that is no cursor, a time without a zone: a sentence says what to send."""
