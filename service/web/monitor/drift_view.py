@@ -79,6 +79,7 @@ def drift_values(store: Store, settings: Settings) -> dict[str, Any]:
         "site_name": settings.site_name,
         "reference": reference,
         "alerts": opened,
+        "case_links": {each.id: case_links(store, each) for each in opened},
         "closed": [each for each in every if each.acknowledged_at is not None],
         "groups": groups,
         "computed_at": max((each.computed_at for each in charts), default=None),
@@ -177,6 +178,14 @@ def _pictures(
     return [Markup(render_chart(each, alone=False)) for each in made]  # noqa: S704
 
 
-def case_links(alert: DriftAlert) -> Sequence[tuple[str, str]]:
-    """Return the address from the root and the name of an alert's cases."""
-    return [(f"jobs/{job_id}", f"case {number}") for number, job_id in enumerate(alert.cases, 1)]
+def case_links(store: Store, alert: DriftAlert) -> Sequence[tuple[str, str]]:
+    """Return the address from the root and the name of an alert's cases.
+
+    Those with a withheld draft are left out: a case is one because of what its draft states.
+    """
+    hidden = {job.id for job in store.jobs_of(alert.cases) if job.hides_draft}
+    return [
+        (f"jobs/{job_id}", f"case {number}")
+        for number, job_id in enumerate(alert.cases, 1)
+        if job_id not in hidden
+    ]

@@ -20,7 +20,7 @@ from service.web.access.current import actor_of, has_role
 from service.web.app_context import app_context_of
 from service.web.auditing import audit
 from service.web.monitor.acceptability_view import acceptability_values, asked_of
-from service.web.monitor.drift_view import case_links, drift_values
+from service.web.monitor.drift_view import drift_values
 from service.web.render import page, root_of
 
 _MOST_DIGITS: Final = 18
@@ -38,7 +38,6 @@ async def drift_page(request: Request) -> Response:
         area=_AREA,
         cautions=cautions(here.settings),
         acts=has_role(request, Role.ADMIN),
-        case_links=case_links,
         **values,
     )
     return HTMLResponse(html)

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from dicom.content.report import Observation, Presence
+from service.drift.alert import DriftAlert
 from service.drift.rows import MonitorRow, RowKind
-from service.drift.streams import drafted_event, reported_event
+from service.drift.streams import Level, drafted_event, reported_event
 from service.drift.withholding import is_chosen
 from service.final_reports.report import (
     FinalLabels,
@@ -20,6 +21,7 @@ from service.jobs import IllegalTransition, JobState
 from service.store.final_reports.taking import Reading
 from service.store.throughput.computing import computed
 from service.throughput.hours import hour_of
+from service.web.monitor.drift_view import case_links
 
 RULES = TakingRules(late=timedelta(days=30), wait=timedelta(days=30), keep_text=False)
 SENTENCE = "cardiac silhouette is enlarged"
@@ -155,6 +157,26 @@ def test_a_draft_that_was_canceled_while_withheld_stays_hidden(site, seeder):
     assert "canceled before its draft was shown" in page
     store.retry(canceled.id, "ann")  # a person asks for it
     assert SENTENCE in site.get(f"studies/{canceled.study_instance_uid}").text
+
+
+def test_no_alert_of_drift_leads_to_a_withheld_draft(site, seeder):
+    """It is a case because of what it states; the others keep their numbers."""
+    hidden, shown = withhold(site, seeder, 1), seeder.drafted(2)
+    now = site.store.now()
+    alert = DriftAlert(
+        chart="edema-rise",
+        title="Edema",
+        level=Level.NOTICE,
+        words="More often.",
+        first=now,
+        last=now,
+        n=2,
+        subgroup="",
+        changes=(),
+        cases=(hidden.id, shown.id),
+        opened_at=now,
+    )
+    assert case_links(site.store, alert) == [(f"jobs/{shown.id}", "case 2")]
 
 
 def test_nobody_decides_on_a_withheld_draft(site, seeder):
