@@ -13,12 +13,16 @@ from service.reader_study.words import Stage
 from service.web.access.current import current_person
 from service.web.api import body_of
 from service.web.app_context import app_context_of
+from service.web.auditing import audit_view
 
 
 async def show_text(request: Request) -> JSONResponse:
     """Answer with the text of the current item, and record that it was shown."""
-    store = app_context_of(request).store
-    text = await run_in_threadpool(store.show_text, *_where(request))
+    store, where = app_context_of(request).store, _where(request)
+    text = await run_in_threadpool(store.show_text, *where)
+    item = await run_in_threadpool(store.current_item, *where[:2])
+    if item is not None:
+        await audit_view(request, item.study_uid)
     return JSONResponse({"text": text})
 
 
