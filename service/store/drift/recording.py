@@ -70,7 +70,8 @@ class MonitorRecording(Transactions):
             if since is not None:
                 chosen = chosen.where(JobRow.updated_at >= since)
             rows = session.scalars(chosen.order_by(JobRow.updated_at, JobRow.id).limit(limit))
-            return [_ended(session, record_mapping.job(row)) for row in rows]
+            # Also of withheld drafts: rows are counted, and each reading has its row only once.
+            return [_ended(session, record_mapping.job(row, with_withheld=True)) for row in rows]
 
     def record_monitor_rows(self, rows: Iterable[MonitorRow], outcome: str = "") -> None:
         """Store rows; a row of the same source is replaced."""
@@ -215,7 +216,8 @@ def _record_final(
     session: Session, report: FinalReportRow, day_of: Callable[[datetime], str]
 ) -> None:
     job = session.get(JobRow, report.job_id)
-    draft = record_mapping.job(job).draft if job is not None else None
+    # A withheld draft is released after its final report has come; the row is not made again.
+    draft = record_mapping.job(job, with_withheld=True).draft if job is not None else None
     at = report.matched_at or report.received_at
     # A corrected report replaces the earlier one of the same draft.
     session.execute(

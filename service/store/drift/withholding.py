@@ -57,6 +57,23 @@ class Withholding(OwedDeliveries):
         with self._reading() as session:
             return frozenset(session.scalars(chosen))
 
+    def first_withheld(self) -> datetime | None:
+        """Return when the first draft was withheld; None if none ever was."""
+        with self._reading() as session:
+            return session.scalar(select(func.min(WithheldDraftRow.withheld_at)))
+
+    def reported_and_not_eligible(self) -> frozenset[str]:
+        """Return the jobs with a final report whose draft was not to be withheld, whatever it states.
+
+        Those are urgent jobs, readings that a person asked for, and later revisions.
+        """
+        chosen = select(JobRow.id).where(
+            JobRow.id.in_(select(FinalReportRow.job_id)),
+            or_(JobRow.urgent, JobRow.forced, JobRow.supersedes.is_not(None)),
+        )
+        with self._reading() as session:
+            return frozenset(session.scalars(chosen))
+
     def release_withheld(self, now: datetime, limit: int = 500) -> int:
         """Release the drafts that need not be withheld any longer; return how many."""
         chosen = (

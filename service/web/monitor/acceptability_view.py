@@ -13,9 +13,11 @@ from starlette.requests import Request
 from service.accounts import Role
 from service.drift.agreement import FindingAgreement, agreement_of, shown_kappa
 from service.drift.rows import MonitorRow, RowKind
+from service.drift.streams import drafted_event
 from service.evaluation.day_charts import share_chart
 from service.evaluation.report import render_chart, shown, shown_with_interval
 from service.evaluation.values import Estimate
+from service.review.draft_sentences import URGENT_FINDINGS
 from service.review.figures import (
     PUBLISHED_ACCEPTABILITY,
     PUBLISHED_WORDS,
@@ -125,9 +127,29 @@ def acceptability_values(store: Store, asked: Asked) -> dict[str, Any]:
         "published_words": PUBLISHED_WORDS,
         "agreements": [_agreement(each) for each in agreements],
         "compared": max(sum(each.table) for each in agreements),
-        "arms": _arms(rows, store.reported_while_withheld()),
+        "arms": _arms(_eligible(store, rows), store.reported_while_withheld()),
         "withheld": store.withheld(),
     }
+
+
+def _eligible(store: Store, rows: Sequence[MonitorRow]) -> list[MonitorRow]:
+    """Return the rows of final reports on drafts that could have been withheld, since the first was.
+
+    Otherwise the drafts that were shown would differ from those withheld by more than being seen.
+    """
+    first = store.first_withheld()
+    if first is None:
+        return []
+    excluded = store.reported_and_not_eligible()
+    return [
+        row
+        for row in rows
+        if row.kind is RowKind.FINAL
+        and row.at >= first
+        and row.job_id not in excluded
+        # If draft or report is uncertain, the event is absent; such drafts are not withheld either.
+        and all(row.events.get(drafted_event(each)) is False for each in URGENT_FINDINGS)
+    ]
 
 
 def _arms(rows: Sequence[MonitorRow], withheld: frozenset[str]) -> list[tuple[str, str, str]]:
@@ -136,7 +158,7 @@ def _arms(rows: Sequence[MonitorRow], withheld: frozenset[str]) -> list[tuple[st
     Empty where no final report arrived while a draft was withheld.
     """
     hidden = [row for row in rows if row.job_id in withheld]
-    if not any(row.kind is RowKind.FINAL for row in hidden):
+    if not hidden:
         return []
     seen = [row for row in rows if row.job_id not in withheld]
     pairs = zip(agreement_of(hidden), agreement_of(seen), strict=True)

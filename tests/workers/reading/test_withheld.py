@@ -23,6 +23,7 @@ def work(store, tmp_path):
         broker={"url": "redis://127.0.0.1:1/0"},
         reading={"model": "tiny"},
         monitor={"withhold": SHARE},
+        probe={"enabled": True, "destinations": ["archive"]},
         destinations=[{"kind": "folder", "name": "archive", "path": tmp_path / "out"}],
     )
     reader, abandon = Reader.from_settings(settings), threading.Event()
@@ -30,10 +31,10 @@ def work(store, tmp_path):
     reader._model.close()
 
 
-def read(work, store, folder, seed, *, urgent=False):
+def read(work, store, folder, seed, *, urgent=False, calling_ae="M"):
     """Return the job of a synthetic image after its reading."""
     image = describe(write(as_dataset(draw(seed, rows=420, columns=400)), folder / f"{seed}.dcm"))
-    store.add_instance(image, calling_ae="M", association_id="A", eligible=True)
+    store.add_instance(image, calling_ae=calling_ae, association_id="A", eligible=True)
     job = store.schedule(
         image.study_instance_uid,
         model="tiny",
@@ -64,6 +65,8 @@ def test_half_of_the_studies_are_withheld_and_urgent_ones_are_not(work, store, t
     for job in (
         read(work, store, tmp_path, other[0]),
         read(work, store, tmp_path, chosen[1], urgent=True),
+        # A check of which the draft is withheld would fail.
+        read(work, store, tmp_path, chosen[2], calling_ae="WETREADPROBE"),
     ):
         assert (job.state, job.is_withheld) == (JobState.DRAFTED, False)
         assert [each.destination for each in store.deliveries(job.id)] == ["archive"]

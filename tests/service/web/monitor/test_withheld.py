@@ -195,8 +195,10 @@ def test_acceptability_shows_both_groups(make_site, seeder_of):
     hidden, seen = withhold(site, seeder, 1), seeder.completed(2)
     report_on(site, hidden)
     site.store.release_withheld(site.store.now())
-    for job, agrees in ((hidden, False), (seen, True)):
+    urgent = seeder.completed(3)  # never withheld, and so in neither group
+    for job, agrees in ((hidden, False), (seen, True), (urgent, True)):
         events = {drafted_event(Observation.EDEMA): True, reported_event(Observation.EDEMA): agrees}
+        events |= {drafted_event(Observation.PNEUMOTHORAX): job is urgent}
         now = site.store.now()
         site.store.record_monitor_rows(
             [
@@ -217,6 +219,16 @@ def test_acceptability_shows_both_groups(make_site, seeder_of):
     row = row[row.index("edema") :].partition("</tr>")[0]
     assert row.index("0.00") < row.index("1.00")
     assert row.count("n = 1") == 2
+
+
+def test_a_report_on_a_draft_that_is_still_withheld_is_compared_with_it(site, seeder):
+    """The row of the report is made once, often before the sweeper releases the draft."""
+    job = withhold(site, seeder, 1)
+    assert [each.job.draft is None for each in site.store.readings_to_record()] == [False]
+    report_on(site, job)
+    assert site.store.record_final_reports(lambda at: f"{at:%Y-%m-%d}") == 1
+    (row,) = site.store.monitor_rows("2000-01-01")
+    assert reported_event(Observation.EDEMA) in row.events
 
 
 def test_the_share_is_chosen_by_key_and_stays_for_a_study(site):
