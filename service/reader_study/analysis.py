@@ -15,7 +15,14 @@ import numpy as np
 from service.evaluation.agreement import MISSING, Weights, gwet
 from service.evaluation.distributions import binomial_cumulative
 from service.evaluation.proportions import wilson
-from service.evaluation.resampling import Bootstrap, Clusters, Rows, bootstrap, bootstrap_difference
+from service.evaluation.resampling import (
+    TIE,
+    Bootstrap,
+    Clusters,
+    Rows,
+    bootstrap,
+    bootstrap_difference,
+)
 from service.evaluation.sample_size import pairs_for_non_inferiority
 from service.evaluation.values import Estimate, Interval, Reason, Undefined, Value
 from service.reader_study.study import RatedItem
@@ -223,7 +230,7 @@ def _comparison(first: Sequence[_First], margin: float, seed: int) -> Comparison
     def difference(level: float) -> Bootstrap:
         return bootstrap_difference(_mean, draft, reference, clusters, seed=seed, level=level)
 
-    lower = _low(difference(ONE_SIDED_LEVEL))
+    lower = _low(difference(ONE_SIDED_LEVEL), len(clusters))
     return Comparison(
         pairs=len(full),
         margin=margin,
@@ -234,8 +241,20 @@ def _comparison(first: Sequence[_First], margin: float, seed: int) -> Comparison
     )
 
 
-def _low(found: Bootstrap) -> Value:
-    return found.interval.low if isinstance(found.interval, Interval) else found.interval
+def _low(found: Bootstrap, cases: int) -> Value:
+    """Return the lower bound of a difference.
+
+    If all draws are equal, their percentiles have no width whatever the number of cases. Then it is the
+    exact bound: with 95 % confidence at most 1 - 0.05^(1/n) of all cases differ from those n, and each
+    of them by no more than down to -1.
+    """
+    if not isinstance(found.interval, Interval):
+        return found.interval
+    low, high = found.interval.low, found.interval.high
+    if high - low > TIE:
+        return low
+    others = 1 - ((1 - ONE_SIDED_LEVEL) / 2) ** (1 / cases)
+    return low - (1 + low) * others
 
 
 def _verdict(lower: Value, margin: float) -> NonInferiority:

@@ -29,21 +29,25 @@ _READING: Final = r"findings?|impressions?|conclusions?|opinion|summary|report|b
 _OTHER: Final = (
     r"indications?|(?:clinical\s+)?history|clinical\s+(?:information|indication|statement)"
     r"|reason\s+for\s+(?:the\s+)?(?:exam\w*|study)|comparisons?|technique|procedure|exam(?:ination)?"
-    r"|notes?(?:\s+of\s+the\s+ai)?|caveat|limitations?|scores?|model|not\s+read\s+by\s+the\s+ai"
+    r"|notes?\s+of\s+the\s+ai|caveat|limitations?|scores?|model|not\s+read\s+by\s+the\s+ai"
 )
 _HEADING: Final = re.compile(
-    rf"(?:^|\n|(?<=[.!?])\s)[ \t*#>_-]*(?:(?P<reading>{_READING})|(?P<other>{_OTHER}))[ \t*_]*"
-    r"(?::[ \t*_]*|(?=\n|$))",
+    rf"(?:^|\n|(?<=[.!?])\s)[ \t*#>_-]*(?:(?P<reading>{_READING})|(?P<other>{_OTHER})|(?P<note>notes?))"
+    r"[ \t*_]*(?::[ \t*_]*|(?=\n|$))",
     re.IGNORECASE,
 )
 _MARK: Final = re.compile(r"^\s*(?:(?:\(?\d{1,2}[.)]|[a-z][.)]|[-*•▪◦–>#])\s+)+", re.IGNORECASE)
 _END: Final = re.compile(r"(?<=[.!?])\s+|\n+")
 # Within a line only after the end of a sentence: "a nodule of 5. Normal heart." has no list number.
 _NUMBER: Final = re.compile(r"(?<=[.!?:] )\(?\d{1,2}[.)]\s+(?=\S)")
+_FIRST_SENTENCE: Final = re.compile(r".*?[.!?](?:\s+|$)")
 _WRAPPED: Final = re.compile(r"(?<=[^.!?:;\n])\n(?=[a-z])")
 _SIGNATURE: Final = re.compile(
-    r"\b(?:electronically\s+signed|signed\s+by|dictated\s+by|transcribed\s+by|reported\s+by"
-    r"|verified\s+by|approved\s+by|attending\s+(?:physician|radiologist)|end\s+of\s+report)\b",
+    r"\b(?:electronically\s+signed|signed\s+by|dictated\s+by|transcribed\s+by"
+    r"|end\s+of\s+report)\b"
+    # Within a sentence these may be words about a finding.
+    r"|(?:^|(?<=[.!?]\s))(?:(?:reported|verified|approved)\s+by"
+    r"|attending\s+(?:physician|radiologist))\b",
     re.IGNORECASE,
 )
 _OUR_WORDS: Final = re.compile(
@@ -109,16 +113,40 @@ def _plain(text: str) -> str:
 def _body(text: str) -> str:
     """Return the text without headings, and without the sections that are no findings.
 
-    Such a section ends at the next heading; the last one at an empty line.
+    Such a section ends at the next heading, at an empty line, and one whose heading stands within a
+    line at the end of that line. The last one ends with its first sentence if that is in the line of
+    the heading and the text is not ours. A note is left out of our texts only. To remove a statement
+    about the image would make the text worse than it is.
     """
-    parts, begin, keeps = list[str](), 0, True
-    for heading in _HEADING.finditer(text):
-        if keeps:
-            parts.append(text[begin : heading.start()])
-        begin, keeps = heading.end(), heading["reading"] is not None
-    rest = text[begin:]
-    parts.append(rest if keeps else rest.partition("\n\n")[2])
+    headings, is_ours = list(_HEADING.finditer(text)), bool(_OUR_WORDS.search(text))
+    begins = [0, *(each.end() for each in headings)]
+    ends = [*(each.start() for each in headings), len(text)]
+    parts = [text[begins[0] : ends[0]]]
+    for number, heading in enumerate(headings, start=1):
+        section = text[begins[number] : ends[number]]
+        is_last = number == len(headings) and not is_ours
+        if heading["other"] or (heading["note"] and is_ours):
+            section = _behind(section, is_inline=_is_inline(text, heading), is_last=is_last)
+        parts.append(section)
     return "\n".join(parts)
+
+
+def _is_inline(text: str, heading: re.Match[str]) -> bool:
+    """Return whether there is text before a heading in its line."""
+    start = heading.start(heading.lastgroup or 0)
+    return any(char.isalnum() for char in text[text.rfind("\n", 0, start) + 1 : start])
+
+
+def _behind(section: str, *, is_inline: bool, is_last: bool) -> str:
+    """Return what follows a section that is no finding, up to the next heading."""
+    first, _, lines = section.partition("\n")
+    if is_last and first.strip():
+        sentence = _FIRST_SENTENCE.match(first)
+        behind = first[sentence.end() :] if sentence else ""
+    else:
+        behind = ""
+    after = lines if is_inline else section.lstrip("\n").partition("\n\n")[2]
+    return f"{behind}\n{after}"
 
 
 def _sentences(text: str) -> Iterable[str]:

@@ -104,6 +104,21 @@ def test_non_inferiority_is_the_lower_bound_against_the_margin(share, verdict):
     assert high - low == pytest.approx(expected, rel=0.2)
 
 
+@pytest.mark.parametrize(
+    ("cases", "verdict"), [(5, NonInferiority.NOT_SHOWN), (29, NonInferiority.SHOWN)]
+)
+def test_equal_ratings_of_few_cases_show_nothing(cases, verdict):
+    """All draws are equal; the exact bound, 1 - 0.05^(1/n), is below 10 points from 29 cases on."""
+    items = [
+        item("kim", f"{case}", arm, "A")
+        for case in range(cases)
+        for arm in (Arm.DRAFT, Arm.REFERENCE)
+    ]
+    found = analysis_of(items, margin=0.1).comparison
+    assert found.verdict is verdict
+    assert found.lower == pytest.approx(0.05 ** (1 / cases) - 1)
+
+
 def test_an_open_study_without_ratings_has_no_figures():
     """Each says why, and none is 0."""
     found = analysis_json(analysis_of([item("kim", "1", Arm.DRAFT, "")], margin=0.1))

@@ -54,6 +54,25 @@ def test_statements_after_a_section_that_is_left_out_stay():
     assert normalized("") == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Comparison: None. Large heart. No effusion.", "Large heart.\nNo effusion."),
+        ("Findings: A mass. Comparison: none.\nLarge heart.\n\nImpression: A mass.",
+         "A mass.\nLarge heart."),
+        ("Technique: AP.\n\nLarge heart.\nImpression: Edema.", "Large heart.\nEdema."),
+        ("History:\n\nCough.\n\nFindings: Edema.", "Edema."),
+        ("Impression: Edema.\nNote: a nodule needs CT.", "Edema.\nA nodule needs CT."),
+        ("The tube was reported by phone. Edema.", "The tube was reported by phone.\nEdema."),
+        ("Edema. Reported by: R. Roe", "Edema."),
+        ("Unverified AI draft.\nEdema.\nNotes: The image is rotated. Its mark is missing.", "Edema."),
+    ],
+)  # fmt: skip
+def test_no_statement_about_the_image_is_left_out(text, kept):
+    """A report that loses a finding here would be rated worse than it is."""
+    assert normalized(text) == kept
+
+
 def test_what_words_may_show_is_named():
     """Marks of removed names, comparisons and persons stay in the text and are reported."""
     assert telltales("Compared to XXXX, no change.") == {Telltale.DEIDENTIFIED, Telltale.COMPARES}
