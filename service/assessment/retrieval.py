@@ -8,7 +8,7 @@ import numpy as np
 
 from service.assessment.study_rows import StudyRow
 from service.evaluation.labels import SIX, Label
-from service.evaluation.report import Section, Table, shown_with_interval
+from service.evaluation.report import Section, Table, shown, shown_with_interval
 from service.evaluation.retrieval import (
     CUTS,
     FEWEST,
@@ -81,20 +81,21 @@ def _cross_modal(rows: Sequence[StudyRow], vectors: StudyVectors) -> Retrieval |
         np.stack([vectors.images[row.id] for row in used]),
         np.stack([vectors.texts[row.id] for row in used]),
         [vectors.reports[row.id] for row in used],
-        [_positive(row) for row in used],
+        [_positive(row) if _is_labeled(row) else None for row in used],
     )
 
 
 def _neighbors(rows: Sequence[StudyRow], vectors: StudyVectors) -> ImageNeighbors | NotMeasured:
-    used = [row for row in rows if all(_is_known(row, name) for name in SIX)]
+    used = [row for row in rows if _is_labeled(row)]
     if len(used) < FEWEST:
         return NotMeasured.NO_LABELS
     images = np.stack([vectors.images[row.id] for row in used])
     return image_neighbors(images, [_positive(row) for row in used])
 
 
-def _is_known(row: StudyRow, name: str) -> bool:
-    return row.truth.get(name, Label.UNKNOWN) in (Label.NEGATIVE, Label.POSITIVE)
+def _is_labeled(row: StudyRow) -> bool:
+    known = (Label.NEGATIVE, Label.POSITIVE)
+    return all(row.truth.get(name, Label.UNKNOWN) in known for name in SIX)
 
 
 def _positive(row: StudyRow) -> frozenset[str]:
@@ -118,14 +119,19 @@ def _cross_modal_tables(found: Retrieval | NotMeasured) -> Iterator[Table]:
         _direction_row("Image to report", found.to_text),
         _direction_row("Report to image", found.to_image),
     ]
-    chance = ", ".join(f"R@{k} {found.chance[str(k)]:.3f}" for k in CUTS)
+    chance = ", ".join(
+        f"R@{k} {found.chance[str(k)]:.3f} (equal texts {found.chance_equal[str(k)]:.3f})"
+        for k in CUTS
+    )
     yield Table(
         f"Images and reports, {found.pairs} pairs",
         header,
         tuple(rows),
-        f"By chance: {chance}. {found.repeated_texts} reports share their text with another. Equal "
-        "texts: a report with the partner's text counts as a hit. Labels: share of the first k with the "
-        "same positive findings of the six. Wilson's intervals; the queries share their candidates.",
+        f"By chance: {chance}, labels {shown(found.label_chance, digits=2)}. {found.repeated_texts} "
+        "reports share their text with another. Equal texts: a report with the partner's text counts as "
+        "a hit. Labels: share of the first k with the same positive findings of the six, the own pair "
+        f"included; {found.labeled} pairs have labels of all six. Wilson's intervals; the queries share "
+        "their candidates.",
     )
 
 
@@ -135,7 +141,7 @@ def _direction_row(name: str, each: Direction) -> tuple[str, ...]:
         name,
         *(shown_with_interval(one, digits=2) for one in recalls),
         f"{each.median_rank:g}",
-        *(f"{share:.2f}" for share in each.label_precision.values()),
+        *(shown(share, digits=2) for share in each.label_precision.values()),
     )
 
 
@@ -148,7 +154,7 @@ def _neighbor_tables(near: ImageNeighbors | NotMeasured) -> Iterator[Table]:
         (
             (
                 "Same positive findings of the six",
-                *(f"{share:.2f}" for share in near.label_precision.values()),
+                *(shown(share, digits=2) for share in near.label_precision.values()),
                 f"{near.chance:.2f}",
             ),
         ),

@@ -14,7 +14,7 @@ def study_vectors(found: Assembled, settings: Settings) -> StudyVectors:
     """Return the vectors of the studies; texts are encoded if the model's text tower is there.
 
     Raises:
-        CheckpointError: The files of the text tower do not fit together.
+        PermanentReadingError: The files of the text tower do not fit together.
     """
     stored = {
         identifier: row["vector"] for identifier, row in found.drafts.items() if row.get("vector")

@@ -6,7 +6,7 @@ from sklearn.metrics import top_k_accuracy_score
 from sklearn.neighbors import NearestNeighbors
 
 from service.evaluation.retrieval import CUTS, image_neighbors, retrieval
-from service.evaluation.values import EvaluationInputError
+from service.evaluation.values import EvaluationInputError, Undefined
 
 
 def vectors(rng, count, width=16):
@@ -64,6 +64,29 @@ def test_equal_texts_count_only_where_the_figure_says_so(pairs):
         assert found.to_text.recall_equal[str(k)].value == equal / 40
         assert found.to_text.label_precision[str(k)] == pytest.approx(precise / 40)
     assert found.to_text.recall_equal["1"].value > found.to_text.recall["1"].value
+
+
+def test_chance_counts_equal_texts_and_labels(pairs):
+    """Against random candidates: 20 of 40 partners have a second text, labels agree by their shares."""
+    images, texts, reports, labels = pairs
+    found = retrieval(images, texts, reports, labels)
+    assert found.chance_equal["1"] == pytest.approx(np.mean([2] * 20 + [1] * 20) / 40)
+    assert found.chance_equal["5"] == pytest.approx(
+        np.mean([1 - 35 / 40 * 34 / 39] * 20 + [5 / 40] * 20)
+    )
+    assert found.label_chance == pytest.approx((26 / 40) ** 2 + (14 / 40) ** 2)
+
+
+def test_pairs_without_labels_are_no_normal_ones(pairs):
+    """Labels@k is that of the other pairs alone; recall is of all."""
+    images, texts, reports, labels = pairs
+    known = retrieval(images[:25], texts[:25], reports[:25], labels[:25])
+    found = retrieval(images, texts, reports, [*labels[:25], *[None] * 15])
+    assert (found.pairs, found.labeled) == (40, 25)
+    assert found.to_text.label_precision == known.to_text.label_precision
+    assert found.to_image.label_precision == known.to_image.label_precision
+    none = retrieval(images, texts, reports, [None] * 40)
+    assert isinstance(none.to_text.label_precision["1"], Undefined)
 
 
 def test_neighbors_are_those_of_scikit_learn(pairs):

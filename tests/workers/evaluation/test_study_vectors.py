@@ -61,7 +61,7 @@ def test_reports_are_encoded_and_ranked(folder):
         np.stack([vectors.images[name] for name in REPORTS]),
         np.stack([tower.vector(text) for text in REPORTS.values()]),
         list(REPORTS.values()),
-        [frozenset()] * 4,
+        [None] * 4,
     )
     assert figures.cross_modal == expected
     assert figures.cross_modal.repeated_texts == 2
