@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Final
 
-from dicom.content.report import Finding, Observation, Presence
+from dicom.content.report import STATED, Finding, Observation, Presence
 from service.records.search import WantedFinding
 from service.settings.model_names import TABLES
 
@@ -48,12 +48,19 @@ class TextQuery:
 
 
 def _findings(text: str) -> list[WantedFinding]:
-    """Return the findings that the labeler reads in a text; none if `workers` is not installed."""
+    """Return the findings that the labeler reads in a text; none if `workers` is not installed.
+
+    "possible edema" asks for edema, present or possible.
+    """
     return [
-        WantedFinding(observation=each.observation, presence=each.presence, side=each.side)
+        WantedFinding(
+            observation=each.observation,
+            presence=Presence.ABSENT if each.presence is Presence.ABSENT else Presence.PRESENT,
+            side=each.side,
+        )
         for labeler in _labelers()
         for each in labeler(text)
-        if each.presence in (Presence.PRESENT, Presence.ABSENT)
+        if each.presence in STATED
         # It follows from the other findings: "edema" would ask for a study that is not normal.
         and each.observation is not Observation.NO_FINDING
     ]

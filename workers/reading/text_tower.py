@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from service.errors import PermanentReadingError
@@ -44,7 +45,7 @@ def export_text_tower(settings: Settings) -> bool:
         if target.exists():
             return False
         _write(TextTower.from_folder(folder), folder / VOCABULARY, target)
-    except (OSError, CheckpointError) as error:
+    except (OSError, SafetensorError, CheckpointError) as error:
         log.warning("text_tower_not_exported", reason=str(error))
         return False
     return True

@@ -55,6 +55,18 @@ def test_a_kept_report_is_found_until_it_is_withdrawn(vectors):
     assert found(vectors, "Kerley") == []
 
 
+def test_a_report_that_arrives_after_its_images_were_removed_is_not_found(vectors):
+    """Nor after all texts were entered again."""
+    vectors.draft(1)
+    vectors.store.record_identity(StudyIdentity(study_uid="1.2.1", accession_number="A1"), 1)
+    vectors.store.take_final_report(REPORT, KEPT, READ)
+    assert len(found(vectors, "Kerley")) == 1
+    for image in vectors.store.spooled("1.2.1"):
+        vectors.store.mark_instance_removed(image)
+    assert vectors.store.index_report_texts(limit=1) == 1
+    assert found(vectors, "Kerley") == []
+
+
 def test_a_report_whose_text_is_not_kept_is_not_found(vectors):
     """Labels stay for figures; there is no text to search or to show."""
     vectors.draft(1)

@@ -175,6 +175,11 @@ def test_a_query_is_read_by_the_labeler():
     assert query.words == ("pneumothorax", "large", "left", "pleural", "effusion")
     assert TextQuery.of('\' OR "a*" NEAR(x) <b>; --').words == ("near",)
     assert TextQuery.of(" \n ").words == ()
+    possible = TextQuery.of("possible edema, no effusion").findings
+    assert {(each.observation, each.presence) for each in possible} == {
+        (Observation.EDEMA, Presence.PRESENT),
+        (Observation.PLEURAL_EFFUSION, Presence.ABSENT),
+    }
 
 
 def test_texts_are_found_by_findings_and_ranked_by_words(vectors):

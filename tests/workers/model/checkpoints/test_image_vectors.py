@@ -1,6 +1,7 @@
 """Vectors of images and texts: equal to what the original arrays and the published tensors give."""
 
 import json
+import resource
 import shutil
 
 import numpy as np
@@ -201,6 +202,20 @@ def test_the_exported_tower_gives_the_same_vectors_without_torch(rad, tower, tmp
     assert not export_text_tower(settings)
     exported = NumpyTextTower.from_folder(tower_folder(settings.data_dir, tower.space))
     np.testing.assert_allclose(exported.vector(text), tower.vector(text), atol=2e-6)
+
+
+def test_a_full_disk_keeps_no_worker_from_starting(tower, rad, tmp_path):
+    """The library's error about it is no OSError; nothing unfinished is left."""
+    reading = Reading(model="llava-rad", model_dir=rad[0], base_model_dir=rad[1])
+    assert sum(each.nbytes for each in tower.tensors().values()) > 20_000
+    settings = Settings(data_dir=tmp_path / "data", reading=reading)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        assert not export_text_tower(settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [each for each in (tmp_path / "data").rglob("*") if each.is_file()]
 
 
 def test_text_and_image_vectors_are_of_one_space(tower, rad):
