@@ -35,7 +35,7 @@ def list_probes(limit: int) -> None:
         at = each.stage.text if failed else ""
         begun = f"{each.started_at.astimezone():%Y-%m-%d %H:%M:%S}"
         table.add_row(begun, each.outcome.value, at, seconds, each.reason)
-    Console().print(table)
+    Console(markup=False).print(table)
     click.echo(fault or ("ok" if settings.probe.enabled else "The end-to-end check is off."))
     sys.exit(1 if fault else 0)
 

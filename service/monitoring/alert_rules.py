@@ -85,6 +85,12 @@ _RULES: Final[dict[str, AlertRule]] = {
         by_subject=True,
         recovers=True,
     ),
+    _Kind.DESTINATION_STILL_PAUSED: AlertRule(
+        _WARNING,
+        "A destination is still paused",
+        "Resume it on the page Network, if the pause was forgotten.",
+        by_subject=True,
+    ),
     _Kind.STUDIES_MISSING: AlertRule(_WARNING, "Studies are missing", _ARCHIVE, by_subject=True),
     _Kind.ARCHIVE_NOT_COMPARED: AlertRule(
         _WARNING, "An archive is not compared", "Check that system.", by_subject=True

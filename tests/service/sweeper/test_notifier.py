@@ -16,7 +16,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP
 
 from service.audit import AuditAction, AuditEvent
-from service.monitoring.alert_rules import rule_of
+from service.monitoring.alert_rules import AlertLevel, rule_of
 from service.monitoring.alert_text import without_uids
 from service.monitoring.apprise_sender import NotSent
 from service.records import IncidentKind
@@ -406,3 +406,17 @@ def test_a_refused_message_says_so(make_notifier):
     with pytest.raises(NotSent, match="Connection error") as refused:
         send(target, Message("a", "b"), timedelta(seconds=1).total_seconds())
     assert "s3cret" not in str(refused.value)
+
+
+def test_each_incident_that_needs_a_person_has_a_rule():
+    """Others are notices, which a target with the default level does not get."""
+    notices = {kind for kind in IncidentKind if not rule_of(kind).title}
+    assert notices == {
+        IncidentKind.DESTINATION_BACK,
+        IncidentKind.STUDIES_FETCHED,
+        IncidentKind.TOKEN_ADDED,
+        IncidentKind.TOKEN_REVOKED,
+        IncidentKind.TOKEN_REFUSED,
+        IncidentKind.PROBE_PASSED,
+    }
+    assert rule_of(IncidentKind.DESTINATION_STILL_PAUSED).level is AlertLevel.WARNING
