@@ -20,6 +20,7 @@ from service.store import Store
 
 _MOST_FAULTS: Final = 50
 _UNEQUAL_WORDS: Final = 1.5
+_REPORTS_PER_CASE: Final = 10
 
 
 def cases_of_list(store: Store, lines: Sequence[CaseLine], source: str) -> tuple[StudyCase, ...]:
@@ -54,7 +55,10 @@ def cases_of_service(store: Store, since: datetime | None, limit: int) -> tuple[
         InvalidReaderStudy: There is none.
     """
     cases = list[StudyCase]()
-    for kept in store.kept_reports(since, limit=min(limit, MOST_CASES)):
+    # More than the limit: some reports have no draft that stands, or no image any more.
+    for kept in store.kept_reports(since, limit=_REPORTS_PER_CASE * limit):
+        if len(cases) == min(limit, MOST_CASES):
+            break
         job = store.job(kept.job_id)
         draft = _usable_draft(job)
         reference = normalized(kept.text)

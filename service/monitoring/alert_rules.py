@@ -100,7 +100,9 @@ _RULES: Final[dict[str, AlertRule]] = {
     _Kind.DISK_WARN: AlertRule(_WARNING, "The disk fills up", _DISK),
     _Kind.DISK_EARLY: AlertRule(_WARNING, "Files are removed early to make room", _DISK),
     _Kind.DISK_FULL: AlertRule(_ALARM, "The disk is nearly full: images are refused", _DISK),
-    _Kind.DISK_NO_ROOM: AlertRule(_ALARM, "The disk is nearly full and nothing can go", _DISK),
+    _Kind.DISK_NO_ROOM: AlertRule(
+        _ALARM, "The disk is nearly full and no file can be removed", _DISK
+    ),
     _Kind.UNDECIDED_REMOVED: AlertRule(_WARNING, "Images of undecided drafts were removed", _DISK),
     _Kind.FILES_NOT_REMOVED: AlertRule(_WARNING, "Old files could not be removed", _LOG),
     _Kind.CLOCK_LEAPT: AlertRule(_WARNING, "The clock was changed", "Check time synchronization."),

@@ -148,15 +148,21 @@ def _text(name: str, value: object) -> str:
 
 
 def _doubled(lines: Iterable[CaseLine]) -> list[str]:
-    """Return a sentence for each text that is there twice, and for each case of two Studies."""
+    """Return a sentence for each text that is there twice, each case of two Studies and the reverse.
+
+    The statistics take cases as independent, and a reader must not see an image again a few items later.
+    """
     seen: set[tuple[str, Arm]] = set()
     studies: dict[str, str] = {}
+    cases: dict[str, str] = {}
     faults = []
     for each in lines:
         if (each.id, each.arm) in seen:
             faults.append(f"{each.where}: the case has this arm already: remove one of them.")
         if studies.setdefault(each.id, each.study_uid) != each.study_uid:
             faults.append(f"{each.where}: the case has another study_instance_uid above.")
+        elif cases.setdefault(each.study_uid, each.id) != each.id:
+            faults.append(f"{each.where}: another case above has this study_instance_uid.")
         seen.add((each.id, each.arm))
     if len(studies) > MOST_CASES:
         faults.append(f"{len(studies)} cases: at most {MOST_CASES} are possible.")

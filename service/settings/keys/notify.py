@@ -1,4 +1,4 @@
-"""The keys of the table `[notify]` of the settings: who is told of incidents, and how."""
+"""The keys of the table `[notify]` of the settings: targets and times of messages about incidents."""
 
 from collections.abc import Iterator
 from pathlib import Path

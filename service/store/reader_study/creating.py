@@ -72,9 +72,12 @@ class ReaderStudyCreation(Audited):
         order = (FinalReportRow.received_at.desc(), FinalReportRow.id.desc())
         found: dict[str, KeptReport] = {}
         with self._reading() as session:
-            for job_id, text in session.execute(chosen.order_by(*order)):
+            rows = session.execute(chosen.order_by(*order).execution_options(yield_per=200))
+            for job_id, text in rows:
                 found.setdefault(job_id, KeptReport(job_id=job_id, text=text or ""))
-        return list(found.values())[:limit]
+                if len(found) == limit:
+                    break
+        return list(found.values())
 
     def create_reader_study(self, new: NewReaderStudy, actor: str, audit: AuditEvent) -> str:
         """Store a study with the order of each reader; return its id."""

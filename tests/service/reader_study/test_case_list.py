@@ -40,6 +40,14 @@ def test_every_fault_is_named_and_no_value_quoted(tmp_path):
     assert "Secret" not in str(caught.value)
 
 
+def test_a_study_belongs_to_one_case(tmp_path):
+    """Its image would be read twice, a few items apart, and counted as two independent cases."""
+    path = tmp_path / "cases.csv"
+    path.write_text("id,study_instance_uid,arm,text\n1,1.2.3,draft,A.\n2,1.2.3,reference,B.\n")
+    with pytest.raises(InvalidReaderStudy, match=r"line 3: another case above has this study"):
+        read_case_list(path)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
