@@ -1,12 +1,12 @@
 """The keys of the table `[audit]` of the settings."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
 from service.settings.keys.base import Host, PeerPort, Seconds, Section, tls_pair
+from service.settings.keys.tls_files import Authorities, ClientCertificate, ClientKey
 from service.settings.rules import Conflict, Rule, conflict
 
 
@@ -34,17 +34,8 @@ class Audit(Section):
     syslog_timeout: Seconds = Field(
         10.0, description="Timeout of each exchange with it, in seconds."
     )
-    tls_ca: Path | None = Field(
-        None,
-        description="PEM file of the authorities that its certificate must come from; absent: those "
-        "of the system.",
-    )
-    tls_certificate: Path | None = Field(
-        None,
-        description=(
-            "PEM file of the client certificate for it and its chain; absent: none is sent."
-        ),
-    )
-    tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
+    tls_ca: Authorities = None
+    tls_certificate: ClientCertificate = None
+    tls_key: ClientKey = None
 
     rules: ClassVar[tuple[Rule, ...]] = (tls_pair, _tls_files_are_used)

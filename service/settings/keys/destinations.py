@@ -18,6 +18,7 @@ from service.settings.keys.base import (
     matching,
     tls_pair,
 )
+from service.settings.keys.tls_files import Authorities, ClientCertificate, ClientKey
 from service.settings.rules import Conflict, Rule, conflict
 
 Name = Annotated[
@@ -82,18 +83,9 @@ class _Destination(Section):
 class _TlsDestination(_Destination):
     """The TLS keys of every destination over a network."""
 
-    tls_ca: Path | None = Field(
-        None,
-        description="PEM file of the authorities that its certificate must come from; absent: those of "
-        "the system.",
-    )
-    tls_certificate: Path | None = Field(
-        None,
-        description=(
-            "PEM file of the client certificate for it and its chain; absent: none is sent."
-        ),
-    )
-    tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
+    tls_ca: Authorities = None
+    tls_certificate: ClientCertificate = None
+    tls_key: ClientKey = None
     tls_sha256: Digest | None = Field(
         None,
         description="SHA-256 of its certificate (DER): no other is accepted. Without `tls_ca` this "

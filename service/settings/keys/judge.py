@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field, SecretStr
 
 from service.settings.keys.base import ApiRoot, BearerKey, Section
+from service.settings.keys.tls_files import Authorities
 from service.settings.rules import Conflict, Rule, conflict
 from service.settings.site_networks import is_outside
 
@@ -51,11 +52,7 @@ class Judge(Section):
         description="Accept a server outside the loopback and private networks: report texts leave the "
         "site, and every result of the judge states this.",
     )
-    tls_ca: Path | None = Field(
-        None,
-        description="PEM file of the authorities that its certificate must come from; absent: those of "
-        "the system.",
-    )
+    tls_ca: Authorities = None
     examples: Path | None = Field(
         None,
         description="File with the published examples: `src/chexprompt/evaluator.py` of "

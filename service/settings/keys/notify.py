@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field, SecretStr
 from pydantic.functional_validators import AfterValidator
 
-from service.settings.keys.base import Section, matching
+from service.settings.keys.base import Section
+from service.settings.keys.destinations import Name
 from service.settings.rules import Conflict, Rule, conflict
 
 # Services that send a text to people. Apprise knows more, some of which run programs or write files.
@@ -45,9 +46,7 @@ def _names_differ(notify: "Notify") -> Iterator[Conflict]:
 class NotifyTarget(Section):
     """A mailbox, a channel or a webhook that gets messages about incidents."""
 
-    name: Annotated[
-        str, matching(r"[A-Za-z0-9_-]{1,40}", "1 to 40 letters, digits, hyphens and underscores")
-    ] = Field(description="Its name in pages and events.")
+    name: Name = Field(description="Its name in pages and events.")
     url: Annotated[SecretStr | None, AfterValidator(_target_url)] = Field(
         None,
         description="Its Apprise URL, a secret: `mailtos://user:password@mail.example?to=it@example`, "

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from service.settings.keys.base import Addresses, AETitle, Host, PeerPort, Section, tls_pair
+from service.settings.keys.tls_files import ClientKey
 from service.settings.rules import Conflict, Rule, conflict
 
 
@@ -63,7 +64,7 @@ class Probe(Section):
     tls_certificate: Path | None = Field(
         None, description="PEM file of the client certificate and its chain; absent: none is sent."
     )
-    tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
+    tls_key: ClientKey = None
     model: str | None = Field(
         None,
         description="The one of `[[models]]` that reads the image; absent: the model that reads new "

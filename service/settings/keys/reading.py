@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationInfo
 from pydantic.functional_validators import AfterValidator
 
 from service.settings.keys.base import ApiRoot, BearerKey, Digest, Section, matching
+from service.settings.keys.tls_files import Authorities
 from service.settings.model_names import model_names
 from service.settings.nearest_name import choice
 from service.settings.rules import Conflict, Rule, conflict
@@ -291,11 +292,7 @@ class Reading(Section):
         "accepts every name.",
     )
     server_api_key: BearerKey = Field(SecretStr(""), description="Sent as a bearer token.")
-    server_tls_ca: Path | None = Field(
-        None,
-        description="PEM file of the authorities that its certificate must come from; absent: those of "
-        "the system.",
-    )
+    server_tls_ca: Authorities = None
     server_seconds: float = Field(
         120.0,
         gt=0,

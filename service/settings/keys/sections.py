@@ -22,6 +22,12 @@ from service.settings.keys.base import (
     Section,
     tls_pair,
 )
+from service.settings.keys.tls_files import (
+    ClientCertificate,
+    ClientKey,
+    ServerCertificate,
+    ServerKey,
+)
 from service.settings.rules import Conflict, Rule, conflict
 
 
@@ -152,10 +158,8 @@ class Receiver(Section):
     tls_port: OptionalPort = Field(
         None, description="Port for DICOM TLS (1.2 or later), beside `port`; absent: none."
     )
-    tls_certificate: Path | None = Field(
-        None, description="PEM file of its certificate and chain; a changed one is loaded at once."
-    )
-    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    tls_certificate: ServerCertificate = None
+    tls_key: ServerKey = None
     tls_client_ca: Path | None = Field(
         None,
         description="PEM file of the authorities that must have issued the certificates of "
@@ -290,13 +294,8 @@ class Broker(Section):
         description="For rediss://: PEM file of the authorities that its certificate must come from; "
         "absent: those of the system.",
     )
-    tls_certificate: Path | None = Field(
-        None,
-        description=(
-            "PEM file of the client certificate for it and its chain; absent: none is sent."
-        ),
-    )
-    tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
+    tls_certificate: ClientCertificate = None
+    tls_key: ClientKey = None
 
     rules: ClassVar[tuple[Rule, ...]] = (tls_pair, _tls_is_used)
 
@@ -309,7 +308,7 @@ class Web(Section):
     tls_certificate: Path | None = Field(
         None, description="PEM file of its certificate and chain; a new one is taken at once."
     )
-    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    tls_key: ServerKey = None
     trusted_proxies: Addresses = Field(
         (),
         description="IP addresses or networks of reverse proxies whose X-Forwarded-For and "

@@ -1,11 +1,11 @@
 """The keys of the table `[stow]` of the settings."""
 
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
 from service.settings.keys.base import Host, Port, Section, tls_pair
+from service.settings.keys.tls_files import ServerCertificate, ServerKey
 from service.settings.rules import Rule
 
 
@@ -18,10 +18,8 @@ class Stow(Section):
     port: Port | None = Field(
         None, description="Port to listen on; 0 takes a free one; absent: no STOW-RS service."
     )
-    tls_certificate: Path | None = Field(
-        None, description="PEM file of its certificate and chain; a changed one is loaded at once."
-    )
-    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    tls_certificate: ServerCertificate = None
+    tls_key: ServerKey = None
     max_requests: int = Field(
         64, ge=1, description="Requests at the same time; one more is answered 503."
     )
