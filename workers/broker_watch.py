@@ -13,7 +13,7 @@ from typing import Final
 
 from service.errors import BrokerUnavailable
 from service.log import get_logger
-from service.monitoring.background import Task
+from service.monitoring.background import Task, in_thread
 from service.records import ProcessStatus, StatusReport
 
 log = get_logger(__name__)
@@ -95,13 +95,8 @@ class BrokerWatch:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Compare every LOOK_SECONDS for the duration of the block."""
-        thread = threading.Thread(target=self._run, name="broker-watch", daemon=True)
-        thread.start()
-        try:
+        with in_thread(self._run, self._stop, "broker-watch", join_seconds=LOOK_SECONDS):
             yield
-        finally:
-            self._stop.set()
-            thread.join(LOOK_SECONDS)
 
     def _run(self) -> None:
         task = Task("watch the broker")

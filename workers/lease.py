@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from service.errors import LeaseLost, StoreError
 from service.log import get_logger
-from service.monitoring.background import Task
+from service.monitoring.background import Task, in_thread
 
 log = get_logger(__name__)
 
@@ -69,13 +69,8 @@ class Lease:
     @contextmanager
     def kept(self) -> Iterator["Lease"]:
         """Extend the claim, in a thread, for the duration of the block."""
-        thread = threading.Thread(target=self._run, name="lease", daemon=True)
-        thread.start()
-        try:
+        with in_thread(self._run, self._done, "lease"):
             yield self
-        finally:
-            self._done.set()
-            thread.join()
 
     def extend(self) -> bool:
         """Extend the claim once; return whether it can be extended again.

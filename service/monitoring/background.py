@@ -1,7 +1,8 @@
 """Repeated background tasks: an unexpected error is logged and shown, and the task is tried again."""
 
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeVar
 from weakref import WeakSet
 
@@ -23,6 +24,27 @@ def failing() -> str:
     with _TURN:
         names = sorted({task.name for task in _TASKS if task.fault})
     return ", ".join(names)
+
+
+@contextmanager
+def in_thread(
+    run: Callable[[], None], stop: threading.Event, name: str, *, join_seconds: float | None = None
+) -> Iterator[None]:
+    """Run a function in a daemon thread for the length of the block, then stop it and wait.
+
+    Args:
+        run: The function; it returns when `stop` is set.
+        stop: Set at the end of the block.
+        name: Name of the thread.
+        join_seconds: Longest time to wait for its end; None: until it has ended.
+    """
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(join_seconds)
 
 
 class Task:

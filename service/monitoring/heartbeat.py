@@ -12,7 +12,7 @@ from typing import Final
 
 from service.errors import StoreError
 from service.log import get_logger
-from service.monitoring.background import Task, failing
+from service.monitoring.background import Task, failing, in_thread
 from service.records import NOTHING, ProcessRole, ProcessStatus, StatusReport
 from service.settings.config import restarts
 from service.store import Store
@@ -83,13 +83,10 @@ class Heartbeat:
     def beating(self) -> Iterator["Heartbeat"]:
         """Send heartbeats from a thread for the length of the block, then sign off."""
         self._beat()
-        thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        thread.start()
         try:
-            yield self
+            with in_thread(self._run, self._stop, "heartbeat"):
+                yield self
         finally:
-            self._stop.set()
-            thread.join()
             with suppress(StoreError):
                 for name in self.names().values():
                     self._store.sign_off(name)

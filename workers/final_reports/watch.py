@@ -7,13 +7,14 @@ workers may do this at once: each report is stored once.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from dicom.errors import DicomError
 from service.errors import StoreError
 from service.log import get_logger
-from service.monitoring.background import Task
+from service.monitoring.background import Task, in_thread
 from service.settings.config import Settings
 from service.store import Store
 from workers.final_reports.structured_report import REPORT_CLASSES, report_in
@@ -41,14 +42,8 @@ class FinalReportWatch:
     def watching(self) -> Iterator[None]:
         """Look every two seconds in a thread until the block ends."""
         stop = threading.Event()
-        thread = threading.Thread(target=self._until, args=(stop,), name="final reports")
-        thread.daemon = True
-        thread.start()
-        try:
+        with in_thread(partial(self._until, stop), stop, "final reports", join_seconds=_EVERY):
             yield
-        finally:
-            stop.set()
-            thread.join(timeout=_EVERY)
 
     def look(self) -> None:
         """Take what has arrived since the last look.

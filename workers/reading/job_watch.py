@@ -13,7 +13,7 @@ from typing import Final
 
 from service.errors import StoreError
 from service.log import get_logger
-from service.monitoring.background import Task
+from service.monitoring.background import Task, in_thread
 from service.records import Job
 from service.store import Store
 from workers.lease import Lease
@@ -61,13 +61,8 @@ class JobWatch:
     @contextmanager
     def kept(self) -> Iterator["JobWatch"]:
         """Watch, in a thread, for the duration of the block."""
-        thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        thread.start()
-        try:
+        with in_thread(self._run, self._stop, "watch"):
             yield self
-        finally:
-            self._stop.set()
-            thread.join()
 
     @contextmanager
     def over(self, job: Job, lease: Lease) -> Iterator[None]:

@@ -1,12 +1,13 @@
 """A background task continues after an error that nobody foresaw, and says that it fails."""
 
 import asyncio
+import threading
 
 import pytest
 from structlog.testing import capture_logs
 
 from service.errors import StoreUnavailable
-from service.monitoring.background import Task
+from service.monitoring.background import Task, in_thread
 
 
 def fail():
@@ -69,3 +70,22 @@ def test_a_coroutine_is_attempted_likewise():
     assert "KeyError" in task.fault
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(task.attempt_async(canceled))
+
+
+def test_a_thread_of_a_block_ends_with_the_block():
+    """Also when the block fails."""
+    began, stop, ended = (threading.Event() for _ in range(3))
+
+    def run():
+        began.set()
+        stop.wait()
+        ended.set()
+
+    def fail_in_block():
+        with in_thread(run, stop, "test"):
+            assert began.wait(10)
+            fail()
+
+    with pytest.raises(KeyError):
+        fail_in_block()
+    assert ended.is_set()
