@@ -24,6 +24,7 @@ import psutil
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from dicom.content.output_kind import OutputKind
 from dicom.content.report import (
     DraftReport,
     Finding,
@@ -96,7 +97,7 @@ def steps(
     drawing = measured(lambda _: overlay_image(draft, pixels, EQUIPMENT, moment), studies)
     found["  of which drawing"] = drawing
     found["gate"] = measured(lambda _: [check(each, image) for each in objects], studies)
-    files = [Output(kind="overlay", dataset=as_file(each)) for each in objects]
+    files = [Output(kind=OutputKind.OVERLAY, dataset=as_file(each)) for each in objects]
     found["encoding"] = measured(lambda _: [encode(each) for each in files], studies)
     return found
 

@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Unpack
 
-from service.review.figure_table import FigureTable
+from service.review.figure_table import Chosen, FigureTable
 from service.review.figures import Figures, Grouping
 from service.review.words import Verdict
 from service.store import Store
@@ -23,14 +23,7 @@ class DecisionFigureCache:
         self._table = FigureTable()
         self._latest: datetime | None = None
 
-    def figures(
-        self,
-        grouping: Grouping,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        reviewer_id: str | None = None,
-    ) -> list[Figures]:
+    def figures(self, grouping: Grouping, **chosen: Unpack[Chosen]) -> list[Figures]:
         """Return the figures of each group, sorted by name; see `FigureTable.figures`.
 
         Raises:
@@ -38,7 +31,7 @@ class DecisionFigureCache:
         """
         with self._lock:
             self._update()
-            return self._table.figures(grouping, since=since, until=until, reviewer_id=reviewer_id)
+            return self._table.figures(grouping, **chosen)
 
     def counts(self) -> tuple[Mapping[Verdict, int], int]:
         """Return how many decisions were made by verdict, and how many of all were undone.

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,20 @@ _SINGLE: Final = (
 )
 
 
+class Chosen(TypedDict, total=False):
+    """Which decisions are counted; all without a key, or where it is None.
+
+    Attributes:
+        since: Only those made at this time or later.
+        until: Only those made before.
+        reviewer_id: Only those of this person.
+    """
+
+    since: datetime | None
+    until: datetime | None
+    reviewer_id: str | None
+
+
 class FigureTable:
     """The decisions known so far, and their figures; used by one thread at a time."""
 
@@ -169,31 +183,22 @@ class FigureTable:
         if standing:
             self._columns.stands[max(standing)[1]] = 1
 
-    def figures(
-        self,
-        grouping: Grouping,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        reviewer_id: str | None = None,
-    ) -> list[Figures]:
+    def figures(self, grouping: Grouping, **chosen: Unpack[Chosen]) -> list[Figures]:
         """Return the figures of each group of the decisions that stand, sorted by name.
 
         Args:
             grouping: By what they are grouped.
-            since: Only those made at this time or later.
-            until: Only those made before.
-            reviewer_id: Only those of this person.
+            chosen: Only some of them.
         """
         arrays = self._arrays = self._arrays or _Arrays(self._columns)
-        chosen = arrays.stands.copy()
-        if since is not None:
-            chosen &= arrays.at >= since.timestamp()
-        if until is not None:
-            chosen &= arrays.at < until.timestamp()
-        if reviewer_id is not None:
-            chosen &= arrays.reviewer == self._reviewers.numbers.get(reviewer_id, _NONE)
-        view = _View(arrays, chosen)
+        counted = arrays.stands.copy()
+        if (since := chosen.get("since")) is not None:
+            counted &= arrays.at >= since.timestamp()
+        if (until := chosen.get("until")) is not None:
+            counted &= arrays.at < until.timestamp()
+        if (reviewer_id := chosen.get("reviewer_id")) is not None:
+            counted &= arrays.reviewer == self._reviewers.numbers.get(reviewer_id, _NONE)
+        view = _View(arrays, counted)
         groups = (
             view.by_finding() if grouping is Grouping.FINDING else view.by(arrays.groups[grouping])
         )
