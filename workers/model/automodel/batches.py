@@ -24,9 +24,8 @@ from workers.model.model_thread import STEP_FAULTS, SteppingModel
 from workers.model.networks.generate import Writing
 from workers.model.profiles import chat
 from workers.model.profiles.picture import image_sent
-from workers.model.profiles.profile import Profile
 from workers.model.prompts import EarlierAnswer, Task, conversation
-from workers.model.vlm import Answer, Checkpoint, Decoding, never
+from workers.model.vlm import Answer, Decoding, never
 
 # The errors that the library raises for inputs that a model cannot use.
 _REFUSALS: Final = (
@@ -54,25 +53,13 @@ class BatchEngine(SteppingModel):
         """
         super().__init__(name="batches", step_timeout=step_timeout)
         self.loaded = loaded
+        self.profile: Final = loaded.profile
+        self.checkpoint: Final = loaded.checkpoint
+        self.locates: Final = False  # no gradients of images in a way that all models share
         self.rows = rows if loaded.batches else 1
         self._waiting = RowQueue()
         self._batch: Sequence[Row] = ()
         self._thread.start()
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """The loaded weights."""
-        return self.loaded.checkpoint
-
-    @property
-    def profile(self) -> Profile:
-        """The profile by which prompts are made and answers are read."""
-        return self.loaded.profile
-
-    @property
-    def locates(self) -> bool:
-        """False: the library gives no gradients of images in a way that all models share."""
-        return False
 
     def answer(  # noqa: PLR0913 - the keywords of `ReadingModel`
         self,

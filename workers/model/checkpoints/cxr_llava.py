@@ -35,18 +35,13 @@ class Network(Multimodal):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config.language)
         self._tokens_per_image = config.vision.tokens
-        self.vision_tower = VisionTower(config.vision)
+        self.vision_tower: VisionTower = VisionTower(config.vision)
         self.mm_projector = nn.Linear(config.vision.width, config.language.hidden_size)
 
     @property
     def tokens_per_image(self) -> int:
         """Number of image tokens that the decoder receives."""
         return self._tokens_per_image
-
-    def image_tokens(self, pixels: Tensor) -> Tensor:
-        """Return the image tokens [B, P, C] of images [B, 1, S, S]."""
-        tokens: Tensor = self.mm_projector(self.vision_tower(pixels.to(self.lm_head.weight)))
-        return tokens
 
     def read_images(self, pixels: Tensor) -> ImageFeatures:
         """Return the image tokens, and vectors of the class token if the checkpoint has a CLIP head."""

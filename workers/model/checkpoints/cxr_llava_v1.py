@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from workers.model import preprocess, prompts
 from workers.model.checkpoints.llava import Limits, Llava
@@ -75,11 +75,6 @@ class Network(Multimodal):
     def tokens_per_image(self) -> int:
         """Number of image tokens that the decoder receives."""
         return 1
-
-    def image_tokens(self, pixels: Tensor) -> Tensor:
-        """Return the image tokens [B, 1, C] of images [B, 3, S, S]."""
-        tokens: Tensor = self.mm_projector(self.vision_tower(pixels.to(self.lm_head.weight)))
-        return tokens
 
 
 class CxrLlavaV1(Llava):

@@ -100,7 +100,7 @@ class Network(Multimodal):
         super().__init__(config.language)
         self._tokens_per_image = config.tower.tokens
         hidden = config.language.hidden_size
-        self.vision_tower = Dinov2Tower(config.tower)
+        self.vision_tower: Dinov2Tower = Dinov2Tower(config.tower)
         self.mm_projector = nn.Sequential(
             nn.Linear(config.tower.width, hidden), nn.GELU(), nn.Linear(hidden, hidden)
         )
@@ -109,11 +109,6 @@ class Network(Multimodal):
     def tokens_per_image(self) -> int:
         """Number of image tokens that the decoder receives."""
         return self._tokens_per_image
-
-    def image_tokens(self, pixels: Tensor) -> Tensor:
-        """Return the image tokens [B, P, C] of images [B, 3, S, S]."""
-        tokens: Tensor = self.mm_projector(self.vision_tower(pixels.to(self.lm_head.weight)))
-        return tokens
 
     def read_images(self, pixels: Tensor) -> ImageFeatures:
         """Return the image tokens, and vectors by the rest of BiomedCLIP's tower if it has its head."""

@@ -25,9 +25,13 @@ class Multimodal(nn.Module, ABC):
     """Decoder and head, named as in the weights; a model adds its tower and its projector.
 
     Attributes:
+        vision_tower: Makes tokens of an image; set by the model, as `mm_projector`.
+        mm_projector: Brings them to the decoder's size.
         vector_head: Makes the vector of an image of its class token; None if the checkpoint has none.
     """
 
+    vision_tower: nn.Module
+    mm_projector: nn.Module
     # How `vector_head` makes vectors.
     head_method = VectorMethod.CXR_CLIP
 
@@ -42,9 +46,10 @@ class Multimodal(nn.Module, ABC):
     def tokens_per_image(self) -> int:
         """Number of image tokens that the decoder receives, P."""
 
-    @abstractmethod
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Return the image tokens [B, P, C] of normalized images [B, channels, S, S]."""
+        tokens: Tensor = self.mm_projector(self.vision_tower(pixels.to(self.lm_head.weight)))
+        return tokens
 
     def read_images(self, pixels: Tensor) -> ImageFeatures:
         """Return what `image_tokens` does, and from the same pass a vector of each image."""

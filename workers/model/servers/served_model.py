@@ -56,25 +56,11 @@ class ServedModel:
         Raises:
             ServerRefused: The file of the authorities of its certificate cannot be used.
         """
-        self._profile = profile
-        self._checkpoint = checkpoint
+        self.profile: Final = profile
+        self.checkpoint: Final = checkpoint
+        self.locates: Final = False  # a server gives no gradients
         self._client = ChatClient(server)
         self._loop = EventLoop()
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """The model as far as the profile and the settings state it."""
-        return self._checkpoint
-
-    @property
-    def profile(self) -> Profile:
-        """The profile by which prompts are made and answers are read."""
-        return self._profile
-
-    @property
-    def locates(self) -> bool:
-        """False: a server gives no gradients."""
-        return False
 
     def answer(  # noqa: PLR0913 - the keywords of `ReadingModel`
         self,
@@ -97,14 +83,12 @@ class ServedModel:
             ServerRefused: The server refuses the request, or its answer cannot be used.
         """
         turns = conversation(
-            lambda kind, text: chat.turns(
-                self._profile, kind, question=text, indication=indication
-            ),
+            lambda kind, text: chat.turns(self.profile, kind, question=text, indication=indication),
             earlier,
             task,
             question,
         )
-        image = png(image_sent(frame, self._profile.image))
+        image = png(image_sent(frame, self.profile.image))
         asked = _Asked(messages_of(turns, image), decoding, tuple(samples), urgent)
         queries = self._queries(image, questions, urgent=urgent)
         completion, others, chances = self._loop.run(self._all(asked, queries), canceled)
@@ -126,7 +110,7 @@ class ServedModel:
         Raises:
             GenerationError: The profile has no questions, or the server gives no probabilities.
         """
-        image = png(image_sent(frame, self._profile.image))
+        image = png(image_sent(frame, self.profile.image))
         queries = self._queries(image, questions, urgent=False)
         return self._loop.run(self._chances(queries), never)
 
@@ -136,14 +120,14 @@ class ServedModel:
 
     def _queries(self, image: bytes, questions: Sequence[str], *, urgent: bool) -> "list[_Asked]":
         """Return the requests of general yes-or-no questions, in the model's words."""
-        scores = self._profile.scores
+        scores = self.profile.scores
         if questions and scores is None:
             raise GenerationError(
-                f"{self._profile.name} gives no scores: its profile has no questions"
+                f"{self.profile.name} gives no scores: its profile has no questions"
             )
         own = scores.questions.by_general() if scores else {}
         chats = (
-            chat.turns(self._profile, Task.QUESTION, question=own.get(each, each))
+            chat.turns(self.profile, Task.QUESTION, question=own.get(each, each))
             for each in questions
         )
         return [_Asked(messages_of(turns, image), _ONE_TOKEN, (), urgent) for turns in chats]
@@ -175,7 +159,7 @@ class ServedModel:
         completion = await self._client.complete(
             query.messages, parameters(query.decoding) | _LIKELIEST, urgent=query.urgent
         )
-        return chance_of_yes(completion.first_token, self._profile)
+        return chance_of_yes(completion.first_token, self.profile)
 
     async def _sample(self, asked: "_Asked", how: Decoding) -> str | None:
         """Return the text of a sample; None if it failed: it must not fail the answer."""
@@ -210,7 +194,7 @@ class ServedModel:
         text = _THINKING.sub("", completion.text)
         if any(unicodedata.category(each) in _NOT_TEXT and each not in "\n\r\t" for each in text):
             raise ServerRefused("the server's answer has characters that are not text")
-        return ended(text, self._profile.answer)
+        return ended(text, self.profile.answer)
 
 
 @dataclass(frozen=True, slots=True)
