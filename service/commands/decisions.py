@@ -15,6 +15,7 @@ from service.audit import AuditAction
 from service.commands.audited import note
 from service.commands.opened import open_store
 from service.evaluation.values import Estimate, Interval
+from service.reader_study.study import csv_safe
 from service.review.decision import Decision, ReportOf
 from service.review.figures import (
     PUBLISHED_WORDS,
@@ -78,7 +79,7 @@ def export(since: datetime | None, until: datetime | None, *, with_text: bool) -
             if not header:
                 writer.writerow(line)
                 header = True
-            writer.writerow(_harmless(value) for value in line.values())
+            writer.writerow(csv_safe(value) for value in line.values())
 
 
 def _pages(
@@ -120,12 +121,6 @@ def _line(found: Decision, report: ReportOf, *, with_text: bool) -> dict[str, An
         line["report_text"] = request.content.text
         line["reason"] = request.reason
     return line
-
-
-def _harmless(value: object) -> str:
-    """Return a value that a spreadsheet does not take for a formula."""
-    text = str(value)
-    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
 
 
 def _table(groups: Sequence[Figures]) -> Table:

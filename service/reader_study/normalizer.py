@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from dicom.content.phrases import FOOTER, NO_FINDINGS_TEXT, NOT_CODED, NOT_MENTIONED_NOTE
+from service.sentence import capitalized, ended
 
 _ASCII: Final = str.maketrans(
     {
@@ -170,5 +171,4 @@ def _sentence(words: str) -> str:
     # A text in capitals shows the system that it was written in; abbreviations stay.
     if len(letters) > 12 and all(char.isupper() for char in letters):
         words = words.lower()
-    words = words[:1].upper() + words[1:]
-    return words if words[-1] in ".!?" else f"{words}."
+    return ended(capitalized(words))

@@ -4,16 +4,12 @@ The labeler is a part of `workers`, which the service finds by its entry point a
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Final
 
-from dicom.content.report import STATED, Finding, Observation, Presence
+from dicom.content.report import STATED, Observation, Presence
 from service.records.search import WantedFinding
-from service.settings.model_names import TABLES
+from service.settings.model_names import registered_functions
 
 LONGEST: Final = 200  # characters
 _MOST_WORDS: Final = 24
@@ -58,17 +54,9 @@ def _findings(text: str) -> list[WantedFinding]:
             presence=Presence.ABSENT if each.presence is Presence.ABSENT else Presence.PRESENT,
             side=each.side,
         )
-        for labeler in _labelers()
+        for labeler in registered_functions(_FUNCTION)
         for each in labeler(text)
         if each.presence in STATED
         # It follows from the other findings: "edema" would ask for a study that is not normal.
         and each.observation is not Observation.NO_FINDING
     ]
-
-
-@cache
-def _labelers() -> tuple[Callable[[str], tuple[Finding, ...]], ...]:
-    points = entry_points(group=TABLES)
-    named = (getattr(import_module(point.module), _FUNCTION, "") for point in points)
-    parts = (name.partition(":") for name in named if name)
-    return tuple(getattr(import_module(module), function) for module, _, function in parts)

@@ -3,15 +3,12 @@
 The settings themselves do not: a machine that only receives needs neither profile nor model.
 """
 
-from collections.abc import Callable, Iterator
-from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
+from collections.abc import Iterator
 from typing import Final
 
 from service.settings.config import Settings
 from service.settings.keys.reading import Model
-from service.settings.model_names import TABLES
+from service.settings.model_names import registered_functions
 
 # The attribute of an entry point's module that names a function: a profile's name or path -> its fault.
 _FUNCTION: Final = "PROFILE_FAULT"
@@ -35,7 +32,7 @@ def profile_fault(key: str, name: str) -> str:
         key: The setting that names it, for the message.
         name: A shipped profile's name, or a path.
     """
-    found = next((fault for judge in _judges() if (fault := judge(name))), "")
+    found = next((fault for judge in registered_functions(_FUNCTION) if (fault := judge(name))), "")
     return f"{key} = {name!r}: {found}" if found else ""
 
 
@@ -43,11 +40,3 @@ def profile_faults(settings: Settings) -> Iterator[str]:
     """Yield the fault of each profile that cannot be used."""
     faults = (profile_fault(key, name) for key, name in profiles(settings).items())
     yield from filter(None, faults)
-
-
-@cache
-def _judges() -> tuple[Callable[[str], str], ...]:
-    points = entry_points(group=TABLES)
-    named = (getattr(import_module(point.module), _FUNCTION, "") for point in points)
-    parts = (name.partition(":") for name in named if name)
-    return tuple(getattr(import_module(module), function) for module, _, function in parts)

@@ -25,10 +25,28 @@ from service.web.study_view import StudyRecord, study_record
 
 _DEFAULT_LIMIT: Final = 100
 _LARGEST_LIMIT: Final = 1000
+_MOST_DIGITS: Final = 18  # of a 64-bit row id
 _UNSTORABLE: Final = (
     "The body holds control characters that cannot be stored (NUL, or half a surrogate pair): "
     "remove them."
 )
+
+
+def study_uid_of(request: Request) -> str:
+    """Return the Study Instance UID in the path of a request.
+
+    Raises:
+        NotFound: It is none.
+    """
+    try:
+        return check_uid(request.path_params["study_uid"], "Study Instance UID")
+    except InvalidIdentifier:
+        raise NotFound("This is not a valid Study Instance UID.") from None
+
+
+def is_row_id(text: str) -> bool:
+    """Return whether a text is a number that can be the id of a row."""
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 async def jobs(request: Request) -> JSONResponse:
@@ -59,10 +77,7 @@ async def job(request: Request) -> JSONResponse:
 async def study(request: Request) -> JSONResponse:
     """Answer with one study: its Instances and jobs, without patient attributes."""
     here = app_context_of(request)
-    try:
-        uid = check_uid(request.path_params["study_uid"], "Study Instance UID")
-    except InvalidIdentifier:
-        raise NotFound("This is not a valid Study Instance UID.") from None
+    uid = study_uid_of(request)
 
     def find() -> dict[str, Any]:
         return _study_json(here.store, study_record(here.store, uid), here.observer.situation())

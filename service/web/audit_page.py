@@ -11,13 +11,13 @@ from starlette.responses import HTMLResponse, Response
 from service.audit import AuditAction
 from service.settings.advice import cautions
 from service.store.audit.trail import AuditFilter
+from service.web.api import is_row_id
 from service.web.app_context import app_context_of
 from service.web.auditing import audit
 from service.web.render import page, root_of
 
 _PAGE: Final = 100
 _LONGEST: Final = 128
-_MOST_DIGITS: Final = 18
 
 
 async def audit_page(request: Request) -> Response:
@@ -53,7 +53,7 @@ def _filter(request: Request) -> AuditFilter:
     asked = request.query_params
     texts = {key: asked.get(key, "").strip()[:_LONGEST] for key in ("person", "patient", "study")}
     before = asked.get("before", "0")
-    if not before.isascii() or not before.isdigit() or len(before) > _MOST_DIGITS:
+    if not is_row_id(before):
         raise HTTPException(400, "before: the number of a record.")
     return AuditFilter(
         person=texts["person"],

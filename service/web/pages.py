@@ -10,17 +10,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from dicom.content.output_kind import OutputKind
-from dicom.errors import DicomError, InvalidIdentifier
 from dicom.identifiers import check_uid
 from service.errors import NotFound
 from service.jobs import DraftStatus
 from service.records import Job
 from service.settings.advice import cautions
 from service.web.access.current import actor_of, has_role
+from service.web.api import study_uid_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit_view, event_of
 from service.web.identity import copies, identity
-from service.web.images.failed_renders import not_shown
+from service.web.images.failed_renders import shown
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
 from service.web.job_actions import AUDITED, ROLES, Details, act
 from service.web.live import LiveView
@@ -35,7 +35,7 @@ _STAMPS: Final = {
 
 async def study(request: Request) -> Response:
     """Answer with a study's page."""
-    uid, job_id = _study_uid(request), request.query_params.get("job")
+    uid, job_id = study_uid_of(request), request.query_params.get("job")
     here, may = app_context_of(request), _allowed(request)
     html = await run_in_threadpool(_study_html, here, uid, job_id, may)
     await audit_view(request, uid, job_id or "")
@@ -44,7 +44,7 @@ async def study(request: Request) -> Response:
 
 async def study_live(request: Request) -> LiveView:
     """Return the view of a study; raise NotFound for an unknown one."""
-    uid, job_id = _study_uid(request), request.query_params.get("job")
+    uid, job_id = study_uid_of(request), request.query_params.get("job")
     may = _allowed(request)
     render = _study_view(app_context_of(request), uid, job_id, may)
     await run_in_threadpool(render)
@@ -54,7 +54,7 @@ async def study_live(request: Request) -> LiveView:
 
 async def study_parts(request: Request) -> Response:
     """Answer with every part of a study's page."""
-    uid, job_id = _study_uid(request), request.query_params.get("job")
+    uid, job_id = study_uid_of(request), request.query_params.get("job")
     render = _study_view(app_context_of(request), uid, job_id, _allowed(request))
     snapshot = await run_in_threadpool(render)
     await audit_view(request, uid, job_id or "")
@@ -90,7 +90,7 @@ async def job_image(request: Request) -> Response:
 async def study_image(request: Request) -> Response:
     """Answer with one received image as PNG; `?size=160` makes a thumbnail."""
     here = app_context_of(request)
-    uid, image = _study_uid(request), check_uid(request.path_params["film_uid"])
+    uid, image = study_uid_of(request), check_uid(request.path_params["film_uid"])
     path = await run_in_threadpool(_image_path, here, uid, image)
     await audit_view(request, uid)
     small = request.query_params.get("size") == str(THUMBNAIL_SIZE)
@@ -150,13 +150,6 @@ def _study_html(here: AppContext, uid: str, job_id: str | None, may: frozenset[s
     )
 
 
-def _study_uid(request: Request) -> str:
-    try:
-        return check_uid(request.path_params["study_uid"], "Study Instance UID")
-    except InvalidIdentifier:
-        raise NotFound("This is not a valid Study Instance UID.") from None
-
-
 def _to_study(request: Request, job: Job) -> Response:
     """Return a redirect to the study's page at this job, relative to the requested address."""
     address = f"studies/{quote(job.study_instance_uid)}?{urlencode({'job': job.id})}"
@@ -186,7 +179,4 @@ def _image_path(here: AppContext, study_uid: str, image_uid: str) -> Path:
 
 
 async def _png(here: AppContext, picture: Picture) -> Response:
-    try:
-        return Response(await here.images.png(picture), media_type="image/png")
-    except DicomError as error:
-        raise not_shown(error) from None
+    return Response(await shown(here.images.png(picture)), media_type="image/png")

@@ -21,6 +21,7 @@ from service.monitoring.probe_health import readiness_of_probe
 from service.queue.broker_health import check_broker
 from service.queue.names import reading_queues
 from service.records import ProcessStatus
+from service.sentence import capitalized, sentence_of
 from service.settings.config import Settings
 from service.store import Store
 from service.system.disk_space import Watermark, free_bytes
@@ -228,7 +229,7 @@ def database_fault(settings: Settings) -> str:
     except ConfigurationError:  # its message names a path
         return "The folder of the database is missing: is data_dir mounted?"
     except StoreNotWritable as error:
-        return _as_sentence(error)
+        return sentence_of(error)
     except StoreError:
         return _SILENT
     return ""
@@ -239,15 +240,10 @@ def writing_fault(store: Store) -> str:
     try:
         store.check_writable()
     except StoreNotWritable as error:
-        return _as_sentence(error)
+        return sentence_of(error)
     except StoreError:
         return _SILENT
     return ""
-
-
-def _as_sentence(error: StoreError) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _situation(store: Store, settings: Settings) -> SystemStatus | None:
@@ -309,9 +305,4 @@ def _reader_fault(situation: SystemStatus | None) -> str:
     if situation is None:
         return "Not known: the database does not answer."
     absent = filter(None, map(situation.absent, situation.roles.values()))
-    return " ".join(_capital(each.plain()) for each in absent)
-
-
-def _capital(sentence: str) -> str:
-    # Not `capitalize`, which makes the rest lower case: an ISO 8601 time has a capital T.
-    return sentence[:1].upper() + sentence[1:]
+    return " ".join(capitalized(each.plain()) for each in absent)

@@ -1,15 +1,14 @@
 """What the viewer of the pages fetches: the levels of an image, and how to show them."""
 
-from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dicom.content.report import HeatGrid
-from dicom.errors import DicomError, InvalidIdentifier
+from dicom.errors import InvalidIdentifier
 from dicom.identifiers import check_uid
 from service.errors import NotFound
 from service.jobs import DraftStatus
@@ -18,11 +17,10 @@ from service.review.draft_sentences import identified_findings
 from service.web.access.roles import EVERYONE, guarded
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit_view
-from service.web.images.failed_renders import not_shown
+from service.web.images.failed_renders import shown
 from service.web.images.heat_png import heat_png
 
 _LEVELS: Final = ("0", "1", "2")
-_Answer = TypeVar("_Answer", bytes, dict[str, Any])
 
 
 async def image_description(request: Request) -> Response:
@@ -30,7 +28,7 @@ async def image_description(request: Request) -> Response:
     here = app_context_of(request)
     path = await run_in_threadpool(_image_path, here, request)
     await audit_view(request, request.path_params["study_uid"])
-    return JSONResponse(await _shown(here.levels.description(path)))
+    return JSONResponse(await shown(here.levels.description(path)))
 
 
 async def image_level(request: Request) -> Response:
@@ -38,7 +36,7 @@ async def image_level(request: Request) -> Response:
     here = app_context_of(request)
     path = await run_in_threadpool(_image_path, here, request)
     await audit_view(request, request.path_params["study_uid"])
-    body = await _shown(here.levels.level(path, _level_number(request)))
+    body = await shown(here.levels.level(path, _level_number(request)))
     headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
     return Response(body, media_type="application/octet-stream", headers=headers)
 
@@ -84,13 +82,6 @@ def _image_path(here: AppContext, request: Request) -> Path:
         if instance.sop_instance_uid == image_uid and not instance.conflict:
             return instance.path
     raise NotFound("There is no such image.")
-
-
-async def _shown(answer: Awaitable[_Answer]) -> _Answer:
-    try:
-        return await answer
-    except DicomError as error:
-        raise not_shown(error) from None
 
 
 _IMAGE: Final = "/studies/{study_uid}/films/{film_uid}"

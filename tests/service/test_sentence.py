@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.sentence import ended, one_line
+from service.sentence import ended, one_line, sentence_of
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,11 @@ from service.sentence import ended, one_line
 def test_a_sentence_has_one_full_stop(given, expected):
     """None is added where one is."""
     assert ended(given) == expected
+
+
+def test_the_message_of_an_error_keeps_the_case_of_names():
+    """Only the first letter changes."""
+    assert sentence_of(ValueError("the image of PACS-1 is gone")) == "The image of PACS-1 is gone."
 
 
 def test_lines_are_joined():

@@ -11,6 +11,7 @@ import numpy as np
 from dicom.content.report import CODED_OBSERVATIONS, Observation, Side
 from dicom.phantom import PhantomFinding
 from dicom.phantom.chest import LOBAR
+from service.sentence import capitalized
 
 Findings = Sequence[PhantomFinding]
 
@@ -71,7 +72,7 @@ def impression(findings: Findings, rng: np.random.Generator) -> str:
     """Return the impression: a short sentence for each finding."""
     if not findings:
         return _one_of(_NORMAL, rng)
-    lines = [_capital(phrase(finding)) + "." for finding in _in_order(findings)]
+    lines = [capitalized(phrase(finding)) + "." for finding in _in_order(findings)]
     shown = {finding.observation for finding in findings}
     if {Observation.CARDIOMEGALY, Observation.EDEMA} <= shown:
         lines.append(_FAILURE)
@@ -140,7 +141,7 @@ def sentence(finding: PhantomFinding, rng: np.random.Generator) -> str:
                 (
                     f"{verb} {term}.",
                     f"{verb} {term}.",
-                    f"{_capital(article + term)} {seen} present.",
+                    f"{capitalized(article + term)} {seen} present.",
                 ),
                 rng,
             )
@@ -217,10 +218,6 @@ def _many(finding: PhantomFinding) -> str:
 
 def _grade(finding: PhantomFinding) -> int:
     return sum(finding.extent >= limit for limit in _GROWING)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _one_of(choices: Sequence[str], rng: np.random.Generator) -> str:

@@ -12,6 +12,7 @@ from service.audit import AuditEvent
 from service.database.tables import JobRow
 from service.errors import NotFound, SelectionError
 from service.jobs import JOB_NAMES, IllegalTransition, JobState
+from service.sentence import sentence_of
 from service.store.operator.actions import OperatorActions
 from service.store.operator.repeats import Repeats
 
@@ -98,8 +99,7 @@ class Batches(OperatorActions, Repeats):
                 self._check_unchanged(session, job_id, counted)
                 self._apply(session, order, job_id)
         except (IllegalTransition, NotFound) as error:
-            message = str(error)
-            return f"{message[:1].upper()}{message[1:]}."
+            return sentence_of(error)
         return ""
 
     def _check_unchanged(self, session: Session, job_id: str, counted: JobState) -> None:

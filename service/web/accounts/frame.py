@@ -7,7 +7,6 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from service.errors import WetreadError
 from service.settings.advice import cautions
 from service.web.app_context import app_context_of
 from service.web.render import page, root_of
@@ -57,9 +56,3 @@ def text_of(form: FormData, name: str) -> str:
 def texts_of(form: FormData, name: str) -> Sequence[str]:
     """Return the values of a field that may be given several times."""
     return [str(value)[:_LONGEST_FIELD] for value in form.getlist(name)]
-
-
-def sentence_of(error: WetreadError) -> str:
-    """Return the message of an error as a sentence; names in it keep their case."""
-    message = str(error)
-    return f"{message[:1].upper()}{message[1:]}."

@@ -23,13 +23,13 @@ from service.accounts import (
     new_secret,
 )
 from service.audit import AuditAction, AuditEvent
+from service.sentence import sentence_of
 from service.store import Store
 from service.web.access.current import current_person
 from service.web.accounts.frame import (
     answer,
     back_to,
     fields_of,
-    sentence_of,
     text_of,
     texts_of,
 )

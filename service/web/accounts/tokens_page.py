@@ -9,13 +9,13 @@ from starlette.responses import Response
 
 from service.audit import AuditAction
 from service.maintenance.issued_tokens import issue_token, unknown_calling_ae
+from service.sentence import sentence_of
 from service.tokens import InvalidToken, Scope, new_token
 from service.web.access.current import actor_of
 from service.web.accounts.frame import (
     answer,
     back_to,
     fields_of,
-    sentence_of,
     text_of,
     texts_of,
 )

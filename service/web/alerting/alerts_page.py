@@ -12,12 +12,11 @@ from service.monitoring.alert_rules import rule_of, title_of
 from service.monitoring.probe_health import probe_health
 from service.records.alerts import IncidentAlert, Notification
 from service.settings.advice import cautions
-from service.web.api import body_of
+from service.web.api import body_of, is_row_id
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import event_of
 from service.web.render import page, root_of
 
-_MOST_DIGITS = 18
 _SHOWN = 50
 
 
@@ -53,7 +52,7 @@ def _acknowledge(request: Request) -> None:
         NotFound: There is no such alert.
     """
     number = request.path_params["alert_id"]
-    if not number.isascii() or not number.isdigit() or len(number) > _MOST_DIGITS:
+    if not is_row_id(number):
         raise NotFound("That is not the number of an alert.")
     event = event_of(request, AuditAction.ACKNOWLEDGED)
     store = app_context_of(request).store

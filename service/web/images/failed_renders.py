@@ -3,8 +3,8 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Final
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Final, TypeVar
 
 from starlette.exceptions import HTTPException
 
@@ -12,6 +12,7 @@ from dicom.errors import DecoderSlow, DicomError, OutOfResources
 
 FORGET_SECONDS: Final = 600.0
 _MOST: Final = 256
+_Answer = TypeVar("_Answer")
 
 
 class FailedRenderCache:
@@ -48,8 +49,15 @@ class FailedRenderCache:
                 self._refused.popitem(last=False)
 
 
-def not_shown(error: DicomError) -> HTTPException:
-    """Return 503 if the image may be shown in a moment, else 422."""
-    if isinstance(error, OutOfResources) and not isinstance(error, DecoderSlow):
-        return HTTPException(503, str(error), headers={"Retry-After": "2"})
-    return HTTPException(422, f"This image cannot be shown: {error}.")
+async def shown(answer: Awaitable[_Answer]) -> _Answer:
+    """Return what is awaited.
+
+    Raises:
+        HTTPException: The image cannot be shown: 503 if it may be in a moment, else 422.
+    """
+    try:
+        return await answer
+    except DicomError as error:
+        if isinstance(error, OutOfResources) and not isinstance(error, DecoderSlow):
+            raise HTTPException(503, str(error), headers={"Retry-After": "2"}) from None
+        raise HTTPException(422, f"This image cannot be shown: {error}.") from None

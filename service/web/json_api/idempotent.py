@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from service.idempotency import KeyConflict, RequestClaim, RequestKey, StoredResponse
+from service.sentence import sentence_of
 from service.store import Store
 from service.web.access.current import current_session, current_token
 from service.web.app_context import app_context_of
@@ -71,8 +72,7 @@ async def answer_key_conflict(_request: Request, error: Exception) -> Response:
     """Return the 409 response for a key that cannot be used."""
     wait = error.retry_after if isinstance(error, KeyConflict) else None
     headers = {"Retry-After": str(wait)} if wait is not None else None
-    text = str(error)
-    return JSONResponse({"error": f"{text[:1].upper()}{text[1:]}."}, 409, headers)
+    return JSONResponse({"error": sentence_of(error)}, 409, headers)
 
 
 async def _first(handler: Handler, request: Request, store: Store, claim: RequestClaim) -> Response:

@@ -17,13 +17,13 @@ from service.errors import NotFound
 from service.settings.advice import cautions
 from service.store import Store
 from service.web.access.current import actor_of, has_role
+from service.web.api import is_row_id
 from service.web.app_context import app_context_of
 from service.web.auditing import audit
 from service.web.monitor.acceptability_view import acceptability_values, asked_of
 from service.web.monitor.drift_view import drift_values
 from service.web.render import page, root_of
 
-_MOST_DIGITS: Final = 18
 _LONGEST_PERIOD: Final = 400  # days
 _AREA: Final = "monitor"
 
@@ -78,7 +78,7 @@ async def accept_reference(request: Request) -> Response:
 async def acknowledge(request: Request) -> Response:
     """Acknowledge an alert; its chart begins anew."""
     here, number = app_context_of(request), request.path_params["alert_id"]
-    if not number.isascii() or not number.isdigit() or len(number) > _MOST_DIGITS:
+    if not is_row_id(number):
         raise NotFound("That is not the number of an alert.")
     form = await request.form(max_files=0, max_fields=5)
     alert = await run_in_threadpool(

@@ -1,30 +1,27 @@
 """The image of a reader's current item, below an address that names neither the study nor the image."""
 
-from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from dicom.errors import DicomError
 from service.errors import NotFound
 from service.reader_study.study import CurrentItem
 from service.store import Store
 from service.web.access.current import current_person
 from service.web.app_context import app_context_of
 from service.web.auditing import audit_view
-from service.web.images.failed_renders import not_shown
+from service.web.images.failed_renders import shown
 
 _LEVELS: Final = ("0", "1", "2")
-_Answer = TypeVar("_Answer", bytes, dict[str, Any])
 
 
 async def description(request: Request) -> Response:
     """Answer with what the viewer needs to show the image (docs/api.md)."""
     path = await _path(request)
-    return JSONResponse(await _shown(app_context_of(request).levels.description(path)))
+    return JSONResponse(await shown(app_context_of(request).levels.description(path)))
 
 
 async def level(request: Request) -> Response:
@@ -33,7 +30,7 @@ async def level(request: Request) -> Response:
     if wanted not in _LEVELS:
         raise NotFound("There is no such level of the image.")
     levels = app_context_of(request).levels
-    body = await _shown(levels.level(path, _LEVELS.index(wanted)))
+    body = await shown(levels.level(path, _LEVELS.index(wanted)))
     headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
     return Response(body, media_type="application/octet-stream", headers=headers)
 
@@ -54,10 +51,3 @@ def _stored(store: Store, item: CurrentItem) -> Path:
         if instance.sop_instance_uid == item.sop_instance_uid and not instance.conflict:
             return instance.path
     raise NotFound("The image of this item is no longer stored: tell the administrator.")
-
-
-async def _shown(answer: Awaitable[_Answer]) -> _Answer:
-    try:
-        return await answer
-    except DicomError as error:
-        raise not_shown(error) from None

@@ -23,7 +23,7 @@ from service.review.figures import (
 )
 from service.store import Store
 from service.web.access.current import current_session
-from service.web.api import body_of
+from service.web.api import body_of, is_row_id
 from service.web.app_context import app_context_of
 from service.web.auditing import audit_once, audit_view, event_of
 from service.web.json_api.cursors import next_cursor, page_after
@@ -47,7 +47,6 @@ from service.web.review.requests import (
 from service.web.review.reviewer import reviewer_of
 
 _EXPORT: Final = "decisions, by the JSON API"
-_MOST_DIGITS: Final = 18  # of a 64-bit row id
 
 
 async def review(request: Request) -> JSONResponse:
@@ -243,7 +242,7 @@ async def notice_seen(request: Request) -> JSONResponse:
     await body_of(request)
     here, reviewer = app_context_of(request), _reviewer(request)
     number = request.path_params["notice_id"]
-    if not number.isascii() or not number.isdigit() or len(number) > _MOST_DIGITS:
+    if not is_row_id(number):
         raise NotFound("That is not the number of a notice.")
     await run_in_threadpool(here.store.notice_seen, int(number), reviewer.id)
     return JSONResponse({"seen": True})

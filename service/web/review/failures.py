@@ -14,6 +14,7 @@ from service.review.conflicts import (
     TooManyQuestions,
     VersionConflict,
 )
+from service.sentence import capitalized, ended
 from service.web.app_context import app_context_of
 from service.web.review.answers import decisions_json, stored_json
 from service.web.review.requests import etag
@@ -48,9 +49,7 @@ async def _answer_conflict(request: Request, error: Exception) -> Response:
 
 
 def _sentence(error: Exception) -> str:
-    text = str(error)
-    text = f"{text[:1].upper()}{text[1:]}"
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    return ended(capitalized(str(error)))
 
 
 REVIEW_HANDLERS: Final[dict[type[Exception], Handler]] = {

@@ -12,8 +12,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from dicom.errors import InvalidIdentifier
-from dicom.identifiers import check_uid
 from service.audit import AuditAction
 from service.errors import NotFound, VectorFileDamaged
 from service.search import described
@@ -22,6 +20,7 @@ from service.search.similar import FoundStudy, SearchResult
 from service.search.text_tower import NumpyTextTower
 from service.search.words import similarity_words
 from service.settings.advice import cautions
+from service.web.api import study_uid_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit
 from service.web.render import page, root_of
@@ -54,7 +53,7 @@ class ResultRow:
 
 async def similar_page(request: Request) -> Response:
     """Answer with the studies whose images are similar to that of a study."""
-    here, uid = app_context_of(request), _study_uid(request)
+    here, uid = app_context_of(request), study_uid_of(request)
     if not await run_in_threadpool(here.store.instances, uid):
         raise NotFound("No image of this study has been received.")
     await audit(request, AuditAction.SEARCHED, study_uid=uid, detail="similar studies")
@@ -140,10 +139,3 @@ def _row(found: FoundStudy, root: str, compared: int) -> ResultRow:
         decision=described.decision_words(found),
         impression=described.impression(found),
     )
-
-
-def _study_uid(request: Request) -> str:
-    try:
-        return check_uid(request.path_params["study_uid"], "Study Instance UID")
-    except InvalidIdentifier:
-        raise NotFound("This is not a valid Study Instance UID.") from None
