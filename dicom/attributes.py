@@ -4,6 +4,7 @@ import unicodedata
 from functools import cache
 from typing import Any, Final
 
+from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
@@ -19,6 +20,11 @@ _SEPARATORS: Final = str.maketrans(dict.fromkeys("_-./\\,:;()+", " "))
 def tag_of(keyword: str) -> BaseTag:
     """Return the tag of an attribute of the Standard, cached; pydicom looks it up each time."""
     return Tag(keyword)
+
+
+def named(keyword: str) -> str:
+    """Return the name and the tag of an attribute, for a message."""
+    return f"{dictionary_description(keyword)} {Tag(keyword)}"
 
 
 def value_of(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever the attribute holds

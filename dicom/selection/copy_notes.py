@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 
-from dicom.attributes import items
+from dicom.attributes import items, named
 from dicom.content.patient_study import value_of
 from dicom.exact_text import IDENTIFIERS, Inexact, name_fault, reading, readings
 
@@ -30,18 +28,14 @@ _SEQUENCES: Final = (
 def copy_notes(source: Dataset) -> tuple[str, ...]:
     """Return a sentence for each identifier and name that results do not carry as `source` does."""
     notes = [
-        f"The results show a changed {_attribute(keyword)}: {fault}."
+        f"The results show a changed {named(keyword)}: {fault}."
         for keyword, fault in _name_faults(source)
     ]
     notes += [
-        f"The results do not carry the {_attribute(keyword)} of the image: {fault}."
+        f"The results do not carry the {named(keyword)} of the image: {fault}."
         for keyword, fault in _identifier_faults(source)
     ]
     return tuple(dict.fromkeys(notes))
-
-
-def _attribute(keyword: str) -> str:
-    return f"{dictionary_description(keyword)} {Tag(keyword)}"
 
 
 def _name_faults(source: Dataset) -> Iterator[tuple[str, Inexact]]:

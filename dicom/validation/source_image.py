@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 
+from dicom.attributes import named
 from dicom.exact_text import Reading, reading, readings
 from dicom.validation.codes import Pair
 
@@ -30,20 +29,16 @@ def filing_faults(dataset: Dataset, source: Dataset) -> Iterator[Pair]:
         yield "source", "StudyInstanceUID is not that of the image"
     patient = reading(source, "PatientID")
     if patient.fault is not None:
-        yield "source", f"{_name('PatientID')} of the image has no exact copy: {patient.fault}"
+        yield "source", f"{named('PatientID')} of the image has no exact copy: {patient.fault}"
     elif reading(dataset, "PatientID") != patient:
-        yield "source", f"{_name('PatientID')} is not that of the image"
+        yield "source", f"{named('PatientID')} is not that of the image"
     for keyword in _SAME_OR_EMPTY:
         if reading(dataset, keyword) not in (_EMPTY, reading(source, keyword)):
-            yield "source", f"{_name(keyword)} is not that of the image"
+            yield "source", f"{named(keyword)} is not that of the image"
     others = set(readings(source, "OtherPatientIDs"))
     if not set(readings(dataset, "OtherPatientIDs")) <= others | {_EMPTY}:
-        yield "source", f"{_name('OtherPatientIDs')} has a value that the image has not"
+        yield "source", f"{named('OtherPatientIDs')} has a value that the image has not"
 
 
 def _study(dataset: Dataset) -> str:
     return str(dataset.get("StudyInstanceUID") or "").strip(" \0")
-
-
-def _name(keyword: str) -> str:
-    return f"{dictionary_description(keyword)} {Tag(keyword)}"

@@ -30,6 +30,16 @@ class Served(Protocol):
     allow_remote: bool
 
 
+def leaves_site(key: str, url: str | None, what: str) -> Iterator[Conflict]:
+    """Yield a conflict if the URL in a key names an address outside the site; `what` would go there."""
+    if url is not None and is_outside(url):
+        message = (
+            f"names an address outside the loopback and private networks: {what} would leave the site. "
+            "Name a server within it, or set allow_remote = true"
+        )
+        yield conflict(key, message, "allow_remote")
+
+
 def _server_is_named(reading: Served) -> Iterator[Conflict]:
     if reading.kind != OPENAI:
         return
@@ -47,13 +57,8 @@ def _server_is_used(reading: Served) -> Iterator[Conflict]:
 
 
 def _server_is_within_site(reading: Served) -> Iterator[Conflict]:
-    url = reading.server_url
-    if url is not None and not reading.allow_remote and is_outside(url):
-        message = (
-            "names an address outside the loopback and private networks: images would leave the site. "
-            "Name a server within it, or set allow_remote = true"
-        )
-        yield conflict("server_url", message, "allow_remote")
+    if not reading.allow_remote:
+        yield from leaves_site("server_url", reading.server_url, "images")
 
 
 def _indication_stays_within_site(reading: Served) -> Iterator[Conflict]:

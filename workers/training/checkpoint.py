@@ -1,6 +1,5 @@
 """The demo model's sizes, initial weights and files, in the layout of the published CXR-LLaVA v2."""
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from workers.model.checkpoints import published_files
 from workers.model.checkpoints.cxr_llava import Network
 from workers.model.config import ModelConfig
 from workers.training.images import EDGE
@@ -45,22 +45,9 @@ _DEVIATION: Final = 0.02
 def write_settings(folder: Path, tokenizer: bytes, vocabulary: int) -> ModelConfig:
     """Write every file but the weights to `folder`; return the configuration."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tokenizer.model").write_bytes(tokenizer)
-    _write_json(
-        folder / "tokenizer_config.json",
-        {
-            "add_bos_token": True,
-            "add_eos_token": False,
-            "legacy": False,
-            "tokenizer_class": "LlamaTokenizer",
-        },
+    published_files.write_settings(
+        folder, tokenizer=tokenizer, config=_config(vocabulary), new_tokens=256
     )
-    _write_json(
-        folder / "special_tokens_map.json",
-        {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
-    )
-    _write_json(folder / "config.json", _config(vocabulary))
-    _write_json(folder / "generation_config.json", {"max_new_tokens": 256})
     return ModelConfig.from_folder(folder)
 
 
@@ -128,12 +115,4 @@ def write_weights(folder: Path, network: Network, seed: int) -> None:
         save_file(tensors, folder / file, metadata={"format": "pt"})
         (folder / file).chmod(0o644)  # safetensors makes the file readable by its owner only
         where |= dict.fromkeys(chosen, file)
-    size = sum(tensor.nbytes for tensor in weights.values())
-    _write_json(
-        folder / "model.safetensors.index.json",
-        {"metadata": {"total_size": size}, "weight_map": where},
-    )
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    published_files.write_index(folder, weights, where)

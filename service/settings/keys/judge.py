@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 from service.settings.keys.base import ApiRoot, BearerKey, Section
 from service.settings.keys.tls_files import Authorities
 from service.settings.rules import Conflict, Rule, conflict
-from service.settings.site_networks import is_outside
+from service.settings.server_rules import leaves_site
 
 
 def _server_has_model(judge: "Judge") -> Iterator[Conflict]:
@@ -18,12 +18,8 @@ def _server_has_model(judge: "Judge") -> Iterator[Conflict]:
 
 
 def _server_is_within_site(judge: "Judge") -> Iterator[Conflict]:
-    if judge.url is not None and not judge.allow_remote and is_outside(judge.url):
-        message = (
-            "names an address outside the loopback and private networks: report texts would leave the "
-            "site. Name a server within it, or set allow_remote = true"
-        )
-        yield conflict("url", message, "allow_remote")
+    if not judge.allow_remote:
+        yield from leaves_site("url", judge.url, "report texts")
 
 
 def _answer_fits_context(judge: "Judge") -> Iterator[Conflict]:

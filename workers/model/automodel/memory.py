@@ -49,9 +49,9 @@ def check(files: WeightFiles, config: Any, place: Place, prompt: int) -> None:  
     )
     advice = next(map(_suggestion, fitting), "it does not fit in any supported number format")
     raise DeviceError(
-        f"{place.device}: the model needs {_gb(needed)} as {place.format} "
-        f"({_gb(numbers * place.dtype.itemsize)} of weights, the rest for {place.rows} answers at "
-        f"once), {_gb(available)} are free; {advice}"
+        f"{place.device}: the model needs {memory.gb(needed)} as {place.format} "
+        f"({memory.gb(numbers * place.dtype.itemsize)} of weights, the rest for {place.rows} answers at "
+        f"once), {memory.gb(available)} are free; {advice}"
     )
 
 
@@ -81,7 +81,3 @@ def _numbers(path: Path) -> int:
 def _suggestion(found: tuple[torch.dtype, int]) -> str:
     dtype, rows = found
     return f"as {str(dtype).removeprefix('torch.')} it would fit with {rows} at once"
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -36,7 +36,7 @@ class Network(Multimodal):
         super().__init__(config.language)
         self._tokens_per_image = config.vision.tokens
         self.vision_tower: VisionTower = VisionTower(config.vision)
-        self.mm_projector = nn.Linear(config.vision.width, config.language.hidden_size)
+        self.mm_projector: nn.Linear = nn.Linear(config.vision.width, config.language.hidden_size)
 
     @property
     def tokens_per_image(self) -> int:

@@ -7,7 +7,6 @@ its meaningless text is at least legible.
 
 import dataclasses
 import io
-import json
 import re
 import shutil
 import tempfile
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from workers.model.checkpoints import cxr_llava
 from workers.model.checkpoints.cxr_llava import CxrLlava, Network
+from workers.model.checkpoints.published_files import write_index, write_settings
 from workers.model.config import ModelConfig
 from workers.model.placement import HERE, Place
 
@@ -84,22 +84,7 @@ def load(folder: Path, place: Place = HERE) -> CxrLlava:
 def write_checkpoint(folder: Path, seed: int = _SEED) -> None:
     """Write the checkpoint of `seed` into the empty `folder`, in the published layout."""
     tokenizer = _train_tokenizer()
-    (folder / "tokenizer.model").write_bytes(tokenizer)
-    _write_json(
-        folder / "tokenizer_config.json",
-        {
-            "add_bos_token": True,
-            "add_eos_token": False,
-            "legacy": False,
-            "tokenizer_class": "LlamaTokenizer",
-        },
-    )
-    _write_json(
-        folder / "special_tokens_map.json",
-        {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
-    )
-    _write_json(folder / "config.json", _config())
-    _write_json(folder / "generation_config.json", {"max_new_tokens": 40})
+    write_settings(folder, tokenizer=tokenizer, config=_config(), new_tokens=40)
     weights = _random_weights(ModelConfig.from_folder(folder), seed)
     _silence_fragments(weights["lm_head.weight"], tokenizer)
     _write_shards(folder, weights)
@@ -187,12 +172,4 @@ def _write_shards(folder: Path, weights: dict[str, Tensor]) -> None:
         file = f"model-{number:05}-of-00002.safetensors"
         save_file({name: weights[name] for name in part}, folder / file, metadata={"format": "pt"})
         shards |= dict.fromkeys(part, file)
-    size = sum(tensor.nbytes for tensor in weights.values())
-    _write_json(
-        folder / "model.safetensors.index.json",
-        {"metadata": {"total_size": size}, "weight_map": shards},
-    )
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_index(folder, weights, shards)

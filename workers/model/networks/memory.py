@@ -87,9 +87,9 @@ def check(network: Multimodal, place: Place) -> None:
     fitting = (one for one in _smaller(place) if need(network, one).total <= available)
     advice = next(map(_suggestion, fitting), "it does not fit in any supported number format")
     raise DeviceError(
-        f"{place.device}: the model needs {_gb(required.total)} as {place.format} "
-        f"({_gb(required.weights)} of weights, {_gb(required.cache)} for {place.rows} answers at once, "
-        f"{_gb(required.working)} to work with), {_gb(available)} are free; {advice}"
+        f"{place.device}: the model needs {gb(required.total)} as {place.format} "
+        f"({gb(required.weights)} of weights, {gb(required.cache)} for {place.rows} answers at once, "
+        f"{gb(required.working)} to work with), {gb(available)} are free; {advice}"
     )
 
 
@@ -119,5 +119,6 @@ def _suggestion(place: Place) -> str:
     return f"as {place.format} it would fit with {place.rows} at once"
 
 
-def _gb(size: int) -> str:
+def gb(size: int) -> str:
+    """Return a number of bytes in words."""
     return f"{size / 1e9:.1f} GB"
