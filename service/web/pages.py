@@ -1,7 +1,6 @@
 """The HTML pages: a study, its images, and the forms that act on a job."""
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -20,7 +19,7 @@ from service.web.api import study_uid_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit_view, event_of
 from service.web.identity import copies, identity
-from service.web.images.failed_renders import shown
+from service.web.images.answers import shown, stored_image
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
 from service.web.job_actions import AUDITED, ROLES, Details, act
 from service.web.live import LiveView
@@ -91,7 +90,7 @@ async def study_image(request: Request) -> Response:
     """Answer with one received image as PNG; `?size=160` makes a thumbnail."""
     here = app_context_of(request)
     uid, image = study_uid_of(request), check_uid(request.path_params["film_uid"])
-    path = await run_in_threadpool(_image_path, here, uid, image)
+    path = await run_in_threadpool(stored_image, here.store, uid, image)
     await audit_view(request, uid)
     small = request.query_params.get("size") == str(THUMBNAIL_SIZE)
     picture = Picture(path=path, size=THUMBNAIL_SIZE) if small else Picture(path=path)
@@ -168,14 +167,7 @@ def _job_picture(
         return Picture(path=overlays[0].path, sha256=overlays[0].sha256, stamp=stamp)
     if not job.drafted_image:
         raise NotFound("No image has been read for this job.")
-    return Picture(path=_image_path(here, job.study_instance_uid, job.drafted_image))
-
-
-def _image_path(here: AppContext, study_uid: str, image_uid: str) -> Path:
-    for instance in here.store.instances(study_uid):
-        if instance.sop_instance_uid == image_uid and not instance.conflict:
-            return instance.path
-    raise NotFound("There is no such image.")
+    return Picture(path=stored_image(here.store, job.study_instance_uid, job.drafted_image))
 
 
 async def _png(here: AppContext, picture: Picture) -> Response:

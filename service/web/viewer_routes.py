@@ -17,10 +17,8 @@ from service.review.draft_sentences import identified_findings
 from service.web.access.roles import EVERYONE, guarded
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit_view
-from service.web.images.failed_renders import shown
+from service.web.images.answers import level_response, shown, stored_image
 from service.web.images.heat_png import heat_png
-
-_LEVELS: Final = ("0", "1", "2")
 
 
 async def image_description(request: Request) -> Response:
@@ -36,9 +34,7 @@ async def image_level(request: Request) -> Response:
     here = app_context_of(request)
     path = await run_in_threadpool(_image_path, here, request)
     await audit_view(request, request.path_params["study_uid"])
-    body = await shown(here.levels.level(path, _level_number(request)))
-    headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
-    return Response(body, media_type="application/octet-stream", headers=headers)
+    return await level_response(here.levels, path, request.path_params["level"])
 
 
 async def heat_map(request: Request) -> Response:
@@ -64,13 +60,6 @@ def _heat_of(job: JobWithDraft, name: str) -> HeatGrid:
     raise NotFound("No heat map of this finding is stored.")
 
 
-def _level_number(request: Request) -> int:
-    level: str = request.path_params["level"]
-    if level not in _LEVELS:
-        raise NotFound("There is no such level of the image.")
-    return _LEVELS.index(level)
-
-
 def _image_path(here: AppContext, request: Request) -> Path:
     study_uid, image_uid = (request.path_params[each] for each in ("study_uid", "film_uid"))
     try:
@@ -78,10 +67,7 @@ def _image_path(here: AppContext, request: Request) -> Path:
         check_uid(image_uid, "SOP Instance UID")
     except InvalidIdentifier:
         raise NotFound("This is not a valid UID.") from None
-    for instance in here.store.instances(study_uid):
-        if instance.sop_instance_uid == image_uid and not instance.conflict:
-            return instance.path
-    raise NotFound("There is no such image.")
+    return stored_image(here.store, study_uid, image_uid)
 
 
 _IMAGE: Final = "/studies/{study_uid}/films/{film_uid}"

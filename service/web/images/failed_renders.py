@@ -3,16 +3,13 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Final, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Final
 
-from starlette.exceptions import HTTPException
-
-from dicom.errors import DecoderSlow, DicomError, OutOfResources
+from dicom.errors import DecoderSlow, DicomError
 
 FORGET_SECONDS: Final = 600.0
 _MOST: Final = 256
-_Answer = TypeVar("_Answer")
 
 
 class FailedRenderCache:
@@ -47,17 +44,3 @@ class FailedRenderCache:
             self._refused.move_to_end(image)
             while len(self._refused) > _MOST:
                 self._refused.popitem(last=False)
-
-
-async def shown(answer: Awaitable[_Answer]) -> _Answer:
-    """Return what is awaited.
-
-    Raises:
-        HTTPException: The image cannot be shown: 503 if it may be in a moment, else 422.
-    """
-    try:
-        return await answer
-    except DicomError as error:
-        if isinstance(error, OutOfResources) and not isinstance(error, DecoderSlow):
-            raise HTTPException(503, str(error), headers={"Retry-After": "2"}) from None
-        raise HTTPException(422, f"This image cannot be shown: {error}.") from None

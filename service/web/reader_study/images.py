@@ -1,7 +1,6 @@
 """The image of a reader's current item, below an address that names neither the study nor the image."""
 
 from pathlib import Path
-from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,9 +12,7 @@ from service.store import Store
 from service.web.access.current import current_person
 from service.web.app_context import app_context_of
 from service.web.auditing import audit_view
-from service.web.images.failed_renders import shown
-
-_LEVELS: Final = ("0", "1", "2")
+from service.web.images.answers import level_response, shown, stored_image
 
 
 async def description(request: Request) -> Response:
@@ -26,13 +23,8 @@ async def description(request: Request) -> Response:
 
 async def level(request: Request) -> Response:
     """Answer with one level of the image (docs/api.md)."""
-    path, wanted = await _path(request), request.path_params["level"]
-    if wanted not in _LEVELS:
-        raise NotFound("There is no such level of the image.")
-    levels = app_context_of(request).levels
-    body = await shown(levels.level(path, _LEVELS.index(wanted)))
-    headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
-    return Response(body, media_type="application/octet-stream", headers=headers)
+    path = await _path(request)
+    return await level_response(app_context_of(request).levels, path, request.path_params["level"])
 
 
 async def _path(request: Request) -> Path:
@@ -47,7 +39,5 @@ async def _path(request: Request) -> Path:
 
 
 def _stored(store: Store, item: CurrentItem) -> Path:
-    for instance in store.instances(item.study_uid):
-        if instance.sop_instance_uid == item.sop_instance_uid and not instance.conflict:
-            return instance.path
-    raise NotFound("The image of this item is no longer stored: tell the administrator.")
+    absent = "The image of this item is no longer stored: tell the administrator."
+    return stored_image(store, item.study_uid, item.sop_instance_uid, absent)
