@@ -8,6 +8,7 @@ encoded, as the reading worker does it; nothing is written to disk.
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
@@ -66,8 +66,8 @@ def main() -> None:
     draft = draft_of(image)
     whole(draft, image, pixels)  # fonts and code tables are loaded once in a process
     result = {
-        "machine": f"{platform.processor() or platform.machine()}, {psutil.cpu_count()} cores",
-        "load": psutil.getloadavg()[0],
+        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        "load": os.getloadavg()[0],
         "image": f"{ROWS} x {COLUMNS}",
         "all objects": measured(lambda n: whole(revised(draft, n), image, pixels), options.studies),
         "steps": steps(draft, image, pixels, options.studies),
@@ -86,20 +86,30 @@ def steps(
     draft: DraftReport, image: Dataset, pixels: Pixels, studies: int
 ) -> dict[str, dict[str, float]]:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
-    made = {
+    made: dict[str, Callable[[], Dataset]] = {
         "draft report": lambda: draft_report(draft, image, EQUIPMENT),
         "findings": lambda: findings_report(draft, image, EQUIPMENT),
         "annotated image": lambda: overlay(draft, image, pixels, EQUIPMENT),
         "report page": lambda: report_page(draft, image, EQUIPMENT),
     }
-    found = {name: measured(lambda _, m=make: m(), studies) for name, make in made.items()}
+    found = {name: measured(each_time(make), studies) for name, make in made.items()}
     objects = [make() for make in made.values()]
     drawing = measured(lambda _: overlay_image(draft, pixels, EQUIPMENT, moment), studies)
     found["  of which drawing"] = drawing
-    found["gate"] = measured(lambda _: [check(each, image) for each in objects], studies)
+    found["gate"] = measured(each_time(lambda: check_all(objects, image)), studies)
     files = [Output(kind=OutputKind.OVERLAY, dataset=as_file(each)) for each in objects]
     found["encoding"] = measured(lambda _: [encode(each) for each in files], studies)
     return found
+
+
+def each_time(work: Callable[[], object]) -> Callable[[int], object]:
+    """Return work for `measured` that does not depend on the study's number."""
+    return lambda _: work()
+
+
+def check_all(objects: list[Dataset], image: Dataset) -> None:
+    for each in objects:
+        check(each, image)
 
 
 def measured(work: Callable[[int], object], studies: int) -> dict[str, float]:
@@ -125,12 +135,16 @@ def show_memory() -> None:
     pixels = np.full((ROWS, COLUMNS), 0.5, np.float32)
     image = as_dataset(draw(1, rows=256, columns=256))
     image.Rows, image.Columns = ROWS, COLUMNS
-    before = psutil.Process().memory_info().rss / 2**20
+    before = resident_mib("VmRSS")
     whole(draft_of(image), image, pixels)
     # VmHWM: ru_maxrss of a started program begins with what its parent had.
-    status = Path("/proc/self/status").read_text()
-    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
+    peak = resident_mib("VmHWM")
     print(json.dumps({"before_mib": round(before, 1), "peak_mib": round(peak, 1)}))
+
+
+def resident_mib(key: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{key}:")[1].split()[0]) / 1024
 
 
 def revised(draft: DraftReport, number: int) -> DraftReport:
