@@ -158,7 +158,7 @@ def _failure(
         detail=message,
         root=root_of(request.url.path),
         back=root_of(request.url.path),
-        back_text="To the queue",
+        back_text="To the start page",
         cautions=cautions(here.settings) if here else (),
     )
     return HTMLResponse(html, status, headers)

@@ -123,12 +123,18 @@ def page(name: str, **values: Any) -> str:  # noqa: ANN401 - whatever the templa
         "person": SHOWN_PERSON.get(),
         "areas": areas_of(SHOWN_PERSON.get()),
         "area": None,
+        "access_pages": _ACCESS_PAGES,
         "stop": SHOWN_STOP.get(),
     }
     return _TEMPLATES.get_template(name).render({**given, **values})
 
 
-_ACCOUNT_AREAS: Final = (("people", "People"), ("tokens", "Tokens"))
+# One area, "Access", with a page for each of these.
+_ACCESS_PAGES: Final = (
+    ("people", "People"),
+    ("tokens", "Tokens"),
+    ("admin/audit", "Audit trail"),
+)
 
 
 def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
@@ -146,7 +152,7 @@ def areas_of(person: Person | None) -> Sequence[tuple[str, str]]:
         *([("monitor", "Monitor")] if reads or person.has(Role.ADMIN) else []),
         *([("models", "Models"), ("network", "Network")] if person.has(Role.ADMIN) else []),
         *([("alerts", "Alerts")] if person.has(Role.ADMIN) else []),
-        *([("admin/audit", "Audit"), *_ACCOUNT_AREAS] if person.has(Role.ADMIN) else []),
+        *([("people", "Access")] if person.has(Role.ADMIN) else []),
     )
 
 

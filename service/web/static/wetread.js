@@ -10,7 +10,7 @@ import { trustedHTML, trustedScript } from "./trusted.js";
   let polling = 0;
   let stale = new Map();
 
-  const MODES = { live: "live", polling: "checked every few seconds", away: "not connected, trying again",
+  const MODES = { live: "live", polling: "updated every 4 s", away: "not connected, trying again",
     over: "logged out: reload to log in" };
   const mode = (name) => {
     if (light.dataset.mode === name) return;
