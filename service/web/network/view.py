@@ -27,12 +27,14 @@ class CallerLine:
 
     Attributes:
         configured: Whether `receiver.callers` has its title.
+        checks: Whether it is the title of the end-to-end check, whose images are not counted.
         permitted_from: The addresses that the settings permit; "" for any.
         commitments: Storage commitment reports that are owed to it or were given up.
     """
 
     ae_title: str
     configured: bool
+    checks: bool
     permitted_from: str
     sent: CallingAe
     refusals: Sequence[RefusalLine]
@@ -104,6 +106,7 @@ def _callers(
         yield CallerLine(
             ae_title=title,
             configured=title in configured,
+            checks=settings.probe.enabled and title == settings.probe.ae_title,
             permitted_from=_permitted(configured.get(title)),
             sent=seen.get(title) or CallingAe(ae_title=title),
             refusals=refusal_lines(own),
