@@ -187,7 +187,7 @@ def _latency_sentence(
 ) -> str:
     half, most = figures.latency
     if half is None or most is None:
-        return f"No draft was delivered of the studies of {figures.span.words}."
+        return f"No draft of the studies of {figures.span.words} has been delivered."
     above = sum(each is not None and each > target for each in nearly)
     step = figures.span.step
     missed = f" It was above the target in {counted(above, step)}." if above else ""
@@ -257,6 +257,8 @@ def _depth_sentence(figures: OverviewFigures, labels: Sequence[str]) -> str:
     if not measured:
         return f"{current} Nothing was measured in {figures.span.words}: the sweeper measures it."
     label, most = max(measured, key=lambda each: each[1].waiting)
+    if not most.waiting:
+        return f"{current} In {figures.span.words} no job waited when the jobs were counted."
     oldest = max(depth.oldest_seconds for _, depth in measured)
     return (
         f"{current} In {figures.span.words} at most {counted(most.waiting, 'job')} waited at once "

@@ -26,6 +26,7 @@ class FailureLine:
         url: From the root: the queue with these jobs, or the job that failed last.
         link: The words of the link.
         error: Why the latest one failed, a sentence.
+        destination: Its name; "" if the jobs did not fail at one.
     """
 
     count: int
@@ -34,6 +35,7 @@ class FailureLine:
     error: str
     url: str
     link: str
+    destination: str
 
 
 def failure_lines(
@@ -58,6 +60,7 @@ def _of_jobs(group: FailureGroup) -> FailureLine:
         error=ended(group.reason) if group.reason else "",
         url=f"queue?{urlencode({key: value for key, value in asked.items() if value})}",
         link="Show and retry",
+        destination=group.destination,
     )
 
 
@@ -69,4 +72,5 @@ def _of_deliveries(group: UndeliveredGroup) -> FailureLine:
         error=ended(group.error) if group.error else "",
         url=f"jobs/{group.job_id}",
         link="Show the latest",
+        destination=group.destination,
     )

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlencode
 
+from service.destination_backlog import Backlog, DestinationState
 from service.jobs import DraftStatus, JobState
+from service.monitoring.destination_incidents import alert_after
 from service.records import ProcessRole
+from service.sentence import ended
 from service.settings.config import Settings
 from service.store import Store
 from service.throughput.balance import StudyStanding
@@ -25,6 +29,7 @@ _LINKS: Final = {
     Repair.TOKENS: "Open Tokens",
 }
 _MOST_FAILURES: Final = 5
+_RECENT: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,7 @@ class Known:
     Attributes:
         unaccounted: Studies that nothing will read.
         failures: What failed and is not repaired.
+        destinations: What waits for each destination, and how it answers.
         waiting: The number of jobs without a draft.
         in_doubt: The number of drafts in doubt.
     """
@@ -61,6 +67,7 @@ class Known:
     tiles: Sequence[PartTile]
     unaccounted: Sequence[StudyStanding]
     failures: Sequence[FailureLine]
+    destinations: Sequence[Backlog]
     waiting: int
     in_doubt: int
 
@@ -76,6 +83,7 @@ def faults(store: Store, settings: Settings, known: Known) -> list[Fault]:
         _in_doubt(known),
         _delivery(known),
         _failures(known),
+        _destinations(store, settings, known),
         _others(store, settings),
     )
     found = [each for group in ordered for each in group]
@@ -196,6 +204,32 @@ def _delivery(known: Known) -> Iterator[Fault]:
     for each in known.tiles:
         if each.key == f"part-{ProcessRole.DELIVERY}" and each.state is PartState.BAD:
             yield _of_tile(each, "No results are sent now:")
+
+
+def _destinations(store: Store, settings: Settings, known: Known) -> Iterator[Fault]:
+    """Yield destinations that failed last, unless another fault already states it.
+
+    Those that are overdue are among the others. One without waiting results is left out after a day.
+    A job whose results one destination refused is in the failures only when no other destination waits
+    for its results, which can take days.
+    """
+    now, limit = store.now(), alert_after(settings)
+    listed = {line.destination for line in known.failures}
+    for each in known.destinations:
+        is_recent = each.failed_at is not None and now - each.failed_at < _RECENT
+        matters = each.is_faulty and (is_recent or each.waiting)
+        if not matters or each.destination in listed or each.is_overdue(now, limit):
+            continue
+        silent = each.state is DestinationState.SILENT
+        yield Fault(
+            weight="mild" if silent else "bad",
+            title=f"{each.destination} {'does not answer' if silent else 'does not get results'}:",
+            reason=StatusReason(
+                *each.pieces(), f" {ended(each.last_error)}" if each.last_error else ""
+            ),
+            url=f"network#destination-{each.destination}",
+            link="Open Network",
+        )
 
 
 def _failures(known: Known) -> Iterator[Fault]:

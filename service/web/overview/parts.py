@@ -1,11 +1,13 @@
 """The parts of the service as tiles: each process, the broker, the database and the disk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from service.destination_backlog import Backlog, DestinationState
+from service.monitoring.state_names import state_word
 from service.queue.names import shadow_role
 from service.records import ProcessBeat, ProcessRole, ProcessStatus
 from service.settings.config import Settings
@@ -45,6 +47,8 @@ _FIXED: Final = (
     (ProcessRole.WEB, "Web pages"),
     (ProcessRole.SWEEPER, "Sweeper"),
 )
+# It refuses results for good, or they cannot be sent from here: trying again does not help.
+_UNDELIVERABLE: Final = frozenset({DestinationState.REFUSING, DestinationState.CONFIGURATION})
 _GIGABYTE: Final = 10**9
 
 
@@ -52,6 +56,35 @@ def part_tiles(settings: Settings, situation: SystemStatus) -> list[PartTile]:
     """Return a tile for each part that the settings need, and for each other process."""
     tiles = [_of_role(situation, role, name) for role, name in expected_roles(settings, situation)]
     return [*tiles, _broker(situation), _database(situation), _disk(settings)]
+
+
+def destination_tiles(
+    waiting: Sequence[Backlog], now: datetime, limit: timedelta
+) -> list[PartTile]:
+    """Return a tile for each destination: how it answers, and what waits for it.
+
+    Args:
+        waiting: The backlogs of the destinations.
+        now: The time in the database.
+        limit: The age of a waiting result above which a destination is overdue.
+    """
+    return [_destination(each, overdue=each.is_overdue(now, limit)) for each in waiting]
+
+
+def _destination(backlog: Backlog, *, overdue: bool) -> PartTile:
+    state = PartState.GOOD
+    if overdue or backlog.state in _UNDELIVERABLE:
+        state = PartState.BAD
+    elif backlog.is_faulty or backlog.pause is not None:
+        state = PartState.WARNING
+    results = "1 result waits" if backlog.waiting == 1 else f"{backlog.waiting:,} results wait"
+    return PartTile(
+        key=f"destination-{backlog.destination}",
+        name=f"Destination {backlog.destination}",
+        state=state,
+        word=state_word(backlog.state).lower(),
+        detail=results if backlog.waiting else "",
+    )
 
 
 def expected_roles(settings: Settings, situation: SystemStatus) -> Iterator[tuple[str, str]]:

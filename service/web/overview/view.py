@@ -5,13 +5,14 @@ from typing import Final
 from urllib.parse import urlencode
 
 from service.jobs import DraftStatus, JobState
+from service.monitoring.destination_incidents import alert_after, backlogs
 from service.monitoring.overview_figures import Span
 from service.throughput.balance import Balance, JobClass, StudyClass
 from service.web.app_context import AppContext
 from service.web.overview.charts import charts, marked_changes
 from service.web.overview.failures_view import failure_lines
 from service.web.overview.faults import Known, faults
-from service.web.overview.parts import part_tiles
+from service.web.overview.parts import destination_tiles, part_tiles
 from service.web.render import Snapshot, part
 
 # Word, number, address from the root of the jobs in this class ("" without one).
@@ -48,7 +49,12 @@ def overview_snapshot(here: AppContext, span: Span) -> Snapshot:
         StoreError: The database does not answer.
     """
     situation, figures = here.observer.situation(), here.overview.figures(span)
-    tiles = part_tiles(here.settings, situation)
+    waiting = backlogs(here.store, here.settings)
+    limit = alert_after(here.settings)
+    tiles = [
+        *part_tiles(here.settings, situation),
+        *destination_tiles(waiting, here.store.now(), limit),
+    ]
     queue = here.queue.overview()
     failures = failure_lines(queue.failures, here.store.undelivered_groups())
     known = Known(
@@ -57,6 +63,7 @@ def overview_snapshot(here: AppContext, span: Span) -> Snapshot:
         unaccounted=figures.unaccounted,
         failures=failures,
         waiting=figures.depth.waiting,
+        destinations=waiting,
         in_doubt=queue.counts.get(DraftStatus.IN_DOUBT, 0),
     )
     drawn = charts(figures, here.settings.web.latency_target_seconds)
