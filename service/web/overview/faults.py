@@ -27,6 +27,7 @@ _LINKS: Final = {
     Repair.MONITOR: "Open Monitor",
     Repair.HEARTBEAT: "Show the checks",
     Repair.TOKENS: "Open Tokens",
+    Repair.NETWORK: "Open Network",
 }
 _MOST_FAILURES: Final = 5
 _RECENT: Final = timedelta(days=1)
@@ -228,7 +229,7 @@ def _destinations(store: Store, settings: Settings, known: Known) -> Iterator[Fa
                 *each.pieces(), f" {ended(each.last_error)}" if each.last_error else ""
             ),
             url=f"network#destination-{each.destination}",
-            link="Open Network",
+            link=_LINKS[Repair.NETWORK],
         )
 
 

@@ -31,6 +31,7 @@ class Repair(StrEnum):
     MONITOR = "monitor"
     TOKENS = "tokens"
     HEARTBEAT = "heartbeat"
+    NETWORK = "network"
 
 
 # An archive that was not compared for this many periods gets a notice.
@@ -50,6 +51,7 @@ def attention_with_repair(store: Store, settings: Settings) -> Iterator[tuple[No
     """Yield the same notices, each with the page on which a person repairs what it states."""
     groups = (
         (_probe(store, settings), Repair.HEARTBEAT),
+        (_paused_destinations(store, settings), Repair.NETWORK),
         (_destinations(store, settings), Repair.QUEUE),
         (_commitments(store, settings), Repair.NONE),
         (_undecided(store, settings), Repair.WORKLIST),
@@ -95,11 +97,16 @@ def _probe(store: Store, settings: Settings) -> Iterator[Notice]:
         )
 
 
-def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:
-    now, limit, longest = store.now(), alert_after(settings), pause_alert_after(settings)
+def _paused_destinations(store: Store, settings: Settings) -> Iterator[Notice]:
+    now, longest = store.now(), pause_alert_after(settings)
     for each in backlogs(store, settings):
         if each.pause is not None:
             yield _paused(each, each.pause, forgotten=each.pause.is_forgotten(now, longest))
+
+
+def _destinations(store: Store, settings: Settings) -> Iterator[Notice]:
+    now, limit = store.now(), alert_after(settings)
+    for each in backlogs(store, settings):
         if each.is_overdue(now, limit):
             title = f"Results do not reach {each.destination}:"
             error = f" The latest error: {ended(each.last_error)}" if each.is_faulty else ""
