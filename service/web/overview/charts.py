@@ -121,7 +121,7 @@ def _studies(figures: OverviewFigures) -> Chart:
         ),
         x_ticks=_x_ticks(figures),
         marks=_marks(figures),
-        legend=(("drafted", "drafted"), ("undrafted", "received, no draft")),
+        legend=(("drafted", "drafted"), ("undrafted", "waiting, failed, not analyzed or canceled")),
         columns=(_step(figures), "Received", "Drafted"),
         rows=[
             (label, f"{count:,}", f"{made:,}")
@@ -140,7 +140,7 @@ def _studies_sentence(
     peak = labels[received.index(most)]
     verb = "was" if total == 1 else "were"
     return (
-        f"In {figures.span.words} {studies(total)} {verb} received, {drafted:,} of them drafted. "
+        f"In {figures.span.words} {studies(total)} {verb} received, {drafted:,} of them drafted, without a failure. "
         f"The most in one {figures.span.step}: {most:,} ({peak})."
     )
 
