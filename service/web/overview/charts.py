@@ -140,8 +140,8 @@ def _studies_sentence(
     peak = labels[received.index(most)]
     verb = "was" if total == 1 else "were"
     return (
-        f"In {figures.span.words} {studies(total)} {verb} received, {drafted:,} of them drafted, without a failure. "
-        f"The most in one {figures.span.step}: {most:,} ({peak})."
+        f"In {figures.span.words} {studies(total)} {verb} received, {drafted:,} of them drafted, "
+        f"without a failure. The most in one {figures.span.step}: {most:,} ({peak})."
     )
 
 

@@ -191,7 +191,7 @@ class Seeder:
         assert claimed is not None
         delivery = claimed[0]
         if refused:
-            self.store.fail_delivery(delivery.id, delivery.fence, error)
+            self.store.fail_delivery(delivery.id, delivery.fence, error, trouble=trouble)
         elif error:
             self.store.postpone_delivery(delivery.id, delivery.fence, error, 600, trouble=trouble)
         else:

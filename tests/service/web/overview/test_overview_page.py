@@ -10,6 +10,7 @@ from sqlalchemy import text
 from service.accounts import Role
 from service.audit import AuditAction
 from service.database.engine import make_engine
+from service.destination_backlog import Trouble
 from service.records import ProcessRole
 from service.store.audit.trail import AuditFilter
 from service.sweeper.hourly_figures import FigureKeeper
@@ -92,6 +93,18 @@ def test_the_worst_fault_comes_first_with_what_repairs_it(site, seeder):
     assert url == "admin/unaccounted/schedule"
 
 
+def test_a_destination_that_refuses_is_a_fault_while_another_one_is_awaited(site, seeder):
+    """The job has not failed yet, so that no group of failures names the destination."""
+    work(seeder)
+    job, error = seeder.drafted(1, ("orthanc", "other")), "unknown AE title"
+    seeder.deliver(job, error=error, refused=True, trouble=Trouble.REFUSED)
+    assert part_of(site, "failures").endswith("None.")
+    found = part_of(site, "faults")
+    assert "orthanc does not get results: The latest result for orthanc failed" in found
+    assert "unknown AE title. Open Network" in found
+    assert "Destination orthanc refuses" in part_of(site, "parts")
+
+
 def test_a_lost_study_gets_its_job_by_the_button(site, seeder):
     """The balance does not hold, then it does; each study has a record in the audit trail."""
     work(seeder)
@@ -157,7 +170,9 @@ def test_charts_have_a_sentence_a_table_and_marks(site, seeder):
             assert 'role="img" aria-label="' in html
             assert html.count("<tr>") == rows + 1
             assert html.count('class="mark"') == 1
-        assert "4 studies were received, 3 of them drafted, without a failure" in words(parts["chart-studies"])
+        assert "4 studies were received, 3 of them drafted, without a failure" in words(
+            parts["chart-studies"]
+        )
         assert "the target is 1 min" in words(parts["chart-latency"])
         assert "No job waits now." in words(parts["chart-depth"])
         assert "1 job failed: 1 model error." in words(parts["chart-failures"])
