@@ -253,7 +253,7 @@ def _low(found: Bootstrap, cases: int) -> Value:
     low, high = found.interval.low, found.interval.high
     if high - low > TIE:
         return low
-    others = 1 - ((1 - ONE_SIDED_LEVEL) / 2) ** (1 / cases)
+    others: float = 1 - ((1 - ONE_SIDED_LEVEL) / 2) ** (1 / cases)
     return low - (1 + low) * others
 
 
