@@ -1,10 +1,10 @@
-"""What sampled reports beside a draft cost, and what their agreement is worth.
+"""Measure the cost of sampled reports beside a draft, and the value of their agreement.
 
     python benchmarks/agreement.py [--images 100] [--samples 8] [--temperature 1.0] [--in-flight 2]
 
 The demo model reads phantoms that it never saw, a few in flight, each batch once without samples and
 once with them, taking turns. The ratio is of the process' own time, which others do not lengthen. Then
-the drafts' coded findings are counted by their agreement, and how many of them the image bears out.
+the drafts' coded findings are counted by their agreement, and how many of them the image confirms.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def read(
 
 
 def coded(answer: Answer) -> list[Finding]:
-    """Return what a draft says of the six, with its agreement."""
+    """Return the state of each of the six findings in a draft, with its agreement."""
     findings = agreed(label(answer.text), [label(text) for text in answer.samples])
     stated = (Presence.PRESENT, Presence.ABSENT)
     return [

@@ -1,11 +1,12 @@
-"""What the demo model says of phantoms that it has not seen, through the service's real path.
+"""Measure the demo model on phantoms that it has not seen, through the service's real path.
 
     python benchmarks/demo_model.py [--images 1000] [--model FOLDER] [--size 1024] [--json FILE]
 
 Each image is drawn at its own size, bit depth, window and polarity, written as a DX object and read as
 the service reads: `dicom.pixels.frame.load_frame`, the model's preprocessing, greedy text. The text is
-labelled by `workers.labeller.findings` and held against what was drawn. Then the six findings and
-normality are asked for, and the probability of "Yes" against "No" is compared with how often it is so.
+labeled by `workers.labeller.findings` and compared with what was drawn. Then the six findings and
+normality are asked for, and the probability of "Yes" against "No" is compared with the frequency of the
+finding.
 """
 
 import argparse
@@ -45,7 +46,7 @@ BINS = np.linspace(0, 1, 11)
 
 @dataclass
 class Tally:
-    """What was said and what is true, a row for each image."""
+    """The model's findings and the true ones, a row for each image."""
 
     predicted: list[list[bool]] = field(default_factory=list)
     true: list[list[bool]] = field(default_factory=list)
@@ -80,7 +81,7 @@ def chances(model: CxrLlava, frame: np.ndarray) -> list[float]:
 
 
 def read(model: CxrLlava, one: Plan, folder: Path, tally: Tally) -> None:
-    """Read one image and note what was said of it."""
+    """Read one image and record what the model reported."""
     frame = frame_of(one, folder)
     answer = model.answer(frame, Task.REPORT, decoding=Decoding(max_new_tokens=256))
     found = {finding.observation: finding for finding in label(answer.text)}
@@ -164,7 +165,7 @@ def results(tally: Tally) -> dict[str, dict[str, float]]:
 
 
 def calibration(tally: Tally) -> list[tuple[float, float, int]]:
-    """Return mean probability, share that is so and count, for each tenth of the probability."""
+    """Return mean probability, true share and count, for each tenth of the probability."""
     chance = np.array(tally.chances)[:, : len(CODED_OBSERVATIONS)].ravel()
     true = np.array(tally.true).ravel()
     place = np.clip(np.digitize(chance, BINS) - 1, 0, 9)

@@ -1,9 +1,9 @@
-"""How often the drift charts alarm falsely, and how soon they find a changed model.
+"""Measure the false alarms of the drift charts, and how soon they find a changed model.
 
     python benchmarks/drift_alarms.py [--sites 12] [--a-day 60]
 
 Each simulated site reads 35 days as reference. It then runs a quarter of a year without change, and a
-month in which, after ten days, the sentences about one finding are turned around. Seeds are fixed.
+month in which, after ten days, the sentences about one finding are negated. Seeds are fixed.
 """
 
 import argparse
@@ -29,7 +29,7 @@ DEVICES = ("ACME DR-1", "ACME DR-2", "Other X")
 
 
 class SimulatedSite:
-    """A site that reads so many studies a day, with a seed; a final report comes for each."""
+    """A site with a seed that reads `a_day` studies a day; a final report comes for each."""
 
     def __init__(self, seed: int, *, a_day: int = 60) -> None:
         self.generator = np.random.default_rng(seed)
@@ -45,7 +45,7 @@ class SimulatedSite:
         device: str = "",
         disagreement: float = 0.06,
     ) -> list[MonitorRow]:
-        """Return the rows of so many days from day number `first`."""
+        """Return the rows of `days` days from day number `first`."""
         rows: list[MonitorRow] = []
         for number in range(first, first + days):
             day = BEGIN + timedelta(days=number)
@@ -123,7 +123,7 @@ def flipped(observation: Observation) -> tuple[float, ...]:
 
 
 def main() -> None:
-    """Print false alarms of sites without change, and the delay for each turned finding."""
+    """Print false alarms of sites without change, and the delay for each negated finding."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--sites", type=int, default=12)
     parser.add_argument("--a-day", type=int, default=60)

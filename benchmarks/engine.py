@@ -45,8 +45,8 @@ class Run:
 
     Attributes:
         spent: By the clock, for all reports.
-        computed: What the processor worked, in all threads: it says more than the clock where others
-            use the machine too.
+        computed: Processor time of all threads: more reliable than the clock where other programs use
+            the machine too.
         roofline: Reports a second that the bandwidth would allow.
     """
 
@@ -127,7 +127,7 @@ def bandwidth(device: torch.device) -> float:
 
 
 def settle(device: torch.device) -> None:
-    """Return when the device has done what it was told."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -145,7 +145,7 @@ def step_seconds(model: CxrLlava, rows: int, length: float, rate: float) -> floa
 def measured(
     name: str, ask: Callable[[int], None], *, in_flight: int, reports: int, roofline: float
 ) -> Run:
-    """Return how long `reports` answers take with so many callers at a time."""
+    """Return how long `reports` answers take with so many callers at the same time."""
 
     def one(number: int) -> float:
         start = time.perf_counter()
@@ -186,7 +186,7 @@ def table(runs: Sequence[Run]) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Return what was asked for."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=SIZES, default="mid")
     parser.add_argument("--device", default="cpu")

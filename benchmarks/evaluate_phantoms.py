@@ -1,11 +1,11 @@
-"""`wetread evaluate` on unseen phantoms: F1 of the shipped model, and whether worse ones are found.
+"""`wetread evaluate` on unseen phantoms: F1 of the shipped model, and whether worse models are detected.
 
     python benchmarks/evaluate_phantoms.py OUT [--images 1000] [--worse 200] [--noise 0.5]
 
 In OUT the phantoms are written (benchmarks/phantom_studies.py) and evaluated by the shipped model; its
 F1 must be those of benchmarks/demo_model.py on the same seeds. Then two worse models are compared with
 it: one whose weights have noise added, on the first --worse phantoms, and one whose sentences about
-pneumothorax are turned around. A run that was stopped continues.
+pneumothorax are negated. A run that was stopped continues.
 """
 
 import argparse
@@ -29,7 +29,7 @@ OPPOSITE = {True: "There is no pneumothorax.", False: "There is a left pneumotho
 
 
 def noised(folder: Path, noise: float) -> Path:
-    """Return a copy of the shipped model with noise of so many standard deviations in its weights."""
+    """Return a copy of the shipped model with noise of this many standard deviations in its weights."""
     if folder.exists():
         return folder
     unfinished = folder.with_suffix(".part")
@@ -51,7 +51,7 @@ def noised(folder: Path, noise: float) -> Path:
 
 
 def turned_around(source: Path, folder: Path) -> Path:
-    """Return a copy of an evaluation whose sentences about one finding say the opposite."""
+    """Return a copy of an evaluation whose sentences about one finding are negated."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, folder)
     rows = [json.loads(line) for line in (source / "drafts.jsonl").read_text().splitlines()]
@@ -63,7 +63,7 @@ def turned_around(source: Path, folder: Path) -> Path:
 
 
 def turn(row: dict[str, object]) -> None:
-    """Turn the sentences of one draft around; the labels follow from the text."""
+    """Negate the sentences of one draft; the labels follow from the text."""
     draft = row["draft"]
     present = row["labels"][TURNED] == "present"
     lines = [line for line in draft["findings_text"] if TURNED not in line.lower()]
@@ -80,7 +80,7 @@ def evaluate(studies: Path, truth: Path, out: Path, *options: str, **settings: s
         f"WETREAD_READING__{name.upper()}": value for name, value in settings.items()
     }
     ended = subprocess.run([str(word) for word in command], env=environment, cwd=out.parent)
-    if ended.returncode not in (0, 1):  # 1: some studies failed, as texts of a bad model do
+    if ended.returncode not in (0, 1):  # 1: some studies failed, as the texts of a bad model cause
         sys.exit(ended.returncode)
     return json.loads((out / "metrics.json").read_text())
 

@@ -1,15 +1,15 @@
-"""Faults, counted: a steady load of studies while everything around and within the service breaks.
+"""Run a steady load of studies while parts of the service and its servers fail, and count.
 
     python benchmarks/faults.py [--faults 60] [--every 3] [--scale 0.1] [--database sqlite] [--seed N]
 
 A real site on loopback (`wetread up` with the tiny model, Redis, SQLite or PostgreSQL, Orthanc behind a
 proxy that misbehaves) takes studies of synthetic images from several senders (storescu, dcmsend,
 STOW-RS), each of which sends an image until it is acknowledged, some twice, some with a better image
-later. Meanwhile faults are done at moments drawn from the seed: docs/reliability.md says which. When the
-last is over nobody touches anything; then each acknowledged image is accounted for in the PACS.
+later. Meanwhile faults are injected at moments drawn from the seed: docs/reliability.md lists them.
+After the last one nothing is touched; then each acknowledged image is verified in the PACS.
 
 Time limits of the service and the lengths of the faults are those of daily use times `--scale`.
-Prints a tally; ends with status 1, and what is needed to do it again, when one promise was broken.
+Prints a tally; ends with status 1, and the options to repeat the run, if a guarantee was broken.
 Needs Orthanc and DCMTK; PostgreSQL for its own; root for the full disk; a C compiler for the clock.
 """
 
@@ -38,9 +38,9 @@ from fault_injection.silent_cut import enter_own_network
 from fault_injection.site import Plan, Site
 from fault_injection.verification import Account, Watch, account, open_jobs, void_results
 
-# Whom a fault is meant for may just suffer another.
+# Another fault may be active on the target at that moment.
 _NOT_DONE: Final = (Absent, OSError, psutil.Error, redis.RedisError, sqlite3.Error)
-# What the service's log says of what it felt.
+# The log lines of the service about faults.
 _EVENTS: Final = (
     "part_died",
     "receiver_died",
@@ -85,10 +85,10 @@ def drawn(known: Sequence[Kind], count: int, every: float, dice: random.Random) 
 
 
 class Torment:
-    """Does what is due, and keeps the tally."""
+    """Injects the faults that are due, and counts them."""
 
     def __init__(self, site: Site, seed: int, log: Path) -> None:
-        """Take whom to torment and where each fault is written down."""
+        """Take the site and the file that records each fault."""
         self._site = site
         self._seed = seed
         self._log = log
@@ -98,7 +98,7 @@ class Torment:
         self.unfelt: Counter[str] = Counter()
 
     def run(self, plan: Sequence[Due]) -> None:
-        """Do every fault of the plan; return when the last is over."""
+        """Inject every fault of the plan; return after the last."""
         begun = time.monotonic()
         with ThreadPoolExecutor(len(plan)) as pool:
             futures: list[Future[None]] = []
@@ -119,7 +119,7 @@ class Torment:
         self.amid_work[name] += felt is Felt.AMID_WORK
 
     def _felt(self, due: Due, dice: random.Random) -> Felt:
-        """Do it, mend it, and return whether it was felt."""
+        """Inject it, repair it, and return whether it had an effect."""
         try:
             with due.kind.at_work(self._site, dice) as question:
                 self._note(f"{due.number} {due.kind.name}: begins")
@@ -135,14 +135,14 @@ class Torment:
 
 
 def settled(site: Site, sent: Sequence[SentStudy], seconds: float) -> bool:
-    """Return whether every study and job came to its end within the time, by itself."""
+    """Return whether every study and job ended within the time, without intervention."""
     return _until(lambda: not open_jobs(site, sent), seconds)
 
 
 def tidied(site: Site, seconds: float) -> list[str]:
-    """Return what void claims left in the outbox that the sweeper has not removed within the time.
+    """Return the files of expired claims that the sweeper has not removed from the outbox in time.
 
-    Before it looks, a lease must end: whoever was frozen has had the time to do harm when he went on.
+    It waits for the end of a lease first: a suspended process may write files when it continues.
     """
     if not seconds:
         return []
@@ -212,7 +212,7 @@ def _planned(options: argparse.Namespace) -> Plan:
 
 
 def run(folder: Path, options: argparse.Namespace) -> int:
-    """Return how many promises were broken."""
+    """Return the number of broken guarantees."""
     site = Site(folder, _planned(options))
     images = SyntheticImages(folder / "images", options.seed)
     plan = list(drawn(kinds(site), options.faults, options.every, random.Random(options.seed)))

@@ -31,7 +31,7 @@ _MARGIN_BYTES = 2 * 10**9
 
 
 def run(folder: Path, size: str, new_tokens: int) -> dict[str, Any]:
-    """Return what writing, loading and reading took."""
+    """Return the time and memory of writing, loading and reading."""
     begun = time.monotonic()
     weights = published_layout.write(folder, size)
     written = time.monotonic()

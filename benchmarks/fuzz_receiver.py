@@ -1,14 +1,14 @@
-"""Abuse of the receiver: mutated streams, stalls at each step, connections that say nothing.
+"""Fuzz the receiver: mutated streams, stalls at each step, connections that send nothing.
 
     python benchmarks/fuzz_receiver.py [--streams 100000] [--silent 10000] [--seed 1] [--plain]
 
 A receiver runs in a process of its own. Each stream is a valid association (C-ECHO, two C-STORE,
-release) that was changed by a seeded generator: bytes flipped, cut, doubled, moved, lengths that lie,
-fragments of other messages or contexts between. Every second one is sent as senders do, the rest after
-the answer to its request, the others all at once. In the end the process must live, with as many
-threads, open files and living objects as before, no more memory, an empty temporary folder, and no error
-that it did not foresee; and a good association must be served within a second at any time. Prints the
-seed and what went wrong.
+release) that was changed by a seeded generator: bytes flipped, cut, doubled, moved, wrong lengths,
+fragments of other messages or contexts between. Every second one is sent as senders do, with the rest
+after the answer to its request; the others at once. At the end the process must run, with as many
+threads, open files and living objects as before, no more memory, an empty temporary folder, and no
+unexpected error; and a good association must be served within a second at any time. Prints the seed and
+every failure.
 """
 
 import argparse
@@ -36,7 +36,7 @@ IDLE_SECONDS: Final = 4.0
 # How long a polite sender waits for an answer that may never come.
 PATIENCE: Final = 0.1
 PLAIN_PATIENCE: Final = 0.5
-# What the libraries keep when they do something for the first time.
+# Objects that the libraries keep after the first use of a function.
 STRAY_OBJECTS: Final = 300
 SERVER: Final = """
 import faulthandler, gc, logging, resource, signal, sys, warnings
@@ -147,13 +147,13 @@ def flip(dice: random.Random, pdus: list[bytes]) -> list[bytes]:
 
 
 def truncate(dice: random.Random, pdus: list[bytes]) -> list[bytes]:
-    """End in the middle."""
+    """Cut the stream in the middle."""
     stream = b"".join(pdus)
     return [stream[: dice.randrange(len(stream) + 1)]]
 
 
 def lie_about_pdu(dice: random.Random, pdus: list[bytes]) -> list[bytes]:
-    """Give a PDU another length than it has."""
+    """Change the length that a PDU declares."""
     chosen = dice.randrange(len(pdus))
     true = len(pdus[chosen]) - 6
     length = dice.choice(
@@ -164,7 +164,7 @@ def lie_about_pdu(dice: random.Random, pdus: list[bytes]) -> list[bytes]:
 
 
 def lie_about_pdv(dice: random.Random, pdus: list[bytes]) -> list[bytes]:
-    """Give a presentation data value another length, context or control byte."""
+    """Change the length, context or control byte of a presentation data value."""
     chosen = dice.randrange(1, len(pdus) - 1)
     header = bytearray(pdus[chosen])
     if len(header) < 12:
@@ -209,7 +209,7 @@ def interleave(dice: random.Random, pdus: list[bytes]) -> list[bytes]:
 
 
 def hostile_value(dice: random.Random, pdus: list[bytes]) -> list[bytes]:
-    """Put what must reach no file name or log into UIDs and titles."""
+    """Put text that must reach no file name or log into UIDs and titles."""
     values = [b"../../../../tmp/x", b"1.2\0/../y", b"9" * 64, b"<b>x</b>", b"%s%n%x", b"';DROP--"]
     value = dice.choice(values)
     stream = b"".join(pdus)
@@ -224,7 +224,7 @@ MUTATIONS: Final[Sequence[Mutation]] = (
 
 
 def mutated(seed: int, number: int) -> bytes:
-    """Return the stream that always belongs to a seed and a number."""
+    """Return the stream of a seed and a number, always the same."""
     dice = random.Random(f"{seed}/{number}")
     pdus = association(f"1.2.3.4.5.{number}".encode() if dice.random() < 0.5 else b"1.2.3.4.5")
     for _ in range(dice.choice([1, 1, 1, 2])):
@@ -234,7 +234,7 @@ def mutated(seed: int, number: int) -> bytes:
 
 
 class Victim:
-    """A receiver in a process of its own, and what is to be seen of it from outside."""
+    """A receiver in a process of its own, and its resources as seen from outside."""
 
     def __init__(self, folder: Path, *, fast: bool) -> None:
         self.is_plain = not fast
@@ -255,12 +255,12 @@ class Victim:
         return socket.create_connection(("127.0.0.1", self.port), 10)
 
     def exchange(self, stream: bytes, *, politely: bool = False) -> bytes:
-        """Send a stream, say that it is over, and return the answer.
+        """Send a stream, close that direction, and return the answer.
 
         Args:
             stream: All bytes of one connection.
-            politely: Wait for answers to the request and to the rest, as senders do; what comes too
-                early, or before the end of the connection, the plain way refuses without a look.
+            politely: Wait for answers to the request and to the rest, as senders do; the plain path
+                refuses unread what arrives too early or before the end of the connection.
         """
         answer = b""
         with contextlib.suppress(OSError), self.connect() as connection:
@@ -281,7 +281,7 @@ class Victim:
         """Return the seconds that a good association takes.
 
         Raises:
-            AssertionError: It was not served.
+            AssertionError: The association was not served.
         """
         begun = time.monotonic()
         with self.connect() as connection:
@@ -302,16 +302,16 @@ class Victim:
         return time.monotonic() - begun
 
     def state(self) -> tuple[int, int, float]:
-        """Return threads, open files and MB of memory that it has asked for.
+        """Return its threads, open files and MB of private memory.
 
-        Not its part of libraries: that changes with who else has them mapped.
+        Libraries do not count: their share changes with other processes that map them.
         """
         memory = self.process.memory_info()
         asked = (memory.rss - memory.shared) / 2**20
         return self.process.num_threads(), self.process.num_fds(), asked
 
     def objects(self) -> int:
-        """Return how many objects live in it: a leak shows here, whatever the allocator does."""
+        """Return the number of its live objects: this shows a leak independently of the allocator."""
         self.process.stdin.write(b"\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
@@ -332,24 +332,24 @@ class Victim:
 
 
 def spoken(connection: socket.socket, patience: float) -> bytes:
-    """Return what the other side says until it is silent for a while, or until it ends."""
+    """Return what the peer sends until it pauses or closes the connection."""
     connection.settimeout(patience)
     answer = b""
     with contextlib.suppress(TimeoutError):
         while piece := connection.recv(65536):
             answer += piece
             if answer[:1] == b"\x02" and len(answer) == 6 + int.from_bytes(answer[2:6], "big"):
-                break  # accepted; nothing else comes now
+                break  # accepted; nothing else follows now
     return answer
 
 
 def stored(answer: bytes) -> int:
-    """Return how many responses with status 0x0000 are in what it sent."""
+    """Return how many responses with status 0x0000 are in the sent bytes."""
     return answer.count(struct.pack("<HHLH", 0, 0x0900, 2, 0))
 
 
 def fuzz(victim: Victim, numbers: range, seed: int) -> tuple[Counter[str], float]:
-    """Send the streams from 16 threads; return what they ended in and the slowest good association."""
+    """Send the streams from 16 threads; return how they ended and the slowest good association."""
 
     def one(number: int) -> bytes:
         return victim.exchange(mutated(seed, number), politely=victim.is_plain or number % 2 == 0)
@@ -376,7 +376,7 @@ def fuzz(victim: Victim, numbers: range, seed: int) -> tuple[Counter[str], float
 
 
 def stall(victim: Victim, each: int) -> float:
-    """Stop talking at each step, on many connections; return the seconds of a good association."""
+    """Stop sending at each step, on many connections; return the seconds of a good association."""
     stream = b"".join(association())
     request = len(association()[0])
     steps = [0, 1, 5, 50, request, request + 3, request + 40, request + 150, len(stream) - 700]
@@ -390,7 +390,7 @@ def stall(victim: Victim, each: int) -> float:
 
 
 def silent(victim: Victim, count: int) -> float:
-    """Open connections that say nothing; return the seconds of a good association among them."""
+    """Open connections that send nothing; return the seconds of a good association among them."""
     with held() as connections:
         for _ in range(count):
             connections.append(victim.connect())
@@ -399,7 +399,7 @@ def silent(victim: Victim, count: int) -> float:
 
 @contextlib.contextmanager
 def held() -> Iterator[list[socket.socket]]:
-    """Give a list of sockets that are closed in the end."""
+    """Yield a list of sockets; close them at the end."""
     connections: list[socket.socket] = []
     try:
         yield connections
@@ -419,7 +419,7 @@ def arguments() -> argparse.Namespace:
 
 
 def abuse(victim: Victim, options: argparse.Namespace) -> Iterator[str]:
-    """Do all that is done to the victim; yield each fault."""
+    """Run every attack on the receiver; yield each failure."""
     begun = time.monotonic()
     ends, slowest = fuzz(victim, range(options.streams), options.seed)
     print(f"seed {options.seed}: {options.streams} streams in {time.monotonic() - begun:.0f} s")
@@ -436,10 +436,10 @@ def abuse(victim: Victim, options: argparse.Namespace) -> Iterator[str]:
 
 
 def left_behind(victim: Victim, before: tuple[int, int, float], living: int) -> Iterator[str]:
-    """Yield each thing that the abuse left: in the process, on the disk, in the log.
+    """Yield each remain of the attacks: in the process, on the disk, in the log.
 
     Args:
-        victim: The receiver after the abuse; it is ended.
+        victim: The receiver after the attacks; it is stopped.
         before: Its threads, open files and MB before.
         living: Its objects before.
     """
@@ -461,7 +461,7 @@ def left_behind(victim: Victim, before: tuple[int, int, float], living: int) -> 
 
 
 def main() -> int:
-    """Run it; return 1 when anything was left or went wrong."""
+    """Run it; return 1 if anything remained or failed."""
     options = arguments()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

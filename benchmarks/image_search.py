@@ -113,7 +113,7 @@ def site(folder: Path, vectors: np.ndarray) -> tuple[Store, VectorIndex]:
 
 
 def nearest(index: VectorIndex, query: np.ndarray) -> list[int]:
-    """Return the numbers of the closest studies; the database is asked for changes, as in a search."""
+    """Return the numbers of the closest studies; the database is queried for changes, as in a search."""
     index.refresh()
     found = index.nearest(query, limit=CLOSEST).found
     return [int(each.study_uid.rpartition(".")[2]) for each in found]

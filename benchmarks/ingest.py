@@ -5,16 +5,16 @@
 
 Images: A 0.5 MB and B 10 MB uncompressed, C about 4 MB JPEG lossless; synthetic, with UIDs of their own
 in every run. The sender is DCMTK's dcmsend, one process for each association. Wetread runs as `wetread
-receive` with sync and its database row; the others with their defaults and as fast as they can be set.
+receive` with sync and its database row; the others with their defaults and with their fastest settings.
 Every round visits all receivers before the next; a first one, which does not count, warms processes and
 memory. Only ratios count: MB/s are this machine's. The last table gives them: MB/s, and so objects/s,
 of Wetread over those of Orthanc and storescp at their best.
 
-Nothing is deleted before the end: for each new file ext4 looks at all that were deleted beside it in the
-last five minutes, which made 0.02 ms 1 ms. So don't begin soon after deleting thousands. The content of
-large images is given back after each kind and number, or when the disk is full; with --keep it stays:
-the host of a virtual machine may take memory that is free, and getting it again costs whoever writes
-next 2 s of CPU a GB.
+Nothing is deleted before the end: for each new file ext4 examines all files deleted beside it in the
+last five minutes, which raised 0.02 ms to 1 ms. So don't begin soon after deleting thousands. The disk
+space of large images is freed after each kind and number, or when the disk is full; with --keep it
+stays: the host of a virtual machine may take memory that is free, and the next writer pays 2 s of CPU a
+GB to get it again.
 """
 
 import argparse
@@ -50,9 +50,10 @@ from dicom.phantom import as_dataset, draw, write
 COUNTS: Final = {"A": (128, 256, 384, 512), "B": (32, 64, 96, 256), "C": (32, 64, 128, 512)}
 SIZES: Final = {"A": (512, 512), "B": (2500, 2048), "C": (2500, 2048)}
 SENDER: Final = ("dcmsend", "-nh", "-nuc", "-dn", "--max-send-pdu", "131072", "-aec", "WETREAD")
-# How the receivers' databases and logs are called.
+# File names of the receivers' databases and logs.
 RECORDS: Final = ("wetread.db", "index", "log")
-# Nagle's algorithm costs 40 ms for each small exchange: off for everybody who can be told.
+# Nagle's algorithm costs 40 ms for each small exchange: off for every receiver that has a setting
+# for it.
 QUICK_SOCKETS: Final = {"TCP_NODELAY": "1", "TCP_BUFFER_LENGTH": "262144"}
 SYNC_ON_CLOSE: Final = """
 #define _GNU_SOURCE
@@ -149,12 +150,12 @@ def storescp(*, best: bool, synced: bool = False) -> Receiver:
 
 
 def best_sockets(best: bool) -> dict[str, str]:
-    """Return the variables that make DCMTK's network layer quick."""
+    """Return the variables that make DCMTK's network layer fast."""
     return QUICK_SOCKETS if best else {}
 
 
 def sync_library(folder: Path) -> Path:
-    """Return a library that syncs what is closed."""
+    """Return a library that syncs each file on closing."""
     source, library = folder / "sync.c", folder / "sync.so"
     source.write_text(SYNC_ON_CLOSE)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
@@ -217,7 +218,7 @@ class Running:
         return used
 
     def memory(self) -> float:
-        """Return the MB that its processes hold for themselves now."""
+        """Return the private memory of its processes now, in MB."""
         held = 0
         for process in self._tree():
             with contextlib.suppress(OSError):
@@ -343,7 +344,7 @@ def receivers_up(names: Sequence[str], folder: Path) -> Iterator[list[Running]]:
     """Have these receivers run, each in a sub-folder."""
     running: list[Running] = []
     try:
-        for name in names:  # one by one: what has started is stopped when the next one cannot
+        for name in names:  # one by one: receivers that started are stopped if the next one fails
             running += [Running(RECEIVERS[name], folder / name)]
         yield running
     finally:
@@ -372,7 +373,7 @@ def compare(arguments: argparse.Namespace) -> list[Measured]:
 
 
 def empty_files(folder: Path) -> None:
-    """Give the disk back what images hold; their files stay, and what receivers still write."""
+    """Free the disk space of images; their files stay, and those still being written."""
     for path in folder.rglob("*"):
         if path.name.startswith(RECORDS) or not path.is_file():
             continue
@@ -401,7 +402,7 @@ def run_cell(
     for turn in range(-1, arguments.repeat):
         if not arguments.keep:
             make_room(cell_folder, len(running) * count * len(master))
-        # Back and forth, so that nobody is always the first or after the same neighbor.
+        # In alternating order, so that no receiver is always first or after the same neighbor.
         for each in running if turn % 2 == 0 else reversed(running):
             with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
                 images = write_run(master, count, Path(folder))

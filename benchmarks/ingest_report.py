@@ -1,10 +1,11 @@
-"""What `ingest.py` measured, as tables in Markdown: medians, and ratios to the peers round by round."""
+"""Tables in Markdown of the figures of `ingest.py`: medians, and ratios to the peers round by round."""
 
 import statistics
 from dataclasses import dataclass
 from typing import Final
 
-# What Wetread is held against: objects of one image are equally long, so MB/s and objects/s are as one.
+# The peers of the comparison: objects of one image have equal size, so MB/s and objects/s have one
+# ratio.
 PEERS: Final = ("Orthanc, best", "storescp, best, fsync")
 
 
@@ -34,7 +35,7 @@ class Measured:
 
     @property
     def cpu_per_gb(self) -> float:
-        """What the receiver spends."""
+        """The receiver's processor time."""
         return self.cpu_seconds / (self.megabytes / 1000)
 
 
@@ -62,7 +63,7 @@ def as_table(measured: list[Measured]) -> str:
 
 
 def as_ratios(measured: list[Measured]) -> str:
-    """Return how Wetread stands to the peers that it is held against, as a table in Markdown.
+    """Return the ratios of Wetread to the peers, as a table in Markdown.
 
     Runs of one round are compared with each other; the median of their ratios, the least and the most.
     """

@@ -3,9 +3,9 @@
     python benchmarks/labeler.py [--errors NAME] [FOLDER]
 
 FOLDER holds `openi_reports_dev.tgz` and `openi_gold_dev.csv` (default: ../shared/data/reports). A label
-of 1 means coded as a major finding; 0 means not coded, which is no explicit negative. Beside the mean F1
-of the six stands the range that holds 95 in 100 draws of 770 of these reports: how far chance alone
-moves it on as many others.
+of 1 means coded as a major finding; 0 means not coded, which is no explicit negative. Beside the mean
+F1 of the six stands the range that holds 95 in 100 draws of 770 of these reports: the variation by
+chance on as many others.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def spread(
     Args:
         rows: For each finding the (predicted, true) pairs of the reports, in one order.
         size: Reports in a draw, each taken with replacement.
-        draws: How often.
+        draws: Number of draws.
     """
     chance = random.Random(0)
     means = []

@@ -1,8 +1,8 @@
-"""How many reports change with the number format, and with who else is in the batch.
+"""How many reports change with the number format, and with the other images of the batch.
 
     python benchmarks/number_formats.py [--images 100] [--formats float32 bfloat16 ...] [--in-flight 16]
 
-The demo model reads so many phantoms that it never saw, in each format, one image after another and many
+The demo model reads phantoms that it never saw, in each format, one image after another and many
 at once. A line says how many reports differ from float32's, how many of those in what they find (the
 fourteen observations with presence and side), and how many differ between alone and together.
 """
@@ -36,7 +36,7 @@ def image(seed: int) -> np.ndarray:
 
 
 def found(text: str) -> tuple:
-    """Return what a report finds, without its wording."""
+    """Return the findings of a report, without its wording."""
     return tuple((one.observation, one.presence, one.side) for one in label(text))
 
 

@@ -1,4 +1,4 @@
-"""What a card does with the published model's size: parity, speed, memory and faults, as one JSON.
+"""Test a GPU with a model of the published size: parity, speed, memory and faults, as one JSON.
 
     bash benchmarks/on_gpu.sh [--cpu] [--out on_gpu.json] [--golden DIR] [--without STEP ...]
 
@@ -47,7 +47,7 @@ Step = Callable[[], dict[str, Any]]
 
 
 class Skipped(Exception):
-    """A step cannot run on this machine; the message says why."""
+    """A step cannot run on this machine; the message states the reason."""
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Session:
         ends: Monotonic time after which no step begins.
         out: The JSON.
         without: Names of steps that are left out.
-        found: What the steps found, by name.
+        found: The results of the steps, by name.
         model: The loaded model.
     """
 
@@ -77,7 +77,7 @@ class Session:
     model: CxrLlava | None = None
 
     def run(self, name: str, step: Step) -> None:
-        """Run a step and write what is known so far."""
+        """Run a step and write the results so far."""
         begun = time.monotonic()
         if name in self.without or begun > self.ends:
             reason = "left out by --without" if name in self.without else "no time was left"
@@ -101,7 +101,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the model and the runs are."""
+    """The sizes of the model and the runs."""
 
     model: str
     dtype: torch.dtype
@@ -115,7 +115,7 @@ ON_CPU = Sizes("small", torch.float32, (1, 2, 4), 8, 2)
 
 
 def _judged(step: Step) -> dict[str, Any]:
-    """Return a step's result with its status; a failure of one step must not end the others."""
+    """Return a step's result with its status; a failed step must not prevent the others."""
     try:
         result = step()
     except Skipped as reason:
@@ -276,7 +276,7 @@ def _measured(
 
 
 def _aims(session: Session, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return how far the aims of docs/performance.md are met; they are reported, not insisted on."""
+    """Return how far the aims of docs/performance.md are met; a missed aim is only reported."""
     first = session.found.get("plain", {}).get("runs", runs)[0]
     best = max(runs, key=lambda run: run["reports_per_second"])
     one = next(run for run in runs if run["name"] == "1")
@@ -309,7 +309,7 @@ def quantized(session: Session, kind: str) -> dict[str, Any]:
 
 
 def faults(session: Session) -> dict[str, Any]:
-    """Ask with an image of NaN, withdraw an answer, and take memory away: the others are as alone."""
+    """Ask with an image of NaN, withdraw an answer, exhaust memory: other answers must not change."""
     model = session.loaded()
     decoding, frames = Decoding(max_new_tokens=session.sizes.new_tokens), _frames(8)
     running = Engine(model, rows=8, new_tokens=session.sizes.new_tokens)
@@ -386,7 +386,7 @@ def _frames(count: int) -> NDArray[np.float32]:
 
 
 def fp8() -> dict[str, Any]:
-    """Say that no step exists for fp8."""
+    """Skip: no step exists for fp8."""
     raise Skipped("Wetread has no fp8: bitsandbytes, its library for smaller formats, has none")
 
 

@@ -1,4 +1,4 @@
-"""What the objects of one study cost: time of each step, and memory of the whole process.
+"""Measure the objects of one study: time of each step, and memory of the whole process.
 
     python benchmarks/outputs.py [--studies 20] [--json]
 

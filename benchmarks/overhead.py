@@ -1,4 +1,4 @@
-"""What the service adds to the model: from association release to the draft read back from Orthanc.
+"""Measure the service's overhead: from association release to the draft read back from Orthanc.
 
     python benchmarks/overhead.py [--studies 100] [--size 1024]
 

@@ -1,4 +1,4 @@
-"""Unseen phantoms as DICOM files with their truth as a table for `wetread evaluate`.
+"""Write unseen phantoms as DICOM files with their truth as a table for `wetread evaluate`.
 
     python benchmarks/phantom_studies.py OUT [--images 1000] [--first-seed 900000000] [--size 512]
 

@@ -1,4 +1,4 @@
-"""The time from the last byte of an image to its Success, and where it goes.
+"""Measure the time from the last byte of an image to its Success, step by step.
 
     python benchmarks/receive_latency.py [--images 40] [--rows 2500] [--columns 2048] [--folder .]
 
@@ -38,7 +38,7 @@ FRAGMENT = 131_060
 
 
 def timed(owner: object, name: str, label: str) -> None:
-    """Have every call of a function noted."""
+    """Record every call of a function."""
     function = getattr(owner, name)
 
     @functools.wraps(function)
@@ -53,7 +53,7 @@ def timed(owner: object, name: str, label: str) -> None:
 
 
 def image(number: int, rows: int, columns: int) -> tuple[bytes, bytes]:
-    """Return the command and the data set of an image without any detail."""
+    """Return the command and the data set of a blank image."""
     uid = f"1.2.3.{number}".encode()
 
     def element(group: int, tag: int, vr: bytes, value: bytes) -> bytes:
@@ -89,7 +89,7 @@ def send(port: int, images: int, rows: int, columns: int) -> list[float]:
             fragments = [(2 * (at == cut[-1]), data[at : at + FRAGMENT]) for at in cut]
             pdus = [pdu(4, pdv(1, control, piece)) for control, piece in fragments]
             connection.sendall(pdu(4, pdv(1, 3, told)) + b"".join(pdus[:-1]) + pdus[-1][:-1])
-            # The receiver has taken everything else when the last byte leaves.
+            # The receiver has read all other bytes when the last one is sent.
             time.sleep(0.05)
             begun = time.perf_counter()
             connection.sendall(pdus[-1][-1:])

@@ -1,4 +1,4 @@
-"""The words and pairs by which `report_language` knows a report, and what they are worth.
+"""Make and measure the words and pairs by which `report_language` recognizes a report.
 
     python benchmarks/report_language.py write [FOLDER]     makes
     workers/labeller/report_language.txt anew python benchmarks/report_language.py reports [FOLDER]
@@ -9,7 +9,7 @@ FOLDER holds `openi_reports_dev.tgz` (default: ../shared/data/reports). Words an
 reports, from the sentences of tests/workers/goldens/report_sentences.txt and from the reports that the
 demo model is trained on; a word or pair counts when at least two reports have it. `reports` judges each
 fifth of the reports by the words of everything else, and each half by those of the other half alone, so
-that no report vouches for itself.
+that no report is judged by its own words.
 """
 
 import argparse
@@ -143,7 +143,7 @@ def noisy(folder: Path, seed: int, strength: float) -> None:
 
 
 def without_layers(folder: Path, kept: int) -> None:
-    """Leave the decoder its first `kept` layers only."""
+    """Keep only the first `kept` layers of the decoder."""
     config = json.loads((folder / "config.json").read_text())
     most = config["llama"]["num_hidden_layers"]
     config["llama"]["num_hidden_layers"] = kept
@@ -216,7 +216,7 @@ def measure_models() -> None:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the command of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -37,7 +37,7 @@ def brightness(image: phantom.Phantom) -> Picture:
 
 
 def varied(image: Picture, rng: np.random.Generator) -> Picture:
-    """Return the image positioned, collimated and exposed otherwise, sometimes with one side white."""
+    """Return the image with other position, collimation and exposure, sometimes with one side white."""
     height, width = image.shape
     rows, columns = np.mgrid[0:height, 0:width] / np.array([height, width]).reshape(2, 1, 1)
     if rng.random() < 0.35:

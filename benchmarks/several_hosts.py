@@ -1,4 +1,4 @@
-"""Hosts of their own on one machine: network namespaces on a switch, and silent cuts between them.
+"""Separate hosts on one machine: network namespaces on a switch, and silent cuts between them.
 
 Needs root, `ip` and `nft`. The switch lies in a namespace of its own, so nothing touches the machine's
 own network. A packet between two hosts that are cut is dropped: no error, no reset.
@@ -20,7 +20,7 @@ table bridge part {
 
 
 def why_not() -> str:
-    """Return why this machine can have no hosts of its own, or ""."""
+    """Return the reason why this machine cannot create hosts, or ""."""
     if os.geteuid() != 0:
         return "network namespaces need root"
     if missing := [name for name in ("ip", "nft") if shutil.which(name) is None]:
@@ -63,7 +63,7 @@ class Hosts:
 
     @contextmanager
     def up(self) -> Iterator["Hosts"]:
-        """Make them; at the end they are removed."""
+        """Create the namespaces; remove them at the end."""
         try:
             self._make()
             yield self

@@ -1,15 +1,15 @@
-"""What three shortcuts of the code save: processor time with each of them and without it.
+"""Measure three shortcuts of the code: processor time with each of them and without it.
 
     python benchmarks/shortcuts.py [--rounds 15] [--only values|jobs|receive]
 
-The ways run by turns in the same process (or, of the receiver, in a process each), and processor time
-is compared, not time: other load on the machine then matters little. Printed for each way are the median
+The variants alternate in one process (those of the receiver: in a process each), and processor time is
+compared, not time: other load on the machine then matters little. It prints for each variant the median
 of the rounds and the part of the step that the shortcut saves (docs/performance.md).
 
 - jobs: the statements of `Store.schedule_all` compiled once, against SQLAlchemy's own cache (SQLite);
-- values: the short way of decoding plain values in `dicom/parsing/value_decoding.py`, against
+- values: the shortcut for plain values in `dicom/parsing/value_decoding.py`, against
 pydicom alone;
-- receive: the fast path of the receiver against the plain one, images of two sizes on loopback.
+- receive: the fast path of the receiver against the plain path, images of two sizes on loopback.
 """
 
 import argparse
@@ -59,7 +59,7 @@ class CoreStatements(Statements):
     """The statements of jobs by SQLAlchemy Core, each built anew."""
 
     def get(self, build: Build, count: int) -> Prepared:
-        """Return a statement of jobs by Core, any other one as ever."""
+        """Return a statement of jobs by Core, any other one as usual."""
         if build.__module__ != jobs.__name__:
             return super().get(build, count)
         return CoreStatement(build(self._dialect, count))  # type: ignore[arg-type, return-value]
@@ -83,7 +83,7 @@ _WAYS = {
 
 
 def schedule(store: Store, numbers: Iterator[int], *, at_once: int) -> Callable[[], float]:
-    """Return a function that makes jobs, and returns the processor seconds for each."""
+    """Return a function that creates jobs and returns the processor seconds of each."""
 
     def once() -> float:
         images = [_image(next(numbers)) for _ in range(20 * at_once)]
@@ -233,7 +233,7 @@ def _send(process: "subprocess.Popen[str]", files: list[Path]) -> Callable[[], f
 
 
 def compare(what: str, ways: dict[str, Callable[[], float]], rounds: int) -> None:
-    """Run the ways by turns; print the median of each and what the first one saves of it."""
+    """Run the variants alternately; print the median of each and the saving of the first."""
     for way in ways.values():
         way()  # what is compiled or imported at first use
     taken: dict[str, list[float]] = {name: [] for name in ways}

@@ -1,11 +1,11 @@
-"""Cuts each pair of hosts silently while studies come in, and holds what happens against the promises.
+"""Cuts each pair of hosts silently while studies come in, and checks the guarantees.
 
     python benchmarks/silent_cuts.py [--seconds 60] [--pause 1.0] [--settle 150] [--pairs edge/db,...]
         [--log FILE]
 
 Modality, receiver, database, broker, workers, page and PACS each have a host of their own
 (`several_hosts.py`; needs root). While the packets of one pair are dropped, studies go on arriving. The
-table has one row for each cut; below it is every promise that was broken. Exit status 1 if one was.
+table has one row for each cut; every broken guarantee follows. Exit status 1 if there is one.
 """
 
 import argparse
@@ -43,14 +43,14 @@ BASIC_TEXT_SR = "1.2.840.10008.5.1.4.1.1.88.11"
 ANSWER_SECONDS = 10.0
 BACK_SECONDS = 15.0
 PASSWORD = "of-this-benchmark"  # noqa: S105 - of a site that lives for minutes
-# What `/readyz` of the page names while the pair is cut.
+# The faults in `/readyz` of the page while the pair is cut.
 NAMED = {"page/db": "database", "page/broker": "broker", "work/broker": "broker"}
 DICOM, POSTGRESQL, REDIS, ORTHANC, PAGE = 11112, 5432, 6379, 8042, 8100
 
 
 @dataclass(slots=True)
 class Sent:
-    """One study and what its sender had for an answer."""
+    """One study and the answer that its sender received."""
 
     study_uid: str
     at: float
@@ -60,7 +60,7 @@ class Sent:
 
 @dataclass(slots=True)
 class Row:
-    """What happened while one pair was cut."""
+    """The events while one pair was cut."""
 
     pair: str
     begun: float
@@ -73,7 +73,7 @@ class Site:
     """A Wetread on several hosts."""
 
     def __init__(self, folder: Path, hosts: Hosts) -> None:
-        """Take a folder that every host shares, and the hosts."""
+        """Take a folder that all hosts share, and the hosts."""
         self.folder, self.hosts = folder, hosts
         # Through the file system: this process is on none of the hosts.
         self.database = f"postgresql+psycopg://wetread@/postgres?host={folder}&port={POSTGRESQL}"
@@ -168,7 +168,7 @@ url = "http://{address("pacs")}:{ORTHANC}"
         return text.count("worker_ready") >= 2 and "web_list" in text and self.send()
 
     def log_text(self) -> str:
-        """Return what every process wrote."""
+        """Return the logs of all processes."""
         return (self.folder / "log").read_text(errors="replace")
 
     def send(self) -> bool:
@@ -190,7 +190,7 @@ url = "http://{address("pacs")}:{ORTHANC}"
         return acknowledged
 
     def readyz(self) -> tuple[set[str], float]:
-        """Return what the page's readiness names as faults, and how long it took."""
+        """Return the faults in the page's readiness, and how long it took."""
         url = f"http://127.0.0.1:{PAGE}/readyz"
         begun = time.monotonic()
         done = subprocess.run(
@@ -252,7 +252,7 @@ def load(site: Site, pause: float) -> Iterator[None]:
 
 
 def cut(site: Site, pair: str, seconds: float) -> Row:
-    """Cut one pair, look at the page meanwhile, heal it, and wait until studies are accepted."""
+    """Cut one pair, read the page meanwhile, restore it, and wait until studies are accepted."""
     row = Row(pair, time.monotonic())
     site.hosts.cut(*pair.split("/"))
     while time.monotonic() - row.begun < seconds:
@@ -267,18 +267,18 @@ def cut(site: Site, pair: str, seconds: float) -> Row:
 
 
 def during(site: Site, row: Row) -> list[Sent]:
-    """Return what was sent while the pair was cut."""
+    """Return the studies that were sent while the pair was cut."""
     return [each for each in site.sent if row.begun <= each.at < row.healed]
 
 
 def back_after(site: Site, row: Row) -> float:
-    """Return how long after healing a study was acknowledged."""
+    """Return the time from restoring the pair to the first acknowledged study."""
     ends = [each.at + each.seconds for each in site.sent if each.acknowledged]
     return min((end - row.healed for end in ends if end >= row.healed), default=float("inf"))
 
 
 def broken(site: Site, row: Row) -> Iterator[str]:
-    """Yield each promise that was broken while a pair was cut."""
+    """Yield each guarantee that was broken while a pair was cut."""
     sent = during(site, row)
     longest = max((each.seconds for each in sent), default=0.0)
     if row.pair != "modality/edge" and longest > ANSWER_SECONDS:
@@ -295,7 +295,7 @@ def broken(site: Site, row: Row) -> Iterator[str]:
 
 
 def misjudged(site: Site, settle: float) -> Iterator[str]:
-    """Yield each acknowledged study that has not exactly one draft in the PACS in the end."""
+    """Yield each acknowledged study that has not exactly one draft in the PACS at the end."""
     acknowledged = [each.study_uid for each in site.sent if each.acknowledged]
     deadline = time.monotonic() + settle
     missing = acknowledged
@@ -324,7 +324,7 @@ def show(site: Site, rows: list[Row]) -> None:
 
 
 def main() -> int:
-    """Run; return 1 if a promise was broken."""
+    """Run; return 1 if a guarantee was broken."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--pause", type=float, default=1.0)

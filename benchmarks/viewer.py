@@ -1,4 +1,4 @@
-"""How soon the viewer shows an image, and how many frames a second it draws while the window is dragged.
+"""Measure how soon the viewer shows an image, and its frames a second while the window is dragged.
 
     python benchmarks/viewer.py [--screenshot picture.png]
 

@@ -162,7 +162,7 @@ def fill(url: str, jobs: int) -> float:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA synchronous = OFF")
         for statement in STATEMENTS[engine.dialect.name]:
-            # Numbers of ours: a temporary table takes no bound parameters in PostgreSQL.
+            # Trusted numbers: a temporary table takes no bound parameters in PostgreSQL.
             connection.exec_driver_sql(statement.format(jobs=jobs, now=now.timestamp()))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql(ANALYZE[engine.dialect.name])
@@ -262,7 +262,7 @@ async def run(
 
 
 def report(alone: Sequence[Measured], watched: Sequence[Measured], streams_open: int) -> bool:
-    """Print the table; return whether every page kept the limit."""
+    """Print the table; return whether every page stayed within the limit."""
     head = f"{'page (ms)':28} {'status':>6} {'p50':>7} {'p95':>7} {'CPU':>6}"
     print(f"{head}   with {streams_open} streams: p50, p95")
     for one, two in zip(alone, watched, strict=True):
@@ -280,7 +280,7 @@ def as_json(
     alone: Sequence[Measured],
     watched: Sequence[Measured],
 ) -> dict[str, Any]:
-    """Return what was measured, and where."""
+    """Return the figures and a description of the machine."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",

@@ -1,15 +1,15 @@
-"""Whether the demo model looks where the finding is, on phantoms that it has not seen.
+"""Measure whether the demo model locates findings, on phantoms that it has not seen.
 
     python benchmarks/where.py [--images 500] [--model FOLDER] [--first-seed N] [--processes 2]
 
-Each image takes the service's real path. For each finding that is there, that the text says and that the
-model answers by yes: does the peak of its heat map lie in the finding's region, which is the
-convex outline of its mask on either side (*region*), and even in the mask (*mask*: plates of atelectasis
-are one or two pixels of the model's image); does the warmest cell of the model's grid meet the mask
-(*cell*); is a region drawn (*drawn*), and how many of the drawn ones have their middle within the mask's
-box (*on it*); how many were withheld because they lie on
-the other side than the text says (*wrong side*). Edema has no place of its own: its mask is the wings in
-both lungs, and no region is drawn. At the end what a map costs.
+Each image takes the service's real path. For each finding that is present, that the text states and
+that the model confirms: does the peak of its heat map lie in the finding's region, which is the convex
+outline of its mask on either side (*region*), and even in the mask (*mask*: plates of atelectasis are
+one or two pixels of the model's image); does the warmest cell of the model's grid meet the mask
+(*cell*); is a region drawn (*drawn*), and how many of the drawn ones have their middle within the
+mask's box (*on it*); how many were withheld because they lie on another side than the text states
+(*wrong side*). Edema has no location: its mask is the wings in both lungs, and no region is
+drawn. The last line is the cost of a map.
 """
 
 import argparse
@@ -44,7 +44,7 @@ CHUNK = 25
 
 @dataclass(frozen=True)
 class Seen:
-    """One finding that was rightly found.
+    """One true positive finding.
 
     Attributes:
         finding: Number among the six.
@@ -114,7 +114,7 @@ def in_box(region: Region, mask: np.ndarray) -> bool:
 
 
 def read(model: Llava, seed: int, folder: Path) -> list[Seen]:
-    """Read one image and note where its findings were seen."""
+    """Read one image and record where its findings were located."""
     one = plan(seed)
     phantom = phantom_of(one)
     frame = load_frame(write_image(phantom, one, folder / "image.dcm"), LIMITS).pixels
@@ -146,7 +146,7 @@ def read_all(task: tuple[Path, tuple[int, ...]]) -> list[Seen]:
 
 
 def loaded(where: Path) -> Llava:
-    """Return the model of a folder, which locates what it says yes to."""
+    """Return the model of a folder, which locates the findings that it confirms."""
     model = cxr_llava.load(where)
     model.located = frozenset(QUESTIONS)
     return model

@@ -1,1 +1,1 @@
-"""What `benchmarks/faults.py` is made of: a site, its senders, the faults, and the account."""
+"""The parts of `benchmarks/faults.py`: a site, its senders, the faults, and the verification."""

@@ -1,6 +1,6 @@
-"""Holds that a destination that is silent or slow delays no other, and that copies have a limit.
+"""Check that a silent or slow destination delays no other, and that copies have a limit.
 
-Done when no other fault is under way, because only then a time limit means something. The senders go on
+Runs while no other fault is active: a time limit is meaningful only then. The senders go on
 sending; the first PACS is healthy.
 """
 
@@ -21,7 +21,7 @@ from workers.delivery.delivering import MOST_SENDS
 # is not free before `SECOND_TIMEOUT`.
 LIMIT: Final = timedelta(seconds=SECOND_TIMEOUT / 2)
 _MANNERS: Final[tuple[Manner, ...]] = ("silent", "slow answers", "slow requests")
-_FEWEST: Final = 5  # results, for a statement about them
+_FEWEST: Final = 5  # results: fewer allow no statement
 _CALM_SECONDS: Final = 180.0
 _LONGEST: Final = 4  # times the length of a phase, to wait for enough results
 _ALL: Final = 100_000
@@ -29,7 +29,7 @@ _OPEN: Final = (DeliveryState.PENDING, DeliveryState.SENDING)
 
 
 def held_apart(site: Site, seconds: float) -> Iterator[str]:
-    """Yield each promise that is broken while the second PACS misbehaves, for `seconds` each.
+    """Yield each guarantee that is broken while the second PACS misbehaves, for `seconds` each.
 
     One line about each phase is printed.
     """
@@ -84,19 +84,19 @@ def _behaving(site: Site, manner: Manner) -> Iterator[None]:
 
 
 def _calm(site: Site, what: str) -> Iterator[str]:
-    """Wait until almost nothing waits for a destination, so that the next phase begins afresh."""
+    """Wait until almost no result waits for a destination, so that phases are independent."""
     if not _until(lambda: _waiting(site) < _FEWEST, _CALM_SECONDS):
         yield f"before second PACS {what}: {_waiting(site)} results still wait"
 
 
 def _waiting(site: Site) -> int:
-    """Return how many results wait for one of both."""
+    """Return how many results wait for either destination."""
     counts = site.store.delivery_counts()
     return sum(counts.get((name, state), 0) for name in (PACS, SECOND) for state in _OPEN)
 
 
 def _older(site: Site, since: datetime) -> list[Delivery]:
-    """Return the results for the first PACS since then of which it is known whether they are late."""
+    """Return the results for the first PACS since then for which lateness can be decided."""
     until = site.store.now() - LIMIT
     jobs = [job for job in site.store.jobs(limit=_ALL) if job.updated_at >= since]
     found = [each for job in jobs for each in site.store.deliveries(job.id)]
@@ -106,7 +106,7 @@ def _older(site: Site, since: datetime) -> list[Delivery]:
 
 
 def _wait(seconds: float, enough: Callable[[], bool]) -> None:
-    """Wait so long, and longer until there is enough."""
+    """Wait for this time, and longer until there are enough results."""
     time.sleep(seconds)
     _until(enough, seconds * _LONGEST)
 

@@ -1,4 +1,4 @@
-"""The kinds of faults: what each is called, to whom it happens, and for how long."""
+"""The kinds of faults: the name, the target and the length of each."""
 
 import functools
 import random
@@ -29,7 +29,8 @@ class Kind:
         name: In the tally.
         target: Of two faults on one target the second waits for the first to be over.
         seconds: How long it lasts at scale 1.
-        at_work: A context: entering does it, leaving ends it; it hands out whether it was felt.
+        at_work: A context: entering does it, leaving ends it; it yields a function that returns whether
+            the fault had an effect.
     """
 
     name: str
@@ -58,7 +59,7 @@ def _of_processes(site: Site) -> Iterator[Kind]:
         yield _death(part)
         yield Kind(name=f"{_FREEZE} {part}", target=part, seconds=30, at_work=frozen)
         if part.startswith("worker"):
-            # When it goes on, what it held is not its own any more.
+            # When it continues, its claims have expired.
             name = f"{_FREEZE} {part} beyond its lease"
             yield Kind(name=name, target=part, seconds=150, at_work=frozen)
     yield _death(DECODERS)

@@ -1,4 +1,4 @@
-"""A clock on the wall of the service's processes that can be turned forward and back."""
+"""A wall clock of the service's processes that can be moved forward and back."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ _TURNED_AT_LEAST: Final = 20  # seconds
 
 
 class WallClock:
-    """Needs a C compiler: what the processes see of the time is put before the C library's."""
+    """Needs a C compiler: a preloaded library replaces the time functions of the C library."""
 
     def __init__(self, folder: Path) -> None:
         """Build it in a folder."""
@@ -41,12 +41,12 @@ class WallClock:
         return {"LD_PRELOAD": str(self._library), "TURNED_CLOCK": str(self._offset)}
 
     def turn(self, seconds: int) -> None:
-        """Let every process see a time of day that is off by so much, from now on."""
+        """Shift the time of day in every process by this much from now on."""
         with self._offset.open("r+b") as file:
             file.write(struct.pack("l", seconds))
 
     def is_off_in(self, processes: Iterable[psutil.Process]) -> bool:
-        """Return whether a new process sees a wrong time of day now, and all of these look here, too."""
+        """Return whether a new process sees a shifted time, and all of these use this clock."""
         result = subprocess.run(
             ["date", "+%s"], env=os.environ | self.environment, capture_output=True, check=True
         )

@@ -12,7 +12,7 @@ _PAGE: Final = 4096
 
 
 class SmallDisk:
-    """A tmpfs, mounted where we are root; elsewhere a plain folder that is never full.
+    """A tmpfs, mounted if this process is root; elsewhere a plain folder that is never full.
 
     Attributes:
         folder: Where it is.
@@ -50,7 +50,7 @@ class SmallDisk:
         return True
 
     def empty(self) -> None:
-        """Have room again."""
+        """Restore the free space."""
         self._resize(_ROOMY)
 
     def remove(self) -> None:

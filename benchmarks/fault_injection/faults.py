@@ -1,6 +1,6 @@
-"""How things are broken: each is a context that breaks on entering and mends on leaving.
+"""The faults: each is a context manager that causes a fault and repairs it at the end.
 
-It hands out a question: was it felt? What nobody felt is no fault and is not counted.
+It yields a function that returns whether the fault had an effect; others are not counted.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from fault_injection.slow_peer import Manner
 _PATIENCE: Final = 60.0
 _LOOK_AGAIN: Final = 0.2
 _LOOK_FOR_WORK: Final = 0.005
-_FOR_WORK: Final = 10.0  # seconds to wait for a moment at which a death hurts
-_LONG: Final = (0.03, 0.3)  # about what it takes to receive an image, and to read or deliver it
+_FOR_WORK: Final = 10.0  # seconds to wait for a moment at which the process has work in hand
+_LONG: Final = (0.03, 0.3)  # seconds, about the time to receive an image, and to read or deliver it
 _MORE: Final = 2**16
 
 
 class Felt(IntEnum):
-    """Whether a person felt a fault."""
+    """Whether a part of the service was affected by a fault."""
 
     NOT = 0
     FELT = 1
@@ -42,12 +42,12 @@ Who = Callable[[Site], Iterable[psutil.Process]]
 
 
 class Absent(Exception):
-    """Whom the fault was meant for is not there."""
+    """The target of the fault does not run."""
 
 
 @contextmanager
 def killed(site: Site, dice: random.Random, *, part: str, who: Who) -> Iterator[Question]:
-    """Kill some of the processes; the supervisor, or whoever keeps them, starts them again."""
+    """Kill some of the processes; their supervisor starts them again."""
     felt = _await_work(site, dice, part)
     there = _there(site, who)
     doomed = dice.sample(there, dice.randint(1, len(there)))
@@ -61,7 +61,7 @@ def killed(site: Site, dice: random.Random, *, part: str, who: Who) -> Iterator[
 
 @contextmanager
 def frozen(site: Site, dice: random.Random, *, part: str, who: Who) -> Iterator[Question]:
-    """Stop processes without their notice, and let them go on as if nothing had been."""
+    """Suspend processes, and let them continue after the fault."""
     felt = _await_work(site, dice, part)
     processes = _there(site, who)
     _signal(processes, signal.SIGSTOP)
@@ -85,7 +85,7 @@ def away(site: Site, dice: random.Random, *, program: Program) -> Iterator[Quest
 
 @contextmanager
 def flushed(site: Site, dice: random.Random) -> Iterator[Question]:
-    """Have Redis forget everything, once it knows something."""
+    """Delete all data of Redis, once it has some."""
     del dice
     with redis.Redis.from_url(site.redis_url, socket_timeout=2) as client:
         known = soon(lambda: bool(client.dbsize()))
@@ -95,7 +95,7 @@ def flushed(site: Site, dice: random.Random) -> Iterator[Question]:
 
 @contextmanager
 def moody(site: Site, dice: random.Random, *, mood: FailureMode) -> Iterator[Question]:
-    """Have the PACS misbehave, until it has done so at least once."""
+    """Make the PACS misbehave until at least one request was affected."""
     before = site.proxy.harmed
     # Some answers come just in time, others after our time limit.
     site.proxy.delay = 30 * site.plan.scale * dice.uniform(0.1, 1.5)
@@ -110,7 +110,7 @@ def moody(site: Site, dice: random.Random, *, mood: FailureMode) -> Iterator[Que
 def slow_second(
     site: Site, dice: random.Random, *, manners: Sequence[Manner]
 ) -> Iterator[Question]:
-    """Have the second PACS pass nothing, or a byte a second, until it did so to the service."""
+    """Make the second PACS pass nothing, or a byte a second, until the service was affected."""
     link = site.second.link
     before = link.harmed
     link.manner = dice.choice(manners)
@@ -122,7 +122,7 @@ def slow_second(
 
 @contextmanager
 def changed_uids(site: Site, dice: random.Random) -> Iterator[Question]:
-    """Have the second PACS store objects under new UIDs, until it did so at least once."""
+    """Make the second PACS store objects under new UIDs, until it stored at least one."""
     del dice
     before = site.second.renamed
     with site.second.changing_uids():
@@ -131,10 +131,10 @@ def changed_uids(site: Site, dice: random.Random) -> Iterator[Question]:
 
 @contextmanager
 def full_disk(site: Site, dice: random.Random) -> Iterator[Question]:
-    """Leave nothing, or enough to begin writing, or for an image or two."""
+    """Leave no space, or enough to begin writing, or enough for one or two images."""
     left = dice.choice([0, 2**14, 2**17, 2**19])
     site.disk.fill(left=left)
-    # Asked at once: retention may make room, as it should.
+    # Checked at once: retention may free space afterwards, as it should.
     is_full = not site.disk.has_room(left + _MORE)
     try:
         yield lambda: Felt(is_full)
@@ -144,7 +144,7 @@ def full_disk(site: Site, dice: random.Random) -> Iterator[Question]:
 
 @contextmanager
 def turned_clock(site: Site, dice: random.Random, *, sign: int) -> Iterator[Question]:
-    """Have every process of the service see another time of day."""
+    """Shift the time of day in every process of the service."""
     site.clock.turn(sign * dice.choice([30, 600, 3600, 86_400]))
     try:
         yield lambda: Felt(soon(lambda: site.clock.is_off_in(site.processes("up"))))
@@ -165,7 +165,7 @@ def locked(site: Site, dice: random.Random) -> Iterator[Question]:
 
 
 def _await_work(site: Site, dice: random.Random, part: str) -> Felt:
-    """Return whether a part has work in hand; half of the times, wait for a moment at which it has."""
+    """Return whether a part has work in hand; half of the times, wait first until it has."""
     if dice.random() < 0.5 and part in BUSY:
         deadline = time.monotonic() + _FOR_WORK
         while not site.has_work(part) and time.monotonic() < deadline:
@@ -178,7 +178,7 @@ def _there(site: Site, who: Who) -> list[psutil.Process]:
     """Return the processes, after the last fault started again.
 
     Raises:
-        Absent: Nobody came back: there is nothing to do this to.
+        Absent: The processes did not start again.
     """
     deadline = time.monotonic() + _PATIENCE
     while not (found := list(who(site))):
@@ -200,7 +200,7 @@ def soon(condition: Callable[[], bool]) -> bool:
 
 def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
-        # psutil looks whether the id is still the same process.
+        # psutil checks whether the id is still the same process.
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
 

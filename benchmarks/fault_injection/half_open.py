@@ -1,4 +1,4 @@
-"""Connections that say nothing, or stop in the middle of a request or of an image."""
+"""Connections that send nothing, or stop in the middle of a request or of an image."""
 
 import contextlib
 import random
@@ -20,11 +20,11 @@ _MORE_THAN_IT_TAKES: Final = 44
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """What a peer would say at one of the endpoints.
+    """The stream of a peer for one of the endpoints.
 
     Attributes:
         port: The port of the endpoint.
-        stream: All that it would say; it never comes to the last byte.
+        stream: The complete stream; its last byte is never sent.
         greeting: Length of the part at its beginning that is answered before an image is sent.
     """
 
@@ -34,7 +34,7 @@ class Peer:
 
 
 def modality(site: Site) -> Peer:
-    """Return one at the DICOM port, with an AE title that may send, that means to send one image."""
+    """Return the stream of one image for the DICOM port, with an AE title that is admitted."""
     pdus = association()[:_ONE_IMAGE]
     stream, greeting = b"".join(pdus), len(pdus[0])
     known = stream[:greeting].replace(b"FUZZ".ljust(16), CALLING[0].encode().ljust(16))
@@ -42,7 +42,7 @@ def modality(site: Site) -> Peer:
 
 
 def web_client(site: Site) -> Peer:
-    """Return one at the STOW-RS endpoint, with a token."""
+    """Return the stream for the STOW-RS endpoint, with a token."""
     lines = [
         "POST /dicom-web/studies HTTP/1.1",
         f"Host: 127.0.0.1:{site.stow_port}",
@@ -59,7 +59,7 @@ def web_client(site: Site) -> Peer:
 def half_open(
     site: Site, dice: random.Random, *, whose: Callable[[Site], Peer]
 ) -> Iterator[Question]:
-    """Connect a few times, or more often than the receiver takes at a time, and let it wait."""
+    """Open a few connections, or more than the receiver accepts at a time, and leave them idle."""
     peer = whose(site)
     if not soon(lambda: _answers(peer)):
         raise Absent
@@ -67,7 +67,7 @@ def half_open(
     with contextlib.ExitStack() as connections:
         held = 0
         for _ in range(dice.choice([_FEW, many])):
-            # Whom it is too much may cut us off.
+            # A server beyond its limit may close the connection.
             with contextlib.suppress(OSError):
                 connections.enter_context(_connected(peer, dice))
                 held += 1

@@ -1,4 +1,4 @@
-"""A steady load of studies by several senders, and what each of them saw acknowledged."""
+"""A steady load of studies by several senders, and the acknowledgements that each received."""
 
 import random
 import threading
@@ -14,7 +14,7 @@ from fault_injection.stored import patient_of
 
 _SIZE: Final = 256
 _PEOPLE: Final = 8
-# Of each so many sent.
+# The weight of each in a random choice.
 _SENDERS: Final[dict[SendFunction, int]] = {storescu: 4, dcmsend: 3, stow: 3}
 
 
@@ -23,9 +23,9 @@ class SentImage:
     """One image of a study.
 
     Attributes:
-        picture: Images of one number and view show the same.
+        picture: Images with the same number and view show the same picture.
         acknowledged: How often its sender got Success.
-        was_seen: Whether it lay in the spool as it was sent, after that.
+        was_seen: Whether the spool then held it as it was sent.
     """
 
     path: Path
@@ -38,14 +38,14 @@ class SentImage:
 
 @dataclass(slots=True, kw_only=True)
 class SentStudy:
-    """One study as its sender knows it; `patient` are the attributes of `stored.PATIENT`."""
+    """One study as its sender created it; `patient` are the attributes of `stored.PATIENT`."""
 
     study_instance_uid: str
     patient: tuple[str, ...]
     images: list[SentImage] = field(default_factory=list)
 
     def expected(self) -> str:
-        """Return the image that the last draft must be about: PA before AP, as `select` has it."""
+        """Return the image that the last draft must be about: PA before AP, as in `select`."""
         rank = {"PA": 0, "AP": 1}
         frontal = [image for image in self.images if image.acknowledged and image.view in rank]
         return min(frontal, key=lambda image: rank[image.view]).sop_instance_uid
@@ -91,14 +91,14 @@ class Sender(threading.Thread):
     Attributes:
         studies: What it sent.
         tries: How many associations or requests it began.
-        failures: How many of them did not bring all they should.
-        has_ended: Whether all that it owed was acknowledged.
+        failures: How many of them did not transfer all their images.
+        has_ended: Whether every image was acknowledged.
     """
 
     def __init__(
         self, site: Site, images: SyntheticImages, *, number: int, seed: int, pause: float
     ) -> None:
-        """Take where it sends, what, and the mean pause between two studies."""
+        """Take the endpoint, the images, and the mean pause between two studies."""
         super().__init__(name=f"room-{number}", daemon=True)
         self._site = site
         self._images = images
@@ -117,7 +117,7 @@ class Sender(threading.Thread):
         self._ended.set()
 
     def run(self) -> None:
-        """Send until stopped, and then what is still owed."""
+        """Send until stopped, then the images that are not acknowledged yet."""
         while not self._ended.is_set():
             self._one_study()
             self._send_due(time.monotonic())

@@ -1,4 +1,4 @@
-"""What lies in the PACS in the end, read from the bytes that it keeps."""
+"""The objects in the PACS at the end, read from the stored bytes."""
 
 from collections.abc import Iterator
 

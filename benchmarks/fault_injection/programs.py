@@ -20,17 +20,17 @@ START_SECONDS = 240.0
 
 
 class Program:
-    """One server; whoever breaks it starts it again."""
+    """One server; the fault that stops it starts it again."""
 
     def __init__(self, part: Part, log: Path, answers: Callable[[], bool]) -> None:
-        """Take how it is started, where it writes and how one knows that it is there."""
+        """Take its command line, its log file and its readiness check."""
         self._part = part
         self._log = log
         self._answers = answers
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, if it does not run, and return once it answers."""
+        """Start it if it does not run, and wait until it answers."""
         if self._process is None:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
@@ -65,7 +65,7 @@ class Program:
         self.kill()
 
     def processes(self) -> list[psutil.Process]:
-        """Return it and its children; none while it is away."""
+        """Return it and its children; none while it does not run."""
         if self._process is None:
             return []
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -75,7 +75,7 @@ class Program:
 
 
 def wait_for(condition: Callable[[], bool], *, what: str, seconds: float = START_SECONDS) -> None:
-    """Return once `condition` holds.
+    """Wait until `condition` holds.
 
     Raises:
         TimeoutError: It did not in time.
@@ -88,7 +88,7 @@ def wait_for(condition: Callable[[], bool], *, what: str, seconds: float = START
 
 
 class Postgres(Program):
-    """A PostgreSQL cluster of its own, as the user `postgres` where we are root, which it refuses."""
+    """A PostgreSQL cluster of its own, run as the user `postgres` if we are root: it refuses root."""
 
     def __init__(self, folder: Path) -> None:
         """Make the cluster in an empty folder that every user may enter."""

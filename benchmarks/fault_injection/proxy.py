@@ -1,4 +1,4 @@
-"""A proxy before Orthanc that refuses, dawdles, breaks off, or says Success and forgets."""
+"""A proxy before Orthanc that refuses, delays, cuts, or answers Success and drops the object."""
 
 import http.client
 import io
@@ -25,7 +25,7 @@ _FORGOTTEN: Final = json.dumps({"ID": "0", "Path": "/instances/0", "Status": "Su
 
 
 class Proxy:
-    """Listens on a loopback port; its mood may change at any time.
+    """Listens on a loopback port; `mood` may change at any time.
 
     Attributes:
         mood: `honest` passes everything on; `refuses` closes each connection unanswered; `errors`
@@ -33,7 +33,7 @@ class Proxy:
             answer off; `forgets` answers a stored object with Success and drops it; `drips` passes a
             request on and sends one byte of the answer a second.
         delay: Seconds that a slow answer takes longer.
-        harmed: How many requests were not passed on honestly.
+        harmed: How many requests were not passed on unchanged.
     """
 
     def __init__(self, target: str) -> None:
@@ -60,7 +60,7 @@ class _Server(ThreadingHTTPServer):
     behind: str
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: that a peer breaks off is what this is for."""
+        """Log nothing: broken connections are expected here."""
 
 
 class _Answer(io.BufferedIOBase):
@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named so by the base
-        """Say nothing."""
+        """Log nothing."""
 
     def setup(self) -> None:
         """Send small answers at once."""
@@ -101,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def do_GET(self) -> None:
-        """Pass it on, or not."""
+        """Pass the request on or not, as `mood` states."""
         self._serve()
 
     do_POST = do_DELETE = do_GET  # noqa: N815 - named so by the base

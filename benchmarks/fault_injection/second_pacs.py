@@ -1,4 +1,4 @@
-"""A second PACS, by DICOM, that goes silent, passes a byte a second, or gives each object a new UID."""
+"""A second DIMSE PACS that stops answering, passes a byte a second, or gives each object a new UID."""
 
 import contextlib
 import threading
@@ -42,7 +42,7 @@ class SecondPacs:
         link: The forwarder to which the service connects.
         changes_uids: Whether an object is stored under a new SOP Instance UID, as some archives do.
         kept: What was stored under its own UID.
-        others: Objects that came again under the UID of one that is kept, with other content.
+        others: Objects received under the UID of a kept object, with other content.
         copies: For each SOP Instance UID, what was stored under a new one.
     """
 
@@ -50,7 +50,8 @@ class SecondPacs:
         """Start it."""
         entity = AE(ae_title=AE_TITLE)
         entity.maximum_associations = 100
-        # Longer than the service waits: pynetdicom's own timer would end it with an exception.
+        # Longer than the service waits: pynetdicom's own timer would end the association with an
+        # exception.
         entity.acse_timeout = _ACSE_SECONDS
         for each in _CLASSES:
             entity.add_supported_context(each, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
@@ -70,7 +71,7 @@ class SecondPacs:
 
     @property
     def renamed(self) -> int:
-        """How many objects were stored under a new UID."""
+        """The number of objects stored under a new UID."""
         with self._lock:
             return sum(len(each) for each in self.copies.values())
 
@@ -93,7 +94,7 @@ class SecondPacs:
         uid = stored.sop_instance_uid
         with self._lock:
             if self.changes_uids:
-                # Nobody asks for the new UID: that there is one more copy is what counts.
+                # The new UID is never requested: only the number of copies matters.
                 self.copies.setdefault(uid, []).append(stored)
             elif self.kept.setdefault(uid, stored).content != stored.content:
                 self.others.append(stored)

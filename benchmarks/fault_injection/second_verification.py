@@ -1,4 +1,4 @@
-"""What lies in the second PACS in the end, and how often each object was sent to it."""
+"""The objects in the second PACS at the end, and how often each was sent to it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,13 +11,13 @@ from service.records import Job
 def differences(
     site: Site, jobs: Sequence[Job], in_pacs: Sequence[Stored], kept: Mapping[str, Stored]
 ) -> Iterator[str]:
-    """Yield what the second PACS lacks, and what it has and should not have.
+    """Yield the objects that the second PACS lacks, and those that it should not have.
 
     Args:
         site: The site.
         jobs: All jobs.
         in_pacs: The objects in the first PACS.
-        kept: Those that the second one stored under their own UID, by that.
+        kept: The objects that the second one stored under their own UID, by UID.
     """
     made = {each.sop_instance_uid: job for job in jobs for each in site.store.objects(job.id)}
     for uid, job in made.items():

@@ -1,4 +1,4 @@
-"""Three ways to send images as other people's software does: each says what it saw acknowledged."""
+"""Three ways to send images by independent software; each returns the acknowledged images."""
 
 import contextlib
 import re
@@ -13,7 +13,7 @@ import pydicom
 
 from fault_injection.site import Site
 
-# What says which image was answered with which status: storescu's talk, dcmsend's report.
+# The lines that state the status of each image: storescu's output, dcmsend's report.
 _STORESCU: Final = re.compile(r"Sending file: (\S+)|Received Store Response \((Success)\)")
 _DCMSEND: Final = re.compile(r"^Filename\s*: (\S+)|^DIMSE Status\s*: 0x0000 \((Success)\)", re.M)
 _LIMITS: Final = ("-to", "5", "-ta", "10", "-td", "15")

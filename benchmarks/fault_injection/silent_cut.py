@@ -57,9 +57,9 @@ def enter_own_network() -> bool:
 
 @contextmanager
 def cut(site: Site, dice: random.Random, *, port: Callable[[Site], int]) -> Iterator[Question]:
-    """Drop every packet to and from a port; half of the times what was open stays silent afterwards.
+    """Drop every packet to and from a port; half of the times open connections stay silent.
 
-    It was felt when a packet of the service was dropped: the harness itself does not use the port.
+    The fault counts if a packet of the service was dropped: the harness itself does not use the port.
     """
     number = port(site)
     if not _rules(_CUT.format(port=number)):

@@ -41,13 +41,13 @@ PARTS: Final = {
 }
 DECODERS: Final = "decoders"
 RECEIVERS: Final = "one of the receivers"
-# Of these it is known whether they have work in hand.
+# Parts for which the site can determine whether they have work in hand.
 BUSY: Final = frozenset(
     {"receive", RECEIVERS, "receive-web", "worker-reading", DECODERS, "worker-delivery"}
 )
 PACS: Final = "pacs"
 SECOND: Final = "second"
-# Not scaled: a silent destination holds what waits for it as long as in daily use.
+# Not scaled: a silent destination delays its results as long as in daily use.
 SECOND_TIMEOUT: Final = 30.0
 _RESTART_SECONDS: Final = 1.0
 _SENDING: Final = DeliveryState.SENDING
@@ -55,7 +55,7 @@ _SENDING: Final = DeliveryState.SENDING
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What kind of site.
+    """The kind of a site.
 
     Attributes:
         database: "sqlite" or "postgresql".
@@ -75,7 +75,7 @@ class Site:
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         """Prepare it in an empty folder; nothing runs yet."""
-        folder.chmod(0o755)  # PostgreSQL's user must get in
+        folder.chmod(0o755)  # PostgreSQL's user must be able to enter
         self.folder = folder
         self.plan = plan
         self.disk = SmallDisk(folder / "disk")
@@ -124,7 +124,7 @@ class Site:
             "outputs": {"overlay_width": 512},
             "delivery": {
                 "lease_seconds": 120 * scale,
-                # Fewer than a silent destination could take if nothing limited it.
+                # Fewer threads than a silent destination could occupy without a limit.
                 "concurrency": 4,
                 "retry_seconds": 2 * scale,
                 "retry_max_seconds": 60 * scale,
@@ -148,7 +148,7 @@ class Site:
         }
 
     def start(self) -> None:
-        """Start everything; return when images are taken."""
+        """Start everything; wait until images are accepted."""
         if self.postgres is not None:
             self.postgres.start()
         self.redis.start()
@@ -174,10 +174,10 @@ class Site:
 
     @functools.cached_property
     def store(self) -> Store:
-        """The site's database, which is there once it has started."""
+        """The site's database, which exists once the site has started."""
         if self.postgres is None:
             return Store.open(self.settings)
-        # Through the file system: a cut of the port is not felt here.
+        # Through the file system, so that a cut of the port does not affect it.
         return Store(self.postgres.socket_url, busy_seconds=self.settings.database.busy_seconds)
 
     def _reads(self) -> bool:
@@ -214,7 +214,7 @@ class Site:
 
     @contextlib.contextmanager
     def sending(self, endpoint: str) -> Iterator[None]:
-        """Have `has_work` know that a person sends to this part."""
+        """Make `has_work` count the senders of this part."""
         self._sending[endpoint] += 1
         try:
             yield
@@ -222,7 +222,7 @@ class Site:
             self._sending[endpoint] -= 1
 
     def has_work(self, part: str) -> bool:
-        """Return whether a part has something in hand that its death would harm; False if unknown."""
+        """Return whether a part has work that its end would interrupt; False if unknown."""
         with contextlib.suppress(StoreError):
             if part in ("worker-reading", DECODERS):
                 return self.store.counts()[JobState.IN_PROGRESS] > 0
@@ -231,7 +231,7 @@ class Site:
         return self._sending["receive" if part == RECEIVERS else part] > 0
 
     def processes(self, part: str) -> list[psutil.Process]:
-        """Return the processes of a part ("receive", "up"), none while it is away."""
+        """Return the processes of a part ("receive", "up"), none while it does not run."""
         if part == DECODERS:
             return self._decoders()
         up = self._up
@@ -247,14 +247,14 @@ class Site:
         return []
 
     def _decoders(self) -> list[psutil.Process]:
-        """Return the processes in which the reading worker looks at images, and their parent."""
+        """Return the processes in which the reading worker decodes images, and their parent."""
         with contextlib.suppress(psutil.NoSuchProcess):
             workers = self.processes("worker-reading")
             return [child for each in workers for child in each.children(recursive=True)]
         return []
 
     def strays(self) -> list[psutil.Process]:
-        """Return the processes of the service that no `wetread up` holds any more."""
+        """Return the processes of the service that have lost their `wetread up`."""
         up = self._up
         held = {up.pid} if up is not None and up.poll() is None else set()
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -265,7 +265,7 @@ class Site:
         ]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Return how `wetread ARGUMENTS` ended, by this site's settings."""
+        """Run `wetread ARGUMENTS` with this site's settings; return its result."""
         return subprocess.run(
             wetread_command(*arguments),
             env=self._environment(),
@@ -275,7 +275,7 @@ class Site:
         )
 
     def log(self) -> str:
-        """Return what the service wrote."""
+        """Return the log of the service."""
         return (self.folder / "log").read_text(errors="replace")
 
     def _environment(self) -> dict[str, str]:
@@ -300,7 +300,7 @@ class Site:
             self._closing.wait(_RESTART_SECONDS)
 
     def _takes_stow(self) -> bool:
-        """Return whether the STOW-RS endpoint refuses who has no token."""
+        """Return whether the STOW-RS endpoint refuses requests without a token."""
         with contextlib.suppress(httpx.HTTPError):
             return httpx.post(self.stow_url, timeout=2).status_code == httpx.codes.UNAUTHORIZED
         return False

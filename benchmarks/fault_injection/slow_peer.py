@@ -1,4 +1,4 @@
-"""A TCP forwarder before a PACS that goes silent, or passes one byte a second."""
+"""A TCP forwarder before a PACS that passes nothing, or one byte a second."""
 
 import contextlib
 import socket
@@ -13,11 +13,11 @@ _BUFFER: Final = 4096
 
 
 class Forwarder:
-    """Listens on a loopback port; its manner may change at any time.
+    """Listens on a loopback port; `manner` may change at any time.
 
     Attributes:
         manner: `forwards` passes everything on; `silent` accepts connections and passes nothing, and a
-            connection that lost bytes so stays silent for good; `slow answers` and `slow requests` pass
+            connection that lost bytes this way stays silent; `slow answers` and `slow requests` pass
             one byte a second in one direction.
         harmed: How many times bytes were not passed on, or one by one.
         port: Where it listens.

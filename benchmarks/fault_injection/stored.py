@@ -1,4 +1,4 @@
-"""What a stored object says of itself, read from its bytes."""
+"""The attributes of a stored object, read from its bytes."""
 
 import hashlib
 import io
@@ -57,7 +57,7 @@ def content_digest(file: bytes) -> str:
 
 
 def of_file(file: bytes) -> Stored:
-    """Return what a stored file says of itself."""
+    """Return the attributes of a stored file."""
     dataset = pydicom.dcmread(io.BytesIO(file), defer_size=2**16)
     stored = Stored(
         study_instance_uid=str(dataset.StudyInstanceUID),
@@ -93,5 +93,5 @@ def _findings(item: pydicom.Dataset) -> Iterator[str]:
 
 
 def patient_of(dataset: pydicom.Dataset) -> tuple[str, ...]:
-    """Return what a data set says of whose it is, in the order of `PATIENT`."""
+    """Return the patient attributes of a data set, in the order of `PATIENT`."""
     return tuple(str(dataset.get(keyword, "")) for keyword in PATIENT)

@@ -1,4 +1,4 @@
-"""The account in the end: for every image that a sender saw acknowledged, what lies in the PACS."""
+"""The verification at the end: the objects in the PACS for every acknowledged image."""
 
 import contextlib
 import threading
@@ -18,7 +18,7 @@ from service.jobs import FINAL, JobState
 from service.records import Job
 from workers.delivery.delivering import MOST_SENDS
 
-# A later image that changes nothing ends its job so; a job that a later one made needless, too.
+# CANCELED: the later image of the job changes nothing, or a later job made this one needless.
 _GOOD_ENDS: Final = (JobState.COMPLETED, JobState.CANCELED)
 _ALL: Final = 100_000
 _POLL_SECONDS: Final = 2.0  # seconds
@@ -26,10 +26,10 @@ _POLL_SECONDS: Final = 2.0  # seconds
 
 @dataclass(slots=True, kw_only=True)
 class Account:
-    """What was found.
+    """The result of the verification.
 
     Attributes:
-        broken: A sentence for each thing that is not as it was promised; none is what should be.
+        broken: A sentence for each broken guarantee; empty if all hold.
         objects: How many objects are in the PACS.
         drafts: How many of them are draft reports.
         removed: How many images retention has removed early.
@@ -56,7 +56,7 @@ def open_jobs(site: Site, sent: Sequence[SentStudy]) -> int:
 
 
 def void_results(site: Site) -> list[Path]:
-    """Return the files in the outbox that are of no result of any job."""
+    """Return the files in the outbox that belong to no result of any job."""
     jobs = site.store.jobs(limit=_ALL)
     made = {each.path for job in jobs for each in site.store.objects(job.id)}
     return [
@@ -65,7 +65,7 @@ def void_results(site: Site) -> list[Path]:
 
 
 def account(site: Site, sent: Sequence[SentStudy]) -> Account:
-    """Return what is there in the end, and what of it is not as it was promised."""
+    """Return the result: the objects that exist, and every broken guarantee."""
     stored = list(stored_in(site))
     drafts = [each for each in stored if isinstance(each, Draft)]
     jobs = site.store.jobs(limit=_ALL)
@@ -84,7 +84,7 @@ def account(site: Site, sent: Sequence[SentStudy]) -> Account:
 
 
 def misjudged(sent: Sequence[SentStudy], stored: Sequence[Stored]) -> Iterator[str]:
-    """Yield what of the objects in the PACS is not as what was sent and acknowledged asks for."""
+    """Yield each difference between the objects in the PACS and the acknowledged images."""
     drafts = [each for each in stored if isinstance(each, Draft)]
     of_study: dict[str, list[Draft]] = defaultdict(list)
     for draft in drafts:
@@ -115,24 +115,24 @@ def is_kept(site: Site, image: SentImage) -> bool:
     """Return whether an image lies in the spool once, as it was sent.
 
     Raises:
-        StoreError: The database cannot say.
+        StoreError: The database does not answer.
     """
     kept = site.store.instances_with_uid(image.sop_instance_uid)
     return [_digest(each.path) for each in kept] == [_digest(image.path)]
 
 
 class Watch(threading.Thread):
-    """Looks while the faults are done whether images are kept, before retention may remove them."""
+    """Checks during the faults that images are kept, before retention may remove them."""
 
     def __init__(self, site: Site, senders: Sequence[Sender]) -> None:
-        """Take whose images."""
+        """Take the senders of the images."""
         super().__init__(name="watch", daemon=True)
         self._site = site
         self._senders = senders
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Note of each acknowledged image that it was there."""
+        """Record each acknowledged image that exists."""
         while not self._ended.wait(_POLL_SECONDS):
             studies = [study for sender in self._senders for study in list(sender.studies)]
             for image in (image for study in studies for image in study.images):
@@ -141,7 +141,7 @@ class Watch(threading.Thread):
                         image.was_seen = is_kept(self._site, image)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._ended.set()
         self.join()
 
@@ -155,7 +155,7 @@ def _digest(path: Path) -> str:
 
 
 def _of_others(sent: Sequence[SentStudy], stored: Sequence[Stored]) -> Iterator[str]:
-    """Hold the patient of every object against that of the study that was sent."""
+    """Compare the patient of every object with that of the study that was sent."""
     patients = {study.study_instance_uid: study.patient for study in sent}
     for each in stored:
         patient = patients.get(each.study_instance_uid)
@@ -182,9 +182,9 @@ def _faults_of(study: SentStudy, drafts: list[Draft]) -> Iterator[str]:
 
 
 def _mixed_up(sent: Sequence[SentStudy], drafts: Sequence[Draft]) -> Iterator[str]:
-    """Hold the words of drafts against each other: images that show the same are reported alike.
+    """Compare the texts of drafts: images of the same picture have the same report.
 
-    The model is the same throughout, so what differs was read from another image.
+    The model is the same throughout, so a different text was read from another image.
     """
     for (picture, view), texts in _texts_by_image(sent, drafts).items():
         if len(texts) > 1:
@@ -215,7 +215,7 @@ def _wrong_ends(jobs: Sequence[Job]) -> Iterator[str]:
 
 
 def _not_one_for_one(site: Site, jobs: Sequence[Job], stored: Sequence[Stored]) -> Iterator[str]:
-    """Compare the PACS with what the service believes: every object there as made, and no other."""
+    """Compare the PACS with the service's database: every object as it was made, and no other."""
     made = {
         each.sop_instance_uid: (job, each) for job in jobs for each in site.store.objects(job.id)
     }
@@ -231,7 +231,7 @@ def _not_one_for_one(site: Site, jobs: Sequence[Job], stored: Sequence[Stored]) 
 
 
 def _leftovers(site: Site) -> Iterator[str]:
-    """Tell what is left of what broke off, on the disk and among the processes."""
+    """Yield the remains of interrupted work, on the disk and among the processes."""
     for path in (site.settings.spool_dir / "tmp").iterdir():
         yield f"left over in the spool: {path.name}"
     for process in site.strays():
