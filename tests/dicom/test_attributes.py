@@ -23,7 +23,7 @@ def test_a_value_or_none():
 
 
 def test_text_is_compared_without_case_accents_and_separators():
-    """One string for words that devices write in many ways; several values are joined."""
+    """One string for terms that devices write in many ways; several values are joined."""
     given = header(SeriesDescription="Thorax_p.a.", ProtocolName="Poumons, débout/face")
     assert searchable_text(given, "SeriesDescription", "ProtocolName", "StudyID") == (
         "THORAX P A POUMONS DEBOUT FACE"

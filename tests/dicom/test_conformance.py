@@ -132,7 +132,7 @@ def named(uid):
 
 
 def identification():
-    """Return how we introduce ourselves."""
+    """Return our implementation identification."""
     return [
         ("Implementation Class UID", IMPLEMENTATION_CLASS_UID),
         ("Implementation Version Name", IMPLEMENTATION_VERSION_NAME),
@@ -149,7 +149,7 @@ def statuses():
         if not isinstance(kind, type) or not issubclass(kind, errors.DicomError):
             continue
         if issubclass(kind, errors.DestinationError | errors.InvalidOutput):
-            continue  # of what we send, not of what is sent to us
+            continue  # for the objects that we send, not those that we receive
         yield f"0x{kind.status:04X}", name, (kind.__doc__ or "").splitlines()[0]
 
 
@@ -232,7 +232,7 @@ def sample(number):
 
 
 def withdrawal_of(image, number):
-    """Return what withdraws a draft of the image."""
+    """Return the withdrawal of a draft of the image."""
     return Withdrawal(
         study_instance_uid=image.StudyInstanceUID,
         draft=Predecessor(
@@ -248,7 +248,7 @@ def withdrawal_of(image, number):
 
 
 def doubt_of(image, number):
-    """Return what puts a draft of the image in doubt."""
+    """Return the doubt about a draft of the image."""
     return Doubt(
         study_instance_uid=image.StudyInstanceUID,
         draft=withdrawal_of(image, number).draft,
@@ -311,7 +311,7 @@ def draft_of(image, number):
 
 
 def test_the_page_is_in_step_with_the_code():
-    """Every table of the conformance statement is exactly what the code says now."""
+    """Every table of the conformance statement equals the present code."""
     page = PAGE.read_text(encoding="utf-8")
     assert refreshed(page) == page, "run: python tests/dicom/test_conformance.py"
 

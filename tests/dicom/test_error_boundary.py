@@ -15,7 +15,7 @@ def fail():
 
 
 def test_a_result_passes():
-    """Nothing is changed where nothing fails."""
+    """Without an error nothing changes."""
     assert error_boundary(lambda: 0x0000, 0xC000, lambda: "CR1") == 0x0000
 
 

@@ -1,4 +1,4 @@
-"""Identifiers: one text that every archive reads, or a reason; measured with a real Orthanc."""
+"""Identifiers: the text that every archive reads, or a reason; checked with a real Orthanc."""
 
 import struct
 from itertools import count
@@ -147,14 +147,14 @@ def image(
 
 @pytest.mark.parametrize(("patient_id", "charset", "text"), EXACT)
 def test_a_patient_id_that_all_archives_read_alike_is_copied(patient_id, charset, text):
-    """Nothing but padding is taken away, whatever letters it has."""
+    """Only padding is removed, for any letters."""
     header = read_encoded_header(image(patient_id, charset))
     assert copied_modules(header).PatientID == text
 
 
 @pytest.mark.parametrize(("patient_id", "charset", "fault"), INEXACT)
 def test_any_other_patient_id_ends_the_results(tmp_path, patient_id, charset, fault):
-    """The reason says what is wrong and what to do, and never the identifier."""
+    """The reason states the fault and what to do, and never the identifier."""
     content = image(patient_id, charset)
     assert reading(read_encoded_header(content), "PatientID").fault is fault
     with pytest.raises(InvalidDataset, match="another patient") as caught:
@@ -178,7 +178,7 @@ def test_any_other_patient_id_ends_the_results(tmp_path, patient_id, charset, fa
     ("value", "charset", "fault"), [each for each in INEXACT if len(each[0]) < 15]
 )
 def test_other_identifiers_are_left_out_with_a_note(keyword, tag, vr, value, charset, fault):
-    """Empty is better than the identifier of something else."""
+    """An empty value is better than another identifier."""
     more = element(tag, vr, value + b" " * (len(value) % 2))
     header = read_encoded_header(image(b"12345", charset, more=(more,)))
     copied = copied_modules(header).get(keyword)
@@ -288,7 +288,7 @@ def test_a_patient_id_without_an_exact_reading_states_nothing_of_the_patient():
 
 
 def test_a_result_with_other_identifiers_than_its_image_does_not_leave(tmp_path):
-    """Whatever changed them on the way: the file and the stored bytes are compared."""
+    """The file and the stored bytes are compared to detect any change."""
     path = tmp_path / "image.dcm"
     accession = element(0x00080050, "SH", b"ACC-01")
     path.write_bytes(image(b"M\xfc-77", b"ISO_IR 100", more=(accession,)))
@@ -328,6 +328,6 @@ def _filed(orthanc, content: bytes) -> str:
 
 @pytest.mark.parametrize(("patient_id", "charset", "text"), EXACT)
 def test_orthanc_files_result_and_image_under_one_patient(orthanc, patient_id, charset, text):
-    """What results carry is what a real archive makes of the image's bytes."""
+    """Results have the identifiers that a real archive decodes from the image's bytes."""
     filed = _filed(orthanc, image(patient_id, charset))
     assert _filed(orthanc, image(text.encode(), UTF_8)) == filed

@@ -24,7 +24,7 @@ def test_a_uid_of_dotted_numbers_is_accepted(uid):
     "uid", ["", "1", "1.", ".1", "1..2", "1.a", "../1.2", "1.2\n", "1.2\0", "1.٣", f"1.{'2' * 63}"]
 )
 def test_anything_else_is_no_uid(uid):
-    """What could leave a folder or a table is refused, with the attribute's name."""
+    """A UID unsafe in a path or a table is refused, with the attribute's name."""
     with pytest.raises(InvalidIdentifier, match="Study Instance UID is not a valid UID"):
         check_uid(uid, "Study Instance UID")
 
@@ -39,7 +39,7 @@ def test_a_strict_uid_has_no_leading_zero():
 
 
 def test_padding_of_a_uid_is_not_part_of_it():
-    """Up to the first NUL; spaces at the end are padding of careless writers."""
+    """Up to the first NUL; spaces at the end are incorrect padding."""
     assert uid_value("1.2.3\0") == "1.2.3"
     assert uid_value("1.2.3\0garbage") == "1.2.3"
     assert uid_value("1.2.3 ") == "1.2.3"

@@ -8,7 +8,7 @@ PYDICOM = metadata.version("pydicom")
 
 
 def test_a_tested_version_has_no_warning():
-    """Nothing is said about what was tried."""
+    """No warning about a tested version."""
     library = Library(name="pydicom", tested=("1.0", PYDICOM), consequence="nothing works")
     assert library.is_tested
     assert library.warning == ""

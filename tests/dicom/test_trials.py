@@ -1,4 +1,4 @@
-"""Every input of the trials of the modality side has the value that was stated for it."""
+"""Every input of the trials with modalities has its stated result."""
 
 from dataclasses import dataclass
 
@@ -20,11 +20,11 @@ ADULTS = Rules(minimum_age_years=18, read_children=False)
 
 @dataclass(frozen=True)
 class Whole:
-    """What the Frame of an input is.
+    """The expected Frame of an input.
 
     Attributes:
         mean: Of its pixels.
-        note: Words of its only note; "" for none.
+        note: Text of its only note; "" for none.
         like: An input whose pixels it has, by more than the mean.
         within: The largest difference from them.
     """
@@ -96,20 +96,20 @@ def trial(shared_data):
 
 
 def selection_of(path):
-    """Return what is chosen of a study of this image alone."""
+    """Return the selection of a study of this image alone."""
     instance = describe(path)
     study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
     return choose(study, ADULTS, LIMITS)
 
 
 def test_every_input_is_here(trial):
-    """None is left out of this module."""
+    """This module covers every input."""
     assert {path.stem for path in trial("ref256").parent.glob("*.dcm")} == set(INPUTS)
 
 
 @pytest.mark.parametrize("name", READ)
 def test_an_input_is_read_as_stated(trial, name):
-    """Brightness, pixels and notes; and it is chosen to be read."""
+    """Brightness, pixels and notes; and it is selected for reading."""
     due = INPUTS[name]
     frame = load_frame(trial(name), LIMITS)
     assert frame.pixels.mean() == pytest.approx(due.mean, abs=0.003)
@@ -123,7 +123,7 @@ def test_an_input_is_read_as_stated(trial, name):
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_input_is_unreadable_as_stated(trial, name):
-    """The reason stands in the sentence of the job."""
+    """The message of the job has the reason."""
     with pytest.raises(PixelError, match=INPUTS[name]):
         load_frame(trial(name), LIMITS)
     selection = selection_of(trial(name))

@@ -70,7 +70,7 @@ def lossless(pixels, *, predictor=1, bits=12, restart_rows=0):
 
 
 def _differences(pixels, predictor, bits):
-    """Return what a predictor leaves of the samples (H.1.2.1)."""
+    """Return the samples less their prediction (H.1.2.1)."""
     x = pixels.astype(np.int64)
     left, above, corner = (np.zeros_like(x) for _ in range(3))
     left[:, 1:], above[1:], corner[1:, 1:] = x[:, :-1], x[:-1], x[:-1, :-1]

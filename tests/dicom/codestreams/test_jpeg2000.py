@@ -36,7 +36,7 @@ def with_tile(number):
     ],
 )
 def test_missing_and_additional_parts_are_refused(stream, problem):
-    """Each message says what is missing or left over."""
+    """Each message names what is missing or left over."""
     with pytest.raises(PixelError, match=problem):
         check_packets(stream)
 

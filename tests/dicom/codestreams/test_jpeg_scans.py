@@ -44,7 +44,7 @@ def test_the_codestream_states_how_it_is_coded(tmp_path, syntax):
 
 
 def test_a_missing_end_marker_alone_is_no_damage(tmp_path):
-    """All samples are there and proven; with bytes after them it is refused."""
+    """All samples are present and checked; with bytes after them the image is refused."""
     stream = lossless(IMAGE)[:-2]
     whole = native(tmp_path).pixels
     for padded in (stream, stream + bytes(len(stream) % 2)):
@@ -71,7 +71,7 @@ def test_a_missing_restart_interval_is_refused(tmp_path):
 
 @pytest.mark.parametrize("predictor", range(1, 8))
 def test_blocks_in_the_wrong_order_are_refused_or_change_little(tmp_path, predictor):
-    """Of lossless images of 16 bits with two blocks swapped none is read that is another picture."""
+    """No lossless image of 16 bits with two swapped blocks is read with other pixels."""
     stream = lossless(IMAGE, predictor=predictor, bits=16)
     whole = read(tmp_path, JPEGLossless, stream).pixels
     refused = 0

@@ -55,6 +55,6 @@ def test_padding_after_a_segment_is_accepted():
     ],
 )
 def test_damage_is_refused(data, problem):
-    """Each message says what is wrong with the segments."""
+    """Each message states the fault of the segments."""
     with pytest.raises(PixelError, match=problem):
         decode_rle(data, 2, 3, 8)

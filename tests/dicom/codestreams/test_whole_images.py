@@ -42,7 +42,7 @@ def test_a_whole_image_is_read(tmp_path, codestream, name, fragments):
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.95, 0.99])
 @pytest.mark.parametrize("name", EVERY)
 def test_an_image_that_is_cut_off_is_refused(tmp_path, codestream, name, share):
-    """Nothing is made up for what is missing."""
+    """Missing data are not replaced."""
     syntax, stream, eight = codestream(name)
     with pytest.raises(PixelError, match=r"cut off|damaged|cannot be decoded|is missing"):
         read(tmp_path, syntax, stream[: int(share * len(stream))], eight=eight)
@@ -74,7 +74,7 @@ def test_an_image_with_a_hole_of_zeros_is_refused(tmp_path, codestream, name):
 
 @pytest.mark.parametrize("name", ["lossless-sv1", "lossless-restarts", "jpegls", "jpegls-near"])
 def test_a_changed_byte_is_refused_or_changes_little(tmp_path, codestream, name):
-    """Of sixty images with one bit changed none is read that differs in more than two rows' pixels."""
+    """Of sixty images with one changed bit none that is read differs in more than two rows' pixels."""
     syntax, stream, _ = codestream(name)
     whole = read(tmp_path, syntax, stream).pixels
     rng = np.random.default_rng(11)
@@ -117,7 +117,7 @@ def test_hostile_codestreams_take_no_time(tmp_path):
 @pytest.mark.parametrize("filling", [b"\xff", b"\x55", b"\xa5\xff\xa5"])
 @pytest.mark.parametrize("name", EVERY)
 def test_an_image_filled_up_with_other_bytes_is_refused(tmp_path, codestream, name, filling):
-    """The end marker is in its place, and what stands before it is not coded data."""
+    """The end marker is in its place, and the bytes before it are not coded data."""
     syntax, stream, eight = codestream(name)
     kept = len(stream) // 2
     rest = (filling * len(stream))[: len(stream) - kept - 2]
@@ -188,7 +188,7 @@ def test_images_of_real_oddities_are_read_exactly(shared_data, name):
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_images_of_real_damage_are_refused(shared_data, name):
-    """The sentence names what was found."""
+    """The message names what was found."""
     image = shared_data / "trials" / "modality" / f"{name}.dcm"
     if not image.exists():
         pytest.skip("the image is not here")

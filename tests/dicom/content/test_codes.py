@@ -1,4 +1,4 @@
-"""The code table against the Standard's dictionary and against what we write."""
+"""The code table against the Standard's dictionary and against our documents."""
 
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr.codedict import codes as standard
@@ -8,7 +8,7 @@ from dicom.content.report import CODED_OBSERVATIONS, Presence
 from dicom.results.draft_sr import draft_report
 from dicom.results.findings_sr import findings_report
 
-# Examined up elsewhere (SNOMED CT, RFC 5646, UMLS): pydicom's dictionary does not hold them.
+# Looked up elsewhere (SNOMED CT, RFC 5646, UMLS): pydicom's dictionary does not hold them.
 NOT_IN_DICTIONARY = {
     ("399208008", "SCT"),
     ("en-US", "RFC5646"),

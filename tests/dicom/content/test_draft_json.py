@@ -1,4 +1,4 @@
-"""A stored record is decoded by its type hints; what is not understood is an error with its place."""
+"""A stored record is decoded by its type hints; a value of the wrong type is an error with its path."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,7 +51,7 @@ FULL = {
 
 
 def test_every_kind_of_field_is_decoded():
-    """Words become enums, text becomes time, lists become tuples, objects become records."""
+    """Strings become enums, text becomes time, lists become tuples, objects become records."""
     assert decoded(Record, FULL) == Record(
         name="a",
         color=Color.BLUE,

@@ -1,4 +1,4 @@
-"""What highdicom would add of its own: the clock, names in warnings, tables read while a study waits."""
+"""Side effects of highdicom: today's date, names in warnings, tables loaded while a study waits."""
 
 import subprocess
 import sys
@@ -114,7 +114,7 @@ def test_a_patients_name_stays_out_of_warnings_and_logs(objects, image_header, c
 
 @pytest.mark.parametrize("sop_class", READ_CLASSES.values(), ids=READ_CLASSES)
 def test_each_sop_class_that_is_read_gets_its_objects(objects, image_header, sop_class):
-    """Highdicom takes a class that may hold many frames for an enhanced image; ours has none of that."""
+    """Highdicom treats a multi-frame class as an enhanced image; ours has no such attributes."""
     made = objects(image_header(SOPClassUID=sop_class))
     assert len(made) == 9
     state = made["presentation-state"]
@@ -123,7 +123,7 @@ def test_each_sop_class_that_is_read_gets_its_objects(objects, image_header, sop
 
 
 def test_a_notice_about_a_private_class_refers_to_it(objects, image_header):
-    """Highdicom knows the classes of the Standard only; an unread image may be of any."""
+    """Highdicom accepts the classes of the Standard only; an unread image may be of any class."""
     evidence = objects(image_header())["not-analysed"].CurrentRequestedProcedureEvidenceSequence
     (image,) = evidence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert (image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID) == ("1.2.3.4", "2.25.7")

@@ -1,4 +1,4 @@
-"""Patient and study attributes: copied as they are, valid whatever the image holds."""
+"""Patient and study attributes: copied as they are, valid for any image."""
 
 from io import BytesIO
 
@@ -59,7 +59,7 @@ def test_values_are_copied_verbatim(image_header):
     ],
 )
 def test_names_are_decoded_from_the_images_character_set(image_header, charset, name, expected):
-    """Whatever set the image declares, or fails to, the name comes out as Unicode text."""
+    """The name becomes Unicode text for any declared character set, or none."""
     header = as_sent(image_header(), SpecificCharacterSet=("CS", charset.encode()))
     header = as_sent(header, PatientName=("PN", name))
     header.set_original_encoding(False, True, charset.split("\\") if charset else None)
@@ -97,7 +97,7 @@ def test_absent_attributes_are_empty_and_none_is_invented():
 
 
 def test_an_image_without_study_is_refused():
-    """The Study Instance UID is needed, and the error states it."""
+    """The Study Instance UID is needed, and the error names it."""
     with pytest.raises(MissingAttribute, match="Study Instance UID"):
         copied_modules(Dataset())
     header = Dataset()
@@ -193,14 +193,14 @@ def test_nesting_and_number_of_items_are_bounded(image_header):
 
 
 def test_clean_text_is_one_line_of_encodable_characters():
-    """Control characters and lone surrogates go; blanks collapse; length is held."""
+    """Control characters and lone surrogates are removed; blanks collapse; the length is limited."""
     assert clean_text("a\r\n\tb\x00 c\ud800") == "a b c?"
     assert clean_text("abcdef", 3) == "abc"
     assert lo("a\\b" + "x" * 99) == "a/b" + "x" * 61
 
 
 def test_a_phantoms_results_state_that_they_are_about_a_phantom():
-    """Quality Control Subject is copied; another value than YES and NO is not."""
+    """Quality Control Subject is copied; values other than YES and NO are not."""
     source = Dataset()
     source.StudyInstanceUID = "2.25.1"
     source.QualityControlSubject = "YES"

@@ -50,7 +50,7 @@ def test_no_score_is_a_certainty(score, text):
     ],
 )
 def test_the_view_is_stated_or_not(view, text):
-    """As far as the image says."""
+    """As far as the image states it."""
     header = Dataset()
     if view is not None:
         header.ViewPosition = view
@@ -106,7 +106,7 @@ def test_warning_and_caveat(draft, equipment):
 
 
 def test_remarks_are_sentences(draft):
-    """Notes, and why other images were not read; blank notes are left out."""
+    """Notes, and the reasons why other images were not read; blank notes are left out."""
     made = draft(
         notes=("The view is not stated", "  "),
         not_read=(NotRead(sop_instance_uid="1.2", reason="It is blank."),),

@@ -28,14 +28,14 @@ def test_agreement_comes_back_from_json(sampled):
 
 
 def test_a_draft_without_agreement_is_written_as_before(image_header, make_draft):
-    """The field is left out where there is none, so that drafts of before there was one load."""
+    """The field is left out where there is none, so that drafts written before it existed load."""
     draft = make_draft(image_header())
     assert "agreement" not in json.dumps(draft.to_json())
     assert DraftReport.from_json(draft.to_json()) == draft
 
 
 def test_agreement_is_reported_as_a_count():
-    """Of eight samples a percentage would promise too much."""
+    """A percentage of eight samples would suggest too much precision."""
     finding = Finding(observation=Observation.EDEMA, presence=Presence.PRESENT)
     assert phrases.agreement(finding) == ""
     told = dataclasses.replace(finding, agreement=Agreement(same=3, samples=8))

@@ -72,7 +72,7 @@ def test_a_document_is_unverified_unless_stated(document):
 
 
 def test_without_an_order_there_is_no_request(document, image_header):
-    """An empty item would say that there is one."""
+    """An empty item would state that the image has one."""
     made = document(header=image_header(AccessionNumber=""))
     assert not made.get("ReferencedRequestSequence")
     assert len(order_of(image_header())) == 0

@@ -1,4 +1,4 @@
-"""Wait statuses of decoders that gave no answer."""
+"""Wait statuses of decoders that ended without an answer."""
 
 import signal
 
@@ -19,19 +19,19 @@ from dicom.errors import DecoderSlow, OutOfResources
     ],
 )
 def test_a_status_has_a_message(status, message, crashed):
-    """What the message says, and whether the image is to blame."""
+    """The message, and whether the image caused the failure."""
     found = exit_status_of(status, 2.5)
     assert (found.message, found.crashed) == (message, crashed)
 
 
 def test_only_an_exceeded_time_has_an_error_of_its_own():
-    """A killed decoder is a lack of resources, a slow one is slow."""
+    """A killed decoder is reported as a lack of resources, a slow one as slow."""
     assert exit_status_of(signal.SIGXCPU, 1).error is DecoderSlow
     killed = exit_status_of(signal.SIGKILL, 1)
     assert (killed.error, killed.crashed) == (OutOfResources, False)
 
 
 def test_a_real_time_signal_has_a_message():
-    """Signals without a name of their own crash a decoder as others do."""
+    """Signals without a message of their own are reported as a crash."""
     found = exit_status_of(signal.SIGRTMIN + 1, 1)
     assert (found.message, found.crashed) == (f"signal {signal.SIGRTMIN + 1}", True)

@@ -1,4 +1,4 @@
-"""Decoding in processes of its own: the same pictures, and crashes that cost one image."""
+"""Decoding in separate processes: the same pixels, and a crash affects one image only."""
 
 import contextlib
 import subprocess
@@ -29,7 +29,7 @@ from dicom.study import Study
 LIMITS = PixelLimits(max_pixels=2**24, max_bytes=2**26)
 RULES = Rules(minimum_age_years=18, read_children=True)
 
-# The real program with a decoder that does what an image's file name says.
+# The real program with a decoder that behaves as the image's file name states.
 PROGRAM = """
 import ctypes
 import os
@@ -99,14 +99,14 @@ def program(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def damaged(program):
-    """Decoders that do what an image's name says."""
+    """Decoders that behave as an image's file name states."""
     with Decoders(at_once=2, seconds=30, max_pixels=2**20, program=program) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def decoders():
-    """The decoders as they are."""
+    """The unchanged decoders."""
     with Decoders(at_once=2, seconds=30, max_pixels=LIMITS.max_pixels) as running:
         yield running
 
@@ -126,7 +126,7 @@ def as_image(image, name):
 
 
 def outcome(way, path):
-    """What a way of looking says of an image: its pixels, warnings and verdict, or the error."""
+    """The result of decoding an image in one way: its pixels, warnings and verdict, or the error."""
     try:
         looked = way(path, LIMITS)
     except DicomError as error:
@@ -152,7 +152,7 @@ def test_every_damaged_image_ends_as_in_this_process(decoders, shared_data):
 
 
 def test_a_missing_file_is_the_file_systems_error(decoders, tmp_path):
-    """What the system says of a file comes back as it would be raised here."""
+    """An operating system error about a file is the same as in this process."""
     errors = []
     for way in (examine, decoders.examine):
         with pytest.raises((OSError, DicomError)) as caught:
@@ -171,7 +171,7 @@ def test_a_missing_file_is_the_file_systems_error(decoders, tmp_path):
     ],
 )
 def test_a_crash_costs_its_own_image(damaged, image, deed, expected):
-    """It is tried twice and then refused by name; another image is decoded meanwhile."""
+    """The image is tried twice and then refused by name; another image is decoded meanwhile."""
     with ThreadPoolExecutor(2) as callers:
         bad = callers.submit(damaged.examine, as_image(image, deed), LIMITS)
         good = callers.submit(damaged.examine, image, LIMITS)
@@ -184,7 +184,7 @@ def test_a_crash_costs_its_own_image(damaged, image, deed, expected):
 
 @pytest.mark.parametrize("deed", ["sleep", "loop"])
 def test_a_decoder_that_does_not_end_is_ended(program, image, deed):
-    """One that hangs in native code and one that computes for ever: it may be the machine's fault."""
+    """One image hangs in native code, one computes without end: the machine may be the cause."""
     with (
         Decoders(at_once=1, seconds=1, max_pixels=2**20, program=program) as hasty,
         pytest.raises(OutOfResources, match="longer than 1 s"),
@@ -193,20 +193,20 @@ def test_a_decoder_that_does_not_end_is_ended(program, image, deed):
 
 
 def test_a_decoder_that_is_killed_may_be_tried_later(damaged, image):
-    """The kernel kills when memory ends, whoever's fault that is; the next image is decoded."""
+    """The kernel kills a process when memory ends, for any cause; the next image is decoded."""
     with pytest.raises(OutOfResources, match="killed"):
         damaged.examine(as_image(image, "stop"), LIMITS)
     assert damaged.examine(image, LIMITS).verdict.reason is None
 
 
 def test_a_bomb_ends_at_the_limit(damaged, image):
-    """Memory is refused by the kernel long before the machine's is gone."""
+    """The kernel refuses memory long before the machine has none left."""
     with pytest.raises(LimitExceeded, match="memory"):
         damaged.examine(as_image(image, "eat"), LIMITS)
 
 
 def test_the_other_images_of_a_study_are_read(damaged, image, tmp_path):
-    """An image that ends the decoder is refused with these words, and the next one is chosen."""
+    """An image that ends the decoder is refused with this message, and the next one is selected."""
     later = dcmread(image)
     later.SOPInstanceUID = later.file_meta.MediaStorageSOPInstanceUID = "2.25.4"
     later.ViewPosition = "AP"
@@ -227,7 +227,7 @@ def test_the_other_images_of_a_study_are_read(damaged, image, tmp_path):
 
 
 def test_who_waits_until_they_are_ready_has_a_child_waiting(image):
-    """Afterwards an image finds a child that has only to take it up."""
+    """Afterwards a prepared child is ready for the next image."""
     with Decoders(at_once=1, seconds=30, max_pixels=LIMITS.max_pixels) as running:
         running.wait_until_ready()
         assert children_of(running._parent._process.pid)
@@ -235,7 +235,7 @@ def test_who_waits_until_they_are_ready_has_a_child_waiting(image):
 
 
 def test_unexpected_exits_do_not_stop_the_parent():
-    """Of images that were ended for being slow nobody reads how; the parent goes on to bear children."""
+    """The socket is full of unread exit statuses; the parent still starts children."""
     program = """
 import os, socket
 from dicom.decoding.child import _await_child
@@ -253,7 +253,7 @@ assert _await_child(theirs)
 
 
 def test_decoders_that_cannot_start_report_it():
-    """Whoever waits for them hears it; nobody takes a worker for ready that can decode nothing."""
+    """The waiting call raises an error; a worker that cannot decode does not count as ready."""
     program = (sys.executable, "-c", "raise SystemExit(1)")
     with (
         Decoders(at_once=1, seconds=30, max_pixels=2**20, program=program) as running,
@@ -263,7 +263,7 @@ def test_decoders_that_cannot_start_report_it():
 
 
 def test_a_child_goes_on_after_a_good_image_and_ends_after_a_bad_one(image, tmp_path):
-    """Nobody knows what an image that is refused has done to the process that looked at it."""
+    """A refused image may have damaged the process that decoded it."""
     nothing = tmp_path / "nothing.dcm"
     nothing.write_bytes(b"nothing")
     with Decoders(at_once=1, seconds=30, max_pixels=LIMITS.max_pixels) as running:
@@ -289,7 +289,7 @@ def test_a_child_goes_on_after_a_good_image_and_ends_after_a_bad_one(image, tmp_
 
 
 def test_more_callers_than_children_wait(decoders, image):
-    """Eight callers of two children all get their picture, some by asking again."""
+    """Eight callers of two children all get their image, some after a retry."""
 
     def insist(_):
         while True:
@@ -302,7 +302,7 @@ def test_more_callers_than_children_wait(decoders, image):
 
 
 def test_who_finds_no_decoder_free_is_informed(program, image):
-    """While another image is being decoded: a job that waits can then say that it continues."""
+    """While another image is being decoded, so that a waiting job can renew its lease."""
     with (
         Decoders(at_once=1, seconds=4, max_pixels=2**20, program=program) as running,
         ThreadPoolExecutor(1) as callers,
@@ -329,7 +329,7 @@ def test_killed_decoders_are_started_again(image):
 
 
 def test_nothing_is_left_when_they_are_closed(image):
-    """Neither processes nor descriptors."""
+    """Neither processes nor descriptors remain."""
 
     def descriptors():
         return len(list(Path("/proc/self/fd").iterdir()))

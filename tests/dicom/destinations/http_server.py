@@ -27,7 +27,7 @@ def http_server(answer):
             self._reply()
 
         def log_message(self, *_):
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -39,7 +39,7 @@ def http_server(answer):
 
 
 def refusing_first(status, body=b"{}"):
-    """Return answers of a server that refuses the first upload, and which uploads it got."""
+    """Return the answers of a server that refuses the first upload, and the list of its uploads."""
     uploads = []
 
     def answer(method, path):

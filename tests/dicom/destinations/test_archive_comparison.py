@@ -106,7 +106,7 @@ def test_a_copy_that_is_cut_off_differs(report, length):
 
 
 def test_bytes_that_are_no_dicom_differ(report):
-    """Whatever an archive answers, the comparison ends with a word."""
+    """For any answer of an archive the comparison ends with a result."""
     ours = _bytes(report)
     for junk in (b"<html>", bytes(5000), b"\xff" * 5000, ours[:200] + b"\xff" * 3000):
         assert first_difference(ours, junk) is not None

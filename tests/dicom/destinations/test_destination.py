@@ -1,4 +1,4 @@
-"""Each kind of destination: what is sent, verified, missing, changed or away."""
+"""Each kind of destination: what is sent, verified, missing, changed or unavailable."""
 
 import contextlib
 import socket
@@ -32,7 +32,7 @@ from tests.dicom.destinations.sending import (
 
 
 def test_what_is_sent_can_be_read_back(destination, objects):
-    """A destination that answers takes the objects and shows them, and a second send changes nothing."""
+    """A destination that answers stores and lists the objects, and a second send changes nothing."""
     destination.probe()
     with pytest.raises(DestinationUnavailable):
         destination.verify(objects)
@@ -43,14 +43,14 @@ def test_what_is_sent_can_be_read_back(destination, objects):
 
 
 def test_what_was_not_sent_is_missed(destination, objects):
-    """An object that is not there is found missing, and may still come."""
+    """An absent object is reported as missing, and may still arrive."""
     destination.send(objects[:1])
     with pytest.raises(DestinationUnavailable, match=objects[1].sop_instance_uid):
         destination.verify(objects)
 
 
 def test_a_changed_result_is_never_sent(destination, objects):
-    """A file of the outbox that is not what was made is refused before anything leaves."""
+    """A changed file of the outbox is refused before anything is sent."""
     objects[0].path.write_bytes(objects[0].path.read_bytes()[:-2])
     with pytest.raises(DestinationRejected, match="changed after it was made"):
         destination.send(objects)
@@ -59,14 +59,14 @@ def test_a_changed_result_is_never_sent(destination, objects):
 
 
 def test_a_lost_result_is_reported(destination, objects):
-    """A file of the outbox that is gone is a sentence that says what to do."""
+    """The message about a missing file of the outbox says what to do."""
     objects[0].path.unlink()
     with pytest.raises(DestinationRejected, match="read the study again"):
         destination.send(objects)
 
 
 def test_a_result_without_valid_uids_cannot_be_made(objects):
-    """A UID that would climb out of a folder is refused."""
+    """A UID that would lead out of a folder is refused."""
     with pytest.raises(InvalidIdentifier):
         EncodedObject(
             sop_class_uid=BasicTextSRStorage,
@@ -81,7 +81,7 @@ def test_a_result_without_valid_uids_cannot_be_made(objects):
 def test_an_archive_that_transcodes_still_holds_the_object(
     tmp_path_factory, orthanc_server_class, objects
 ):
-    """An Orthanc that compresses what it takes in gives other bytes back and is not accused."""
+    """An Orthanc that compresses stored objects returns other bytes, which is no fault."""
 
     class Transcoding(orthanc_server_class):
         def configuration(self):
@@ -121,7 +121,7 @@ def test_an_archive_that_transcodes_still_holds_the_object(
     ],
 )
 class TestAway:
-    """A destination that is down, mute or answers nonsense."""
+    """A destination that is down, silent or sends invalid answers."""
 
     def test_nothing_listening(self, make, free_port, objects):
         """A refused connection is unavailable for each of the three calls and names the destination."""
@@ -136,7 +136,7 @@ class TestAway:
 
     @pytest.mark.serial
     def test_a_silent_server(self, make, objects):
-        """A server that accepts and never answers costs one timeout, and not one for each try."""
+        """A server that accepts and never answers costs one timeout, not one for each try."""
         with socket.create_server(("127.0.0.1", 0)) as mute:
             destination = make(mute.getsockname()[1])
             for call in (destination.probe, sending(destination, objects)):

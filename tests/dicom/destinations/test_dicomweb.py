@@ -18,7 +18,7 @@ from tests.dicom.destinations.sending import stow_destination
 
 
 def test_other_bytes_under_the_same_uid_are_noticed_by_stow(orthanc, objects, other_bytes):
-    """STOW-RS says success for an object that is not kept; reading back tells."""
+    """STOW-RS answers success for an object that is not kept; reading back detects it."""
     destination = stow_destination(orthanc)
     destination.send(objects)
     destination.send(other_bytes)
@@ -28,7 +28,7 @@ def test_other_bytes_under_the_same_uid_are_noticed_by_stow(orthanc, objects, ot
 
 @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
 def test_a_request_that_an_archive_refuses_whole_is_split(objects, status):
-    """Each object gets a request of its own: all arrive when only together they were too much."""
+    """Each object gets a request of its own: all arrive although one request would be too large."""
     answer, uploads = refusing_first(status)
     with http_server(answer) as url:
         StowDestination(name="archive", url=url, timeout=5).send(objects)
@@ -69,7 +69,7 @@ def test_a_failed_sop_decides_by_its_reason(objects, status, reason, error):
 
 @pytest.mark.parametrize("reason", [0xB00E, 0x0111, 0xC000])
 def test_an_archive_that_takes_nothing_twice_has_it(objects, reason):
-    """HTTP 409 for what a sender that died had stored: what is there, byte for byte, is delivered."""
+    """HTTP 409 for objects of an interrupted send: an identical stored object counts as delivered."""
     asked = []
 
     def answer(method, path):
@@ -83,7 +83,7 @@ def test_an_archive_that_takes_nothing_twice_has_it(objects, reason):
     with http_server(answer) as url:
         StowDestination(name="archive", url=url, timeout=5).send(objects)
     assert asked[0] == "POST"
-    assert "GET" in asked  # nothing is believed unread
+    assert "GET" in asked  # no answer counts before reading back
 
 
 def test_what_an_archive_calls_an_object_is_not_repeated(objects):
@@ -99,7 +99,7 @@ def test_what_an_archive_calls_an_object_is_not_repeated(objects):
 
 
 def test_a_page_instead_of_a_copy_may_pass(objects):
-    """A proxy's page with status 200 says nothing of what the archive holds."""
+    """A proxy's page with status 200 is no statement about the archive."""
     with (
         http_server(lambda *_: (200, "text/html", b"<html>down for a minute</html>")) as url,
         pytest.raises(DestinationUnavailable, match="no DICOM file"),
@@ -108,7 +108,7 @@ def test_a_page_instead_of_a_copy_may_pass(objects):
 
 
 def test_a_conflict_without_a_reason_is_a_rejection(objects):
-    """HTTP 409 with an unreadable body is not taken for success."""
+    """HTTP 409 with an unreadable body does not count as success."""
     with (
         http_server(lambda *_: (409, "text/plain", b"no")) as url,
         pytest.raises(DestinationRejected, match="409"),
@@ -126,7 +126,7 @@ def test_a_conflict_without_a_reason_is_a_rejection(objects):
     ],
 )
 def test_an_archive_that_gives_nothing_back_is_searched(objects, listed, error):
-    """Where retrieval is not allowed, the search decides whether this very object is there."""
+    """Where retrieval is not allowed, the search decides whether this object is stored."""
 
     def answer(_method, path):
         if "instances?" in path:
@@ -152,7 +152,7 @@ def test_a_token_is_sent_instead_of_a_password():
             self.end_headers()
 
         def log_message(self, *_):
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -28,7 +28,7 @@ FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 def _scp(
     *, store=lambda _: 0x0000, find=None, classes=(BasicTextSRStorage, SecondaryCaptureImageStorage)
 ):
-    """A PACS of pynetdicom that answers C-STORE and C-FIND as it is told to."""
+    """A PACS of pynetdicom with configurable answers to C-STORE and C-FIND."""
     entity = AE(ae_title="ORTHANC")
     for sop_class in classes:
         entity.add_supported_context(sop_class)
@@ -61,7 +61,7 @@ def _scp(
     ],
 )
 def test_a_store_status_decides_whether_it_may_pass(objects, status, error):
-    """Each status of a C-STORE-RSP is stored, may pass or will not pass, as the Standard says."""
+    """Each status of a C-STORE-RSP counts as stored, temporary or permanent failure."""
     with (
         _scp(store=lambda _: status) as port,
         pytest.raises(error, match=f"0x{status:04X}") if error else contextlib.nullcontext(),
@@ -89,7 +89,7 @@ def test_a_find_that_fails_is_not_taken_for_found(objects):
 
 
 def test_a_pacs_that_answers_another_instance_is_not_believed(objects):
-    """A C-FIND that ignores the key and lists something else is not a proof."""
+    """A C-FIND response that ignores the key and lists other objects is no proof."""
 
     def other(_event):
         answer = Dataset()
@@ -102,7 +102,7 @@ def test_a_pacs_that_answers_another_instance_is_not_believed(objects):
 
 
 def test_a_pacs_that_lists_everything_is_reported(objects):
-    """A C-FIND that ignores the UIDs and lists without end does not hold the sender for ever."""
+    """A C-FIND that ignores the UIDs and lists without end does not block the sender for ever."""
 
     def everything(_event):
         answer = Dataset()
@@ -119,7 +119,7 @@ def test_a_pacs_that_lists_everything_is_reported(objects):
 
 
 def _met(association, peer, meet):
-    """Do `meet` where a sender sends; return which error the sender sees."""
+    """Run `meet` at the moment of sending; return the error that the sender gets."""
     try:
         with established(association, peer):
             meet()
@@ -128,7 +128,7 @@ def _met(association, peer, meet):
 
 
 def test_an_association_that_ends_under_a_sender_may_pass(orthanc):
-    """A peer may abort between our look and our message; another fault stays what it is."""
+    """A peer may abort between our check and our message; other errors are not changed."""
 
     def fault():
         raise RuntimeError("other")
@@ -145,7 +145,7 @@ def test_an_association_that_ends_under_a_sender_may_pass(orthanc):
 
 
 def test_a_pacs_without_query_needs_verify_off(objects):
-    """Where C-FIND is refused the sentence names the setting, and the setting works."""
+    """If C-FIND is refused the message names the setting, and the setting works."""
     with _scp() as port:
         with pytest.raises(DestinationRejected, match="verify = false"):
             dimse_destination(port).verify(objects)
@@ -176,5 +176,5 @@ def test_a_small_object_takes_no_forty_milliseconds(orthanc, objects):
         started = time.monotonic()
         destination.send(objects[:1] * 4)
         spent.append((time.monotonic() - started) / 4)
-    # The quickest: what else runs on the machine must not decide, and the delay would be in each.
+    # The fastest: other load on the machine must not matter, and each send would have the delay.
     assert min(spent) < 0.035

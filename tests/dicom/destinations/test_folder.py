@@ -13,15 +13,15 @@ from tests.dicom.destinations.sending import capture_object, encoded, folder_des
 
 
 def test_a_result_that_cannot_be_read_now_may_pass(tmp_path, objects):
-    """A disk that errs says nothing of the result: it is not given up."""
+    """A disk error is no statement about the result: the delivery is tried again."""
     objects[0].path.unlink()
-    objects[0].path.mkdir()  # reading it is an error, and it is not gone
+    objects[0].path.mkdir()  # reading it fails although it exists
     with pytest.raises(DestinationUnavailable, match="cannot be read"):
         folder_destination(tmp_path / "out").send(objects)
 
 
 def test_other_bytes_under_the_same_uid_are_noticed_in_a_folder(tmp_path, objects, other_bytes):
-    """A file that is there is never written over."""
+    """An existing file is never overwritten."""
     destination = folder_destination(tmp_path / "out")
     destination.send(objects)
     with pytest.raises(DestinationRejected, match="other bytes"):
@@ -46,7 +46,7 @@ def test_a_folder_file_is_whole_and_readable(tmp_path, objects):
 
 
 def test_a_folder_takes_the_drafts_json_where_configured(tmp_path, objects):
-    """The JSON beside our objects arrives under the report's UID and is read back; else it stays."""
+    """The JSON beside our objects is stored under the report's UID and read back, if configured."""
     (tmp_path / SIDECAR_NAME).write_text('{"status": "PRELIMINARY"}')
     plain, wanting = (
         FolderDestination(name="folder", path=tmp_path / name, sidecar=name == "wanting")
@@ -66,7 +66,7 @@ def test_a_folder_takes_the_drafts_json_where_configured(tmp_path, objects):
 
 
 def test_a_folder_is_content_without_a_json(tmp_path, objects):
-    """A notice has no JSON: what wants one takes the objects all the same."""
+    """A notice has no JSON: a destination with JSON still takes the objects."""
     destination = FolderDestination(name="folder", path=tmp_path / "out", sidecar=True)
     destination.send(objects)
     destination.verify(objects)
@@ -125,7 +125,7 @@ def read_only_folder(tmp_path):
 
 
 def test_a_folder_without_the_right_to_write_is_reported(read_only_folder, objects):
-    """A read-only folder is a rejection that says which right is missing."""
+    """A read-only folder is a rejection that names the missing permission."""
     destination = folder_destination(read_only_folder)
     for call in (destination.probe, sending(destination, objects)):
         with pytest.raises(DestinationRejected, match="write permission"):

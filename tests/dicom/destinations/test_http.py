@@ -1,4 +1,4 @@
-"""What Orthanc's REST API and STOW-RS have in common: status codes, passwords, odd answers."""
+"""What Orthanc's REST API and STOW-RS have in common: status codes, passwords, invalid answers."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tests.dicom.destinations.sending import rest_destination, sending, stow_des
 
 @pytest.fixture(scope="session")
 def guarded_orthanc(tmp_path_factory, orthanc_server_class):
-    """An Orthanc that wants a password."""
+    """An Orthanc that requires a password."""
     server = orthanc_server_class(tmp_path_factory.mktemp("guarded"), users={"wetread": "right"})
     server.start()
     yield server
@@ -44,7 +44,7 @@ def _written(path: Path, content: bytes) -> Path:
 
 @pytest.mark.parametrize("make", [rest_destination, stow_destination], ids=["rest", "stow"])
 def test_a_password_decides(guarded_orthanc, objects, make):
-    """The wrong password is refused with advice; the right one is let in."""
+    """The wrong password is refused with advice; the right one is accepted."""
     wrong = make(guarded_orthanc, username="wetread", password="wrong")  # noqa: S106 - a test's
     for call in (wrong.probe, sending(wrong, objects)):
         with pytest.raises(DestinationRejected, match="password") as refusal:
@@ -57,7 +57,7 @@ def test_a_password_decides(guarded_orthanc, objects, make):
 
 
 def test_an_address_that_is_no_orthanc_is_reported(orthanc, objects):
-    """A path without an archive, wrong or not started yet, is tried again and told as both."""
+    """A path without an archive is tried again; the message names both causes: wrong or not started."""
     destination = OrthancDestination(name="pacs", url=f"{orthanc.url}/nothing", timeout=5)
     for call in (destination.probe, sending(destination, objects)):
         with pytest.raises(DestinationUnavailable, match="check that it has started, and its url"):
@@ -82,7 +82,7 @@ def test_an_address_that_is_no_orthanc_is_reported(orthanc, objects):
 )
 @pytest.mark.parametrize("kind", [OrthancDestination, StowDestination])
 def test_an_http_status_decides_whether_it_may_pass(objects, kind, status, error):
-    """Each status of a failing server is the error that says whether to send again."""
+    """Each status of a failing server becomes the error that states whether to send again."""
     body = b'{"Message": "Doe^John"}'
     with (
         http_server(lambda *_: (status, "application/json", body)) as url,
@@ -94,7 +94,7 @@ def test_an_http_status_decides_whether_it_may_pass(objects, kind, status, error
 
 @pytest.mark.parametrize("kind", [OrthancDestination, StowDestination])
 def test_a_body_limit_is_reported_as_such(objects, kind):
-    """HTTP 413 names the body size limit, not the url."""
+    """HTTP 413 names the limit of the body size, not the URL."""
     with (
         http_server(lambda *_: (413, "text/html", b"<html>")) as url,
         pytest.raises(ObjectsRefused, match="body size limit") as caught,
@@ -107,7 +107,7 @@ def test_a_body_limit_is_reported_as_such(objects, kind):
     "body", [b"null", b"1", b'"x"', b"[1]", b"{}", b"[" * 100_000, b"1" * 10_000, b"\xff\xfe"]
 )
 def test_whatever_is_answered_is_an_error_of_the_destination(objects, body):
-    """No answer ends a delivery as an unforeseen fault, and with a status that may pass none does."""
+    """No answer causes an unexpected error, and with a temporary status no answer ends a delivery."""
     for status, errors in ((200, DestinationError), (503, DestinationUnavailable)):
         with http_server(lambda *_, status=status: (status, "application/json", body)) as url:
             orthanc = OrthancDestination(name="pacs", url=url, timeout=5)

@@ -21,7 +21,7 @@ def test_other_bytes_under_the_same_uid_are_noticed_by_rest(orthanc, objects, ot
 
 
 def test_an_orthanc_that_forgets_is_asked_again(objects):
-    """A server that says Success and has nothing is unavailable: the objects are sent again."""
+    """A server that answers Success and stores nothing is unavailable: the objects are sent again."""
 
     def answer(_method, path):
         body = b"[]" if path == "/tools/lookup" else b'{"ID": "x", "Status": "Success"}'
@@ -53,7 +53,7 @@ def test_an_orthanc_that_filters_is_reported(objects):
     ],
 )
 def test_an_object_that_orthanc_refuses_does_not_keep_the_others(objects, status, body, message):
-    """The second is uploaded; the error names the first and says why."""
+    """The second is uploaded; the error names the first and the reason."""
     answer, uploads = refusing_first(status, body)
     with http_server(answer) as url, pytest.raises(ObjectsRefused, match=message) as caught:
         OrthancDestination(name="pacs", url=url, timeout=5).send(objects)
@@ -76,7 +76,7 @@ def test_a_web_page_is_no_orthanc(objects):
 
 
 def test_a_copy_without_end_is_cut_off(objects):
-    """Only as much is read back as can be the object."""
+    """No more bytes are read back than the object can have."""
 
     def answer(_method, path):
         if path == "/tools/lookup":

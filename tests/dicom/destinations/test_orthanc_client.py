@@ -12,7 +12,7 @@ pytestmark = pytest.mark.orthanc
 
 @pytest.fixture(params=["tried", "99.1"])
 def connect(request, monkeypatch):
-    """A function: URL -> client; with the second parameter the library's version was not tried."""
+    """A function: URL -> client; the second parameter makes the library's version an untested one."""
     if request.param != "tried":
         monkeypatch.setattr(library, "_installed", lambda _: request.param)
     assert LIBRARY.is_tested is (request.param == "tried")
@@ -47,7 +47,7 @@ def test_a_refusal_is_raised_at_once_with_its_status(client):
 
 
 def test_a_server_that_is_away_is_an_error_of_requests(connect, free_port):
-    """Raised at once: it is not tried again behind the caller's back."""
+    """Raised at once: the library does not retry by itself."""
     away = connect(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(requests.ConnectionError):
         away.body("GET", "system", limit=2**20)

@@ -1,4 +1,4 @@
-"""The stream of parts: whole bodies in any pieces, and bodies that are none."""
+"""The stream of parts: whole bodies in any pieces, and bodies that are not multipart."""
 
 import itertools
 import tracemalloc
@@ -44,7 +44,7 @@ def cut(body, places):
     return [body[start:end] for start, end in itertools.pairwise(ends)]
 
 
-# Contents made of what delimiters are made of are the hard ones.
+# Contents made of the characters of delimiters are the difficult ones.
 CONTENT = st.lists(st.sampled_from([b"\r", b"\n", b"-", b"--", b"b", b"\r\n--", b"x"])).map(
     b"".join
 )
@@ -84,13 +84,13 @@ def test_parts_are_the_same_whatever_pieces_they_come_in(contents, places, pream
     ],
 )
 def test_what_is_no_multipart_is_refused_with_a_reason(body, message):
-    """Missing ends, delimiters that are none, headers that are too long or too many."""
+    """Missing ends, false delimiters, headers that are too long or too many."""
     with pytest.raises(InvalidMultipart, match=message):
         read([body])
 
 
 def test_one_part_too_many_is_its_own_error():
-    """The parts before it have been given out."""
+    """The parts before it have been returned."""
     reader = MultipartReader("b", MultipartLimits(max_parts=2))
     reader.feed((HEAD + b"x\r\n") * 3)
     seen = []

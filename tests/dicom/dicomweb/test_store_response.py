@@ -30,7 +30,7 @@ def test_json_states_what_was_stored_what_not_and_why():
 
 
 def test_sequences_without_items_are_absent():
-    """Each is required only if there is something to say (PS3.18 table I.1-1)."""
+    """Each is required only if it has items (PS3.18 table I.1-1)."""
     assert [element.keyword for element in make_response(OUTCOMES[:1])] == [
         "RetrieveURL",
         "ReferencedSOPSequence",

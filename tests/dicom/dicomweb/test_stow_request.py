@@ -1,4 +1,4 @@
-"""The parts of a STOW-RS request, where something fails among them."""
+"""The parts of a STOW-RS request, when one of them fails."""
 
 from collections import deque
 
@@ -11,7 +11,7 @@ from dicom.spool.spool import Spool
 
 
 def test_parts_before_an_unforeseen_fault_are_in_the_hands_of_who_asked(tmp_path):
-    """Who discards what did not come to an end can discard them, too: nothing stays in the spool."""
+    """The code that discards incomplete files can discard them, too: nothing stays in the spool."""
     image = write(as_dataset(draw(1, rows=64, columns=64)), tmp_path / "image.dcm")
     spool, opened = Spool(tmp_path / "spool"), []
 

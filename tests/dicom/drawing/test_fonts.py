@@ -1,4 +1,4 @@
-"""Letters of the world on a picture: joined, stacked, in their order; words where none is drawn."""
+"""Letters of all scripts on an image: joined, stacked, in order; a note where none can be drawn."""
 
 import unicodedata
 
@@ -70,7 +70,7 @@ def test_a_line_stays_left_to_right_with_arabic_in_it():
     """Latin before Arabic stays at the left: only the Arabic word itself is turned."""
     line, latin = ink(f"HH {ARABIC}"), ink("HH")
     width = np.flatnonzero(latin.any(axis=0))[-1]
-    # Shaped letters may stand a pixel beside those that are not.
+    # Shaped letters may be a pixel beside unshaped ones.
     assert np.abs(line[:, : width + 1].sum(axis=0) - latin[:, : width + 1].sum(axis=0)).max() <= 8
 
 
@@ -87,7 +87,7 @@ def test_joiners_stay_with_the_letters_before_them():
 
 
 def test_latin_is_laid_out_as_ever_even_beside_han():
-    """Nothing but letters that need it goes through the shaping engine."""
+    """Only letters that need it pass through the shaping engine."""
     assert runs("Yamada 山田") == [
         ("Yamada ", fonts.MAIN, False),
         ("山田", "DroidSansFallback.ttf", False),
@@ -112,7 +112,7 @@ def test_what_no_font_has_is_reported(name, shown):
 
 @pytest.mark.usefixtures("without_shaping")
 def test_without_fribidi_no_letter_is_drawn_in_a_wrong_order():
-    """Arabic, Hebrew, Thai and Devanagari are named then; Latin and Han are drawn as ever."""
+    """Arabic, Hebrew, Thai and Devanagari are named then; Latin and Han are drawn as before."""
     assert drawable(f"Ali {ARABIC}") == "Ali [Arabic letters, not drawn here]"
     assert drawable(HEBREW) == "[Hebrew letters, not drawn here]"
     assert drawable("ใจดี, สมชาย") == "[Thai letters, not drawn here]"
@@ -122,7 +122,7 @@ def test_without_fribidi_no_letter_is_drawn_in_a_wrong_order():
 
 @pytest.mark.parametrize("mark", ["\u202e", "\u202a", "\u2066", "\u2069"])
 def test_marks_that_turn_the_order_are_left_out(mark):
-    """A name cannot be made to read as another by invisible marks."""
+    """Invisible marks cannot make a name look like another."""
     assert unicodedata.category(mark) == "Cf"
     assert drawable(f"Mü{mark}ller") == "Müller"
 

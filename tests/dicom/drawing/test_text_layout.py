@@ -43,7 +43,7 @@ def test_a_word_longer_than_a_line_is_broken():
 
 
 def test_text_beyond_the_last_line_ends_with_an_ellipsis():
-    """A reader sees that there was more."""
+    """The reader sees that text was cut."""
     lines = wrap("one two three four five six seven", FACE, 60, limit=2)
     assert len(lines) == 2
     assert lines[-1].endswith("…")

@@ -11,7 +11,7 @@ from dicom.drawing.text_page import WIDTH, Page, day
     ("value", "text"), [("20260304", "2026-03-04"), ("2026", "not stated"), ("", "not stated")]
 )
 def test_a_date_is_readable(value, text):
-    """Or said not to be stated."""
+    """Or a note that they are not stated."""
     assert day(value) == text
 
 
@@ -29,7 +29,7 @@ def test_an_empty_page_has_its_footer():
 
 
 def test_a_page_grows_and_is_marked_when_it_is_cut():
-    """Beyond its greatest height text is left out, and the footer says so."""
+    """Text beyond the greatest height is left out, and the footer says so."""
     page = Page()
     for _ in range(60):
         page.paragraph("A sentence about the chest.")
@@ -55,7 +55,7 @@ def test_rows_of_four_and_five_cells():
 
 
 def test_a_long_name_is_set_smaller_and_not_cut():
-    """Patient, ID, birth date and accession number are there, or said not to be stated."""
+    """Patient, ID, birth date and accession number are shown, or a note that they are not stated."""
     header = Dataset()
     header.PatientName, header.PatientID = "A" * 60 + "^" + "B" * 60, ""
     header.PatientBirthDate = header.StudyDate = header.PatientSex = header.AccessionNumber = ""

@@ -127,7 +127,7 @@ class Archive:
 
 @pytest.fixture
 def start_archive(orthanc, identities):
-    """A function that puts TLS before Orthanc, with the named certificate."""
+    """A function that starts a TLS server before Orthanc, with the named certificate."""
     fronts = []
 
     def start(name: str = "server", *, mutual: bool = False) -> Archive:
@@ -166,7 +166,7 @@ def destination(kind: str, server, tls: PeerTls, *, proxy: str | None = None):
 @pytest.mark.orthanc
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_certificate_of_the_configured_authority_is_trusted(start_archive, identities, kind):
-    """`tls_ca` is enough; the system's authorities need not know the hospital's."""
+    """`tls_ca` is enough; the system's authorities need not include the hospital's."""
     destination(kind, start_archive(), PeerTls(ca=identities["authority"].certificate)).probe()
 
 
@@ -204,7 +204,7 @@ def test_a_certificate_for_another_name_is_refused(start_archive, identities, ki
 @pytest.mark.orthanc
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pinned_certificate_is_accepted_and_no_other(start_archive, identities, kind):
-    """`tls_sha256` alone accepts exactly that certificate, whoever issued it, for whatever name."""
+    """`tls_sha256` alone accepts exactly that certificate, of any issuer and for any name."""
     server = start_archive("elsewhere")
     destination(kind, server, PeerTls(sha256=identities["elsewhere"].sha256)).probe()
     with pytest.raises(DestinationUnavailable, match=r"not that of tls_sha256|[Ff]ingerprint"):
@@ -248,7 +248,7 @@ def test_plain_dicom_at_a_tls_setting_is_named(orthanc, identities):
 
 
 class _Proxy(BaseHTTPRequestHandler):
-    """A proxy that counts what it is asked and refuses it."""
+    """A proxy that records requests and refuses them."""
 
     seen: list[str]
 
@@ -287,7 +287,7 @@ def plain(kind: str, orthanc, route: HttpRoute):
 @pytest.mark.orthanc
 @pytest.mark.parametrize("kind", ["rest", "stow"])
 def test_a_proxy_of_the_environment_is_not_used(orthanc, proxy, monkeypatch, kind):
-    """Patients' data do not go to a proxy that nobody configured for the destination."""
+    """Patients' data do not go to a proxy that is not configured for the destination."""
     address = f"http://127.0.0.1:{proxy.server_port}"
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, address)

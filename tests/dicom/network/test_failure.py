@@ -1,4 +1,4 @@
-"""Why a peer cannot be reached, in words: real connections that fail, by each HTTP library."""
+"""The messages about peers that cannot be reached: real failing connections of each HTTP library."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ LIBRARY_WORDS = ("Error", "Errno", "Exception", "Max retries", "urllib3", "httpx
 
 @pytest.fixture(params=[OrthancDestination, StowDestination])
 def failing(request):
-    """A function that returns why a destination at a URL cannot be reached."""
+    """A function that returns the reason why a destination at a URL cannot be reached."""
 
     def probe(url: str) -> str:
         with pytest.raises(DestinationSilent) as caught:

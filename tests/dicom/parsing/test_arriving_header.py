@@ -1,4 +1,4 @@
-"""A header read while its image arrives is the header that its file holds."""
+"""A header that is read while its image arrives equals the header in the file."""
 
 import random
 import struct
@@ -34,7 +34,7 @@ SYNTAXES = (
     ExplicitVRBigEndian,
     DeflatedExplicitVRLittleEndian,
 )
-# What lies in headers that are not what they say: VRs, delimiters, lengths.
+# Bytes of damaged headers: VRs, delimiters, lengths.
 ODD = (
     *(b"UN", b"SQ", b"OB", b"US", b"ZZ", b"B\x05", b"A\xff", b"\0\0"),
     *(b"\xff\xff\xff\xff", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0", b"\xfe\xff\x00\xe0"),
@@ -63,7 +63,7 @@ def written_item(item: Dataset) -> list[tuple[int, str, str]]:
 
 
 def answer(read) -> tuple:
-    """Return what a reading comes to: the header, or the error's class and words."""
+    """Return the result of a reading: the header, or the error's class and message."""
     try:
         header = read()
     except DicomError as error:
@@ -79,7 +79,7 @@ def answer(read) -> tuple:
 
 @pytest.fixture
 def compare(tmp_path):
-    """A function that reads a data set in three ways and compares what they come to."""
+    """A function that reads a data set in three ways and compares the results."""
     path = tmp_path / "arriving.dcm"
 
     def check(data_set: bytes, syntax: str, *, of: str = "") -> None:
@@ -128,7 +128,7 @@ def phantom(syntax: UID, *, open_ended: bool) -> bytes:
 
 
 def mutated(rng: random.Random, data_set: bytes) -> bytes:
-    """Return a data set cut short, shifted, or with a few bytes that are not what they were."""
+    """Return a data set cut short, shifted, or with a few changed bytes."""
     kind = rng.random()
     at = rng.randrange(len(data_set))
     if kind < 0.15:
@@ -144,7 +144,7 @@ def mutated(rng: random.Random, data_set: bytes) -> bytes:
 
 
 def test_every_image_has_the_same_header_on_arrival_as_on_the_disk(shared_data, compare):
-    """Nothing is lost, changed or let pass because the first bytes are looked at and not the file."""
+    """Reading the first bytes instead of the file loses, changes or admits nothing."""
     compared = 0
     for folder in ("cxr-dicom", "not-chest", "edge-cases"):
         for image in sorted(path for path in (shared_data / folder).rglob("*") if path.is_file()):
@@ -162,7 +162,7 @@ def test_every_image_has_the_same_header_on_arrival_as_on_the_disk(shared_data, 
 @pytest.mark.parametrize("open_ended", [False, True])
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_every_damaged_header_has_the_same_answer_on_arrival(compare, syntax, open_ended):
-    """Whatever is lost or changed on the way, it is refused or read as if from the file."""
+    """A data set damaged on the way is refused, or read as from the file."""
     data_set = phantom(syntax, open_ended=open_ended)
     compare(data_set, syntax)
     rng = random.Random(20261122)
@@ -173,7 +173,7 @@ def test_every_damaged_header_has_the_same_answer_on_arrival(compare, syntax, op
 @pytest.mark.parametrize("declared", ["", "1.2.3", "1.2\\1.3", *SYNTAXES])
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_an_encoding_that_is_not_the_declared_one_is_met_as_in_the_file(compare, declared, syntax):
-    """What the sender declares is believed no more and no less on arrival."""
+    """The declared transfer syntax is treated on arrival as in the file."""
     compare(phantom(syntax, open_ended=False), declared)
 
 
@@ -197,7 +197,7 @@ def test_a_header_longer_than_what_is_at_hand_is_read_from_the_file(compare):
 
 @pytest.mark.parametrize("syntax", SYNTAXES[:3])
 def test_the_file_is_not_opened_where_the_first_bytes_are_enough(tmp_path, syntax):
-    """An image that arrives is asked of the memory, not of the disk."""
+    """An arriving image is read from memory, not from the disk."""
     data_set = phantom(syntax, open_ended=True)
     header = read_arriving_header(
         data_set,

@@ -25,7 +25,7 @@ def test_inflated_bytes_are_those_that_were_deflated():
 
 
 def test_no_more_is_inflated_than_is_read():
-    """100 MB of zeros in 100 kB cost what is asked for."""
+    """100 MB of zeros in 100 kB take only the memory of the requested bytes."""
     file = deflated(bytes(10**8))
     assert Inflating(file).read(10) == bytes(10)
     assert file.tell() <= WINDOW
@@ -38,7 +38,7 @@ def test_damaged_data_is_an_error():
 
 
 def test_a_source_grows_as_far_as_it_is_read():
-    """Its size is known when the end was reached."""
+    """Its size is known once the end was reached."""
     stream = io.BytesIO(b"0123456789")
     source = Source(stream)
     source.grow(4)

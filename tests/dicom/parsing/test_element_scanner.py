@@ -134,13 +134,13 @@ def test_nesting_is_limited():
 
 
 def test_a_window_that_ends_early_asks_for_more():
-    """The data set is longer than the bytes that were read of it."""
+    """The data set is longer than the bytes that were read."""
     with pytest.raises(NeedMoreBytes):
         scanned(ELEMENTS[:18], size=len(ELEMENTS))
 
 
 def test_an_unknown_vr_makes_the_scan_irregular():
-    """Then pydicom may divide the bytes in another way."""
+    """Pydicom may then divide the bytes in another way."""
     scanner, _ = scanned(explicit(0x00091001, "ZZ", b"ab") + ELEMENTS)
     assert not scanner.regular
     assert scanned(ELEMENTS)[0].regular

@@ -30,7 +30,7 @@ SEQUENCE_END = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
 
 
 def element(tag: int, vr: str, value: bytes, *, length: int | None = None) -> bytes:
-    """Return one element in explicit VR little endian; `length` may lie."""
+    """Return one element in explicit VR little endian; `length` may be wrong."""
     head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode())
     length = len(value) if length is None else length
     if vr in {"OB", "OW", "SQ", "UN", "UT"}:
@@ -114,14 +114,14 @@ def test_each_real_image_gives_the_elements_that_pydicom_reads(shared_data):
     ],
 )
 def test_the_encoding_is_known_with_and_without_a_file_meta_group(shared_data, name, syntax):
-    """A bare data set is read by what its first element looks like, and the header states it."""
+    """A bare data set is read by the form of its first element, and the header states it."""
     header = read_header(shared_data / name)
     assert header.file_meta.TransferSyntaxUID == syntax
     assert header.SOPInstanceUID
 
 
 def test_a_lost_byte_is_an_error_that_names_the_element(shared_data):
-    """Where pydicom asks for gigabytes of memory, a sentence says which length does not fit."""
+    """Where pydicom would allocate gigabytes, a message names the length that does not fit."""
     path = shared_data / "edge-cases/cxr-malformed/element_one_byte_short.dcm"
     with pytest.raises(InvalidDataset, match="declares 2348811340 bytes where 387633 are left"):
         read_header(path)
@@ -132,7 +132,7 @@ def test_a_lost_byte_is_an_error_that_names_the_element(shared_data):
     [("no_sopinstanceuid", "SOPInstanceUID"), ("no_studyinstanceuid", "StudyInstanceUID")],
 )
 def test_an_image_that_cannot_be_placed_is_refused_by_name(shared_data, name, attribute):
-    """Without the UIDs that place it an instance belongs to nobody."""
+    """Without its UIDs an instance cannot be assigned to a study."""
     header = read_header(shared_data / f"edge-cases/cxr-malformed/{name}.dcm")
     with pytest.raises(MissingAttribute, match=attribute):
         check_identity(header)
@@ -163,13 +163,13 @@ def test_a_uid_that_is_none_is_refused(read, uid):
     ],
 )
 def test_what_is_no_data_set_is_refused_with_a_sentence(read, content):
-    """Whatever is sent in place of an image, the answer is one of ours."""
+    """Anything sent in place of an image raises one of our errors."""
     with pytest.raises(InvalidDataset, match=" "):
         read(content)
 
 
 def test_a_missing_file_is_an_invalid_data_set(tmp_path):
-    """A path that cannot be opened is an answer, not a traceback."""
+    """A path that cannot be opened is a typed error, not a traceback."""
     with pytest.raises(InvalidDataset, match="cannot be read"):
         read_header(tmp_path / "none.dcm")
 
@@ -206,7 +206,7 @@ def test_a_value_of_a_million_values_is_refused(read):
 
 
 def test_a_header_longer_than_the_limit_is_refused_before_it_is_read(read):
-    """A private element of gigabytes is not read to get to what lies behind it."""
+    """A private element of gigabytes is not read to reach the elements after it."""
     long = element(0x00091001, "OB", bytes(2**20))
     with pytest.raises(LimitExceeded, match="longer than 65536 bytes"):
         read(image(MODALITY, long), max_bytes=2**16)
@@ -223,7 +223,7 @@ def test_a_deflated_bomb_is_inflated_no_further_than_the_limit(read):
 
 
 def test_a_value_that_cannot_be_decoded_is_left_out(read):
-    """Reading any attribute of a header never raises, and the rest of the image is of use."""
+    """Reading any attribute of a header never raises, and the rest of the image is usable."""
     header = read(image(MODALITY, element(0x00280030, "DS", b"a,b ")))
     assert "PixelSpacing" not in header
     assert header.Modality == "DX"
@@ -233,7 +233,7 @@ def test_a_value_that_cannot_be_decoded_is_left_out(read):
     "value", [b"a,b ", b"2048\\wide", b"1,2,3 ", b"1.200,5 ", b"40\x00\x10\x00"]
 )
 def test_a_window_that_is_no_number_stays_to_be_reported(read, value):
-    """It becomes NaN, which the window's note is made of, and reading it never raises."""
+    """It becomes NaN, which causes the note about the window, and reading it never raises."""
     header = read(image(MODALITY, element(0x00281051, "DS", value)))
     widths = header.WindowWidth if header["WindowWidth"].VM > 1 else [header.WindowWidth]
     assert isnan(widths[-1])
@@ -267,7 +267,7 @@ def test_a_decimal_comma_is_read_in_each_of_several_values(read):
     "value", [b"one ", b"1\x00\x10\x00", b"1,000,0 ", b"1.000,0 ", b"\xff\xfe"]
 )
 def test_an_unreadable_slope_is_no_reason_to_refuse_an_instance_on_arrival(tmp_path, value):
-    """It is stored; what reads its pixels says why they cannot be read."""
+    """It is stored; reading its pixels reports why they cannot be read."""
     path = tmp_path / "image.dcm"
     path.write_bytes(image(MODALITY, element(0x00281053, "DS", value)))
     header = read_header(path, strict=False)
@@ -338,13 +338,13 @@ def test_an_identifier_that_occurs_twice_has_two_values(tmp_path):
 
 
 def test_an_undecodable_value_that_decides_what_the_pixels_mean_is_refused(read):
-    """Without its slope an image would be read by a guess."""
+    """Without the slope its values would be a guess."""
     with pytest.raises(InvalidDataset, match="0028,1053"):
         read(image(element(0x00281053, "DS", b"one ")))
 
 
 def test_every_truncation_of_an_image_is_answered(shared_data, read):
-    """Wherever a transfer breaks off, the answer is a header or a DicomError."""
+    """Wherever a transfer is cut, the result is a header or a DicomError."""
     content = (shared_data / "cxr-dicom/canon_dx_pa_mono1_12bit_j2k-lossless.dcm").read_bytes()
     answered = set()
     for length in range(0, 6000, 7):
@@ -353,7 +353,7 @@ def test_every_truncation_of_an_image_is_answered(shared_data, read):
         except DicomError as error:
             answered.add(type(error))
     whole = read(content).SOPInstanceUID
-    # A header that came whole says whose image it is, and one that did not is refused or lacks it.
+    # A complete header has the patient; an incomplete one is refused or lacks it.
     assert {whole, InvalidDataset} <= answered
     assert {each for each in answered if isinstance(each, str)} == {whole}
 
@@ -365,7 +365,7 @@ def test_every_truncation_of_an_image_is_answered(shared_data, read):
 )
 @given(flips=st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=30))
 def test_every_flip_of_bytes_is_answered(shared_data, read, flips):
-    """Whatever bytes a header holds, the answer is a header or a DicomError."""
+    """For any bytes of a header the result is a header or a DicomError."""
     path = shared_data / "cxr-dicom/canon_dx_pa_mono1_12bit_j2k-lossless.dcm"
     content = bytearray(path.read_bytes()[:20_000])
     for at, value in flips:

@@ -76,7 +76,7 @@ def test_a_decimal_comma_gives_the_same_frame_as_a_point(written, comma, point):
     ],
 )
 def test_a_window_that_is_no_number_leads_to_a_note(written, window):
-    """The image is shown another way, and the reader of the draft learns of it."""
+    """The image is shown in another way, and the draft notes it."""
     frame = load_frame(written(**window), LIMITS)
     assert "Window 1 is not given in numbers and was not used." in frame.warnings
 

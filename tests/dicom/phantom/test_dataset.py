@@ -1,4 +1,4 @@
-"""A phantom as a DX image: valid, the same bytes each time, and known as synthetic."""
+"""A phantom as a DX image: valid, the same bytes each time, and recognized as synthetic."""
 
 import subprocess
 from io import BytesIO
@@ -126,7 +126,7 @@ def test_eight_bits_are_stored_in_eight():
 
 
 def test_every_form_is_recognized_as_a_phantom(shared_data):
-    """Software knows our images by two attributes, and takes no real image for one."""
+    """Two attributes identify our images, and no real image is identified as one."""
     assert is_phantom(as_dataset(FRONTAL))
     assert is_phantom(as_dataset(LATERAL, for_presentation=False, patient=Demographics.made_up(1)))
     for file in sorted((shared_data / "cxr-dicom").glob("*.dcm")):
@@ -134,7 +134,7 @@ def test_every_form_is_recognized_as_a_phantom(shared_data):
 
 
 def test_the_person_is_seen_to_be_made_up():
-    """Name and number say that they are a phantom's; age and sex are those drawn."""
+    """Name and number identify a phantom; age and sex are those drawn."""
     image = as_dataset(FRONTAL)
     assert str(image.PatientName).startswith("PHANTOM^")
     assert image.PatientID.startswith("PHANTOM-")

@@ -62,7 +62,7 @@ def test_the_same_arguments_draw_the_same_image_in_another_process():
 
 
 def test_drawing_leaves_the_global_random_state_alone():
-    """A caller's own legacy random numbers are not disturbed."""
+    """NumPy's global random state of the calling code is not changed."""
     np.random.seed(5)
     before = np.random.get_state()[1].copy()
     image(1)
@@ -123,7 +123,7 @@ def test_what_cannot_be_drawn_is_refused(wrong: dict[str, int]):
 
 
 def test_findings_that_cannot_be_drawn_are_refused():
-    """Only the six have a drawing, and extents lie in 0..1."""
+    """Only the six findings are drawn, and extents lie in 0..1."""
     with pytest.raises(ValueError, match="cannot show"):
         PhantomFinding(observation=Observation.FRACTURE)
     with pytest.raises(ValueError, match="extent"):
@@ -162,7 +162,7 @@ def test_the_patients_right_is_on_the_images_left(observation: Observation, side
 
 @pytest.mark.parametrize("observation", LATERAL)
 def test_without_a_side_the_seed_chooses_one(observation: Observation):
-    """Over several seeds both sides occur, and the truth says which."""
+    """Over several seeds both sides occur, and the truth states which."""
     sides = {
         draw(seed, rows=64, columns=64, findings=(PhantomFinding(observation=observation),))
         .truths[0]
@@ -248,7 +248,7 @@ def test_random_findings_are_a_mixture_with_normal_images():
 
 
 def test_a_lateral_image_has_no_two_lungs():
-    """A lateral image is another picture, states it, and has nothing to find."""
+    """A lateral image has other pixels, states its view, and has no finding."""
     side = draw_lateral(5, rows=200, columns=200)
     assert (side.view, side.truths) == ("LL", ())
     assert side.pixels.shape == (200, 200)

@@ -18,7 +18,7 @@ def test_a_tail_of_zeros_in_native_pixels_is_reported(tmp_path, share):
 
 @pytest.mark.parametrize("filling", [b"\xff", b"\xcd", b"\x55"])
 def test_a_tail_of_another_value_is_reported(tmp_path, filling):
-    """Not only zeros fill up what is missing."""
+    """Other values than zero may fill up the missing part."""
     kept = IMAGE.tobytes()[: IMAGE.nbytes // 2]
     path = save(
         tmp_path / "n.dcm", ExplicitVRLittleEndian, kept + filling * (IMAGE.nbytes - len(kept))

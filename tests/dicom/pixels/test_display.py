@@ -79,7 +79,7 @@ def test_spacing_states_where_it_holds(shown):
     ("value", "expected"), [(["L", "F"], ["L", "F"]), (["x", "F"], None), ("L", None)]
 )
 def test_directions_of_rows_and_columns(shown, value, expected):
-    """Only directions of the Standard are handed on."""
+    """Only directions of the Standard are passed on."""
     assert shown(PatientOrientation=value).description["orientation"] == expected
 
 

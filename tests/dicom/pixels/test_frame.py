@@ -67,7 +67,7 @@ def shown(tmp_path, pixels, **tags):
 
 
 def dcm2pnm(path, tmp_path, *options, program="dcmj2pnm"):
-    """Return what DCMTK shows, float64 [H, W] in 0..1."""
+    """Return the image as DCMTK shows it, float64 [H, W] in 0..1."""
     if not shutil.which(program):
         pytest.skip(f"{program} is not installed")
     out = tmp_path / "out.pgm"
@@ -215,7 +215,7 @@ def test_a_voi_lut_is_looked_up_as_dcmtk_does(tmp_path):
 
 
 def test_a_modality_lut_comes_before_the_window(tmp_path):
-    """The window acts on the table's output, not on what is stored."""
+    """The window acts on the table's output, not on the stored values."""
     backwards = list(range(4095, -1, -1))
     tags = {"WindowCenter": "2048", "WindowWidth": "4096"}
     plain = shown(tmp_path, SIXTEEN, **tags).pixels
@@ -289,7 +289,7 @@ def test_the_window_that_fits_is_taken_of_several(tmp_path):
 
 
 def test_a_damaged_voi_lut_gives_way_to_the_window(tmp_path):
-    """A table shorter than its descriptor says is not used."""
+    """A table shorter than its descriptor declares is not used."""
     frame = shown(
         tmp_path,
         SIXTEEN,
@@ -331,7 +331,7 @@ def test_a_raw_image_reports_it(tmp_path):
     ],
 )
 def test_what_is_not_one_grayscale_image_is_refused_with_a_message(tmp_path, tags, message):
-    """Each refusal is a PixelError whose sentence names what is wrong."""
+    """Each refusal is a PixelError whose message names the fault."""
     with pytest.raises(PixelError, match=message):
         shown(tmp_path, SIXTEEN, **tags)
 
@@ -401,7 +401,7 @@ def test_bytes_that_are_no_codestream_are_refused(tmp_path, syntax):
 def test_compressed_images_with_flipped_bytes_give_a_frame_or_a_typed_refusal(
     shared_data, tmp_path, kind
 ):
-    """Forty damaged copies of one image never end in another exception."""
+    """Forty damaged copies of one image never raise another exception."""
     image = (shared_data / "cxr-dicom" / f"barre_cxr_{kind}.dcm").read_bytes()
     rng = np.random.default_rng(7)
     path = tmp_path / "damaged.dcm"

@@ -15,7 +15,7 @@ LIMITS = PixelLimits(max_pixels=2**22, max_bytes=2**26)
 
 
 def decoded(body: bytes, rows: int, columns: int) -> np.ndarray:
-    """Return what a browser decodes: running sums of zigzag coded differences."""
+    """Return the pixels as a browser decodes them: running sums of zigzag coded differences."""
     low, high = np.frombuffer(gzip.decompress(body), np.uint8).reshape(2, rows, columns)
     steps = low.astype(np.int64) | (high.astype(np.int64) << 8)
     return np.cumsum((steps >> 1) ^ -(steps & 1), axis=1) % 2**16

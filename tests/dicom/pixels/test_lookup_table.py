@@ -1,4 +1,4 @@
-"""Look-up tables whose descriptor contradicts what they hold, and views that no radiograph has."""
+"""Look-up tables whose descriptor contradicts their entries, and views that no radiograph has."""
 
 import shutil
 import subprocess
@@ -159,7 +159,7 @@ def test_a_modality_lut_of_8_bits_may_be_packed_as_well(tmp_path, image):
 
 @pytest.mark.parametrize("descriptor_vr", ["SS", "US"])
 def test_the_first_value_is_signed_where_pixels_may_be_negative(tmp_path, image, descriptor_vr):
-    """No pixel of this image is negative, but Pixel Representation says that one may be."""
+    """No pixel of this image is negative, but Pixel Representation allows negative ones."""
     first = -1024 if descriptor_vr == "SS" else 2**16 - 1024
     entries = [0] * 1024 + scaled(16)
     item = table([5120, first, 16], entries, descriptor_vr=descriptor_vr)
@@ -189,7 +189,7 @@ def test_the_first_value_is_signed_where_the_intercept_is_negative(tmp_path, ima
 
 
 def test_a_first_value_above_32767_stays_unsigned_where_no_pixel_may_be_negative(tmp_path, image):
-    """The descriptor says 40,000, in either VR; 16 unsigned bits reach it."""
+    """The descriptor declares 40,000, in either VR; 16 unsigned bits reach it."""
     pixels = image.astype(np.uint16) + 40_000
     item = table([4096, 40_000 - 2**16, 12], scaled(12), descriptor_vr="SS")
     frame = frame_of(tmp_path, pixels, BitsStored=16, VOILUTSequence=[item])
@@ -233,7 +233,7 @@ def test_an_image_without_a_window_that_would_be_dark_is_shown_by_its_percentile
 
 
 def test_every_real_image_keeps_the_view_that_it_has(shared_data):
-    """What is plausible was measured on real images: none of them is shown otherwise than it asks."""
+    """The plausible range was measured on real images: each is shown as its attributes state."""
     for path in sorted((shared_data / "cxr-dicom").glob("*.dcm")):
         frame = load_frame(path, PixelLimits(max_pixels=2**24, max_bytes=2**26))
         assert not [warning for warning in frame.warnings if "implausibly" in warning], path.name
@@ -253,7 +253,7 @@ def test_every_real_image_keeps_the_view_that_it_has(shared_data):
     ],
 )
 def test_padding_that_cannot_be_meant_is_ignored_with_a_note(tmp_path, image, tags, expected):
-    """No image is unreadable, or blank, because of what only darkens its background."""
+    """No image is unreadable, or blank, because of a value that only darkens its background."""
     window = {"WindowCenter": "2048", "WindowWidth": "4096"}
     reference = frame_of(tmp_path, image, **window)
     frame = frame_of(tmp_path, image, **window, **tags)

@@ -1,4 +1,4 @@
-"""A rescale or window that is no number, or cannot be meant, is refused or noted."""
+"""A rescale or window that is no number or is implausible is refused or noted."""
 
 import numpy as np
 import pytest
@@ -114,7 +114,7 @@ def test_a_plain_rescale_needs_no_note(slope, intercept):
     ],
 )
 def test_a_window_that_was_not_followed_is_noted(image, tags, note):
-    """None of them is replaced without a word."""
+    """None of them is replaced without a note."""
     frame = load_frame(image(**({"WindowCenter": None, "WindowWidth": None} | tags)), LIMITS)
     assert note in frame.warnings
 

@@ -118,7 +118,7 @@ def test_signed_values_have_no_note(tmp_path):
 
 
 def test_signed_values_in_big_endian(tmp_path):
-    """The sign is where the byte order of the file says."""
+    """The position of the sign follows the byte order of the file."""
     signed = (IMAGE.astype(np.int16) - 2048).astype(">i2")
     tags = {"PixelRepresentation": 1, "WindowCenter": "0"}
     path = save(tmp_path / "big.dcm", ExplicitVRBigEndian, signed.tobytes(), **tags)

@@ -43,7 +43,7 @@ def test_the_image_is_shown_at_its_place(drawn):
 
 
 def test_pixels_that_are_no_numbers_are_black(drawn, shown_pixels):
-    """As for NaN of a damaged decoder."""
+    """For example NaN of a damaged decoder."""
     pixels = shown_pixels()
     pixels[:] = np.nan
     left, top, width, height = Layout.of(300, 240, 640).image

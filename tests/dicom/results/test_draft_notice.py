@@ -40,7 +40,7 @@ def made(image_header, equipment):
 
 
 def test_the_document_has_three_sections_in_order(made, content_items):
-    """What it is about, why, and what to do; valid by every rule for results."""
+    """It states its subject, the reason and what to do; valid by every rule for results."""
     header, document = made(NoticeForm.DOCUMENT)
     texts = [
         item.TextValue

@@ -1,4 +1,4 @@
-"""The draft report: what it says, in which order, and what it must never say."""
+"""The draft report: its content, the order of it, and what it must never state."""
 
 import dataclasses
 import subprocess
@@ -60,7 +60,7 @@ def test_first_sentence_states_that_it_is_an_unverified_ai_draft(report, content
 def test_the_models_caveat_is_in_the_first_sentence(
     report, make_draft, image_header, content_items
 ):
-    """A model whose text is meaningless states it in the first text."""
+    """The first text states if the model's text is meaningless."""
     model = make_draft(image_header()).model
     caveat = "weights are random: the text is meaningless"
     changed = type(model)(
@@ -71,7 +71,7 @@ def test_the_models_caveat_is_in_the_first_sentence(
 
 
 def test_a_models_mark_is_in_the_series_description(report, make_draft, image_header):
-    """A demo model that knows only phantoms is recognized in a list of series."""
+    """A demo model trained only on phantoms is recognized in a list of series."""
     model = dataclasses.replace(make_draft(image_header()).model, mark="SYNTHETIC DATA ONLY")
     described = report(model=model).SeriesDescription
     assert described.endswith("(rev 1) - SYNTHETIC DATA ONLY")
@@ -80,7 +80,7 @@ def test_a_models_mark_is_in_the_series_description(report, make_draft, image_he
 
 
 def test_only_positive_sentences_are_inferred_from_the_image(report, content_items):
-    """Sentences that say a positive finding refer to the image; negative ones do not."""
+    """Sentences that state a positive finding refer to the image; negative ones do not."""
     referring = {
         item.TextValue
         for item in content_items(report())
@@ -95,12 +95,12 @@ def test_only_positive_sentences_are_inferred_from_the_image(report, content_ite
 
 
 def test_a_positive_finding_without_a_sentence_gets_one(report, content_items):
-    """What is coded as present but not said in the text is reported."""
+    """A finding coded as present but absent from the text is reported."""
     assert "Fracture (right): present." in texts(report(), content_items)
 
 
 def test_findings_that_the_draft_leaves_out_are_named(report, content_items):
-    """Silence is reported as silence, so that it is not taken for absence."""
+    """A finding that is not mentioned is reported so, to avoid a reading as absent."""
     assert (
         "Not mentioned by this draft, neither present nor absent: "
         "atelectasis, edema, pleural effusion. Not mentioned does not mean absent."
@@ -108,7 +108,7 @@ def test_findings_that_the_draft_leaves_out_are_named(report, content_items):
 
 
 def test_what_the_model_was_asked_for_and_did_not_mention_is_named_too(report, content_items):
-    """A reader of the text alone learns what was not looked at, as on the page."""
+    """The text alone states what was not examined, as the page does."""
     found = (
         Finding(observation=Observation.CARDIOMEGALY, presence=Presence.PRESENT),
         Finding(observation=Observation.FRACTURE, presence=Presence.NOT_MENTIONED),
@@ -122,7 +122,7 @@ def test_what_the_model_was_asked_for_and_did_not_mention_is_named_too(report, c
 
 @pytest.mark.parametrize("presence", [Presence.NOT_CODED, Presence.NOT_MENTIONED, None])
 def test_a_text_that_is_not_coded_is_not_called_silent(report, content_items, presence):
-    """Where no finding is coded the report says that, and not that the text does not mention them."""
+    """If no finding is coded the report states that, not that the text does not mention them."""
     found = tuple(Finding(observation=each, presence=presence) for each in Observation if presence)
     sentences = texts(report(findings=found), content_items)
     assert "Findings are not coded for this draft: read the text." in sentences
@@ -130,13 +130,13 @@ def test_a_text_that_is_not_coded_is_not_called_silent(report, content_items, pr
 
 
 def test_an_empty_draft_never_looks_normal(report, content_items):
-    """A draft without findings says that nothing was described."""
+    """A draft without findings states that nothing was described."""
     sentences = texts(report(findings_text=(), impression_text=(), findings=()), content_items)
     assert any("This is not a normal report" in sentence for sentence in sentences)
 
 
 def test_impressions_are_numbered_and_end_with_the_warning(report, content_items):
-    """Impressions stand alone, numbered; the last words ask for verification."""
+    """Impressions are separate and numbered; the last sentence requests verification."""
     assert texts(report(), content_items)[-3:] == [
         "1. Cardiomegaly.",
         "2. Possible pneumonia.",
@@ -243,7 +243,7 @@ def machine_in(monkeypatch):
 
 
 def test_times_are_in_the_images_time_zone_when_it_has_one(report, image_header, machine_in):
-    """The image's offset decides, wherever this machine stands."""
+    """The image's offset decides, in any time zone of this machine."""
     machine_in("America/New_York")
     document = report(image_header(TimezoneOffsetFromUTC="+0100"))
     assert (document.ContentTime, document.TimezoneOffsetFromUTC) == ("101530", "+0100")
@@ -275,7 +275,7 @@ def test_times_are_local_ones_of_this_machine_when_the_image_has_no_zone(
 
 
 def test_a_time_without_a_zone_is_written_as_it_reads(report, machine_in):
-    """Nothing is known that it could be converted by."""
+    """No offset is known for a conversion."""
     machine_in("Asia/Tokyo")
     naive = datetime(2026, 3, 4, 9, 15, 30)  # noqa: DTZ001 - the case itself
     assert report(produced_at=naive).ContentTime == "091530"

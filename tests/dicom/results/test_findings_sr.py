@@ -96,7 +96,7 @@ def test_the_rest_becomes_evaluations_in_words_and_coded(findings, content_items
 
 
 def test_findings_that_are_not_mentioned_are_not_written(findings, content_items):
-    """Silence has no code: the finding does not appear, and where all are silent that is reported."""
+    """A finding that is not mentioned has no code; if none is mentioned that is reported."""
     silent = Finding(observation=Observation.EDEMA, presence=Presence.NOT_MENTIONED)
     absent = Finding(observation=Observation.PNEUMOTHORAX, presence=Presence.ABSENT)
     (one,) = named(content_items(findings(findings=(silent, absent))), "C0034375")
@@ -189,7 +189,7 @@ def test_flags_state_complete_and_unverified(findings):
 
 
 def test_a_normal_draft_states_it(findings, content_items):
-    """A draft of "no finding" has no code of its own; when the draft says it, a sentence does."""
+    """A draft of "no finding" has no code of its own; when the draft states it, a sentence does."""
     normal = Finding(observation=Observation.NO_FINDING, presence=Presence.PRESENT)
     abnormal = Finding(observation=Observation.NO_FINDING, presence=Presence.ABSENT)
     (evaluations,) = named(content_items(findings(findings=(normal,))), "C0034375")

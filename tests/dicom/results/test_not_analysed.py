@@ -1,4 +1,4 @@
-"""The notice that a study was not read: it says why, and never looks like a normal report."""
+"""The notice that a study was not read: it states the reason, and never looks like a normal report."""
 
 import hashlib
 import subprocess
@@ -55,7 +55,7 @@ def notice(image_header, equipment):
 
 
 def sentences(document, content_items):
-    """Return what a reader sees, in order."""
+    """Return the visible text, in order."""
     return [
         item.TextValue
         for item in content_items(document)
@@ -64,7 +64,7 @@ def sentences(document, content_items):
 
 
 def test_the_first_sentence_states_that_there_is_no_result(notice, content_items):
-    """The first sentence says that nothing was analysed, by which software."""
+    """The first sentence states that nothing was analyzed, by which software."""
     first, study, *_ = sentences(notice(), content_items)
     assert first.startswith("NOT ANALYZED - NO AI RESULT. Wetread 0.1.0 received")
     assert study.startswith("Study of 2026-03-04, accession number ACC0001, Study Instance UID ")
@@ -80,7 +80,7 @@ def test_study_and_each_image_have_their_reason(notice, content_items):
 
 
 def test_it_cannot_be_taken_for_a_normal_report(notice, content_items):
-    """The last words say that this is no normal report, and no code says that anything is absent."""
+    """The last sentence states that this is no normal report, and no code states an absent finding."""
     document = notice()
     assert "This is not a normal report." in sentences(document, content_items)[-1]
     coded = {
@@ -111,7 +111,7 @@ def test_a_study_of_hundreds_of_images_stays_short(notice, content_items):
 
 
 def test_it_is_unverified_and_a_series_of_its_own(notice):
-    """Flags and series say what it is; the words that tell most come first."""
+    """Flags and series state what it is; the most informative words come first."""
     document = notice(revision=3)
     assert (document.PreliminaryFlag, document.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
     assert document.SeriesDescription.startswith("AI: NOT ANALYZED")
@@ -169,7 +169,7 @@ ODD = [
 @pytest.mark.parametrize("attributes", ODD, ids=["plain", "umlauts", "japanese", "bare"])
 @pytest.mark.parametrize("images", [(), TWO_IMAGES], ids=["no images", "two images"])
 def test_validators_find_no_error(attributes, images, image_header, equipment, tmp_path, program):
-    """Dciodvfy, dsrdump and our own gate have nothing to say."""
+    """Dciodvfy, dsrdump and our own validation report nothing."""
     header = image_header(**attributes)
     study = unread(header, images=images)
     for output in build_not_analysed(study, header, equipment, page=True):

@@ -1,4 +1,4 @@
-"""What a site may ask for beside the four objects; all of it off by default, and valid."""
+"""Optional outputs beside the four objects; all of them off by default, and valid."""
 
 import hashlib
 import json
@@ -182,7 +182,7 @@ def test_the_sidecar_names_objects_and_codes_and_no_patient(made, image_header, 
 @pytest.mark.validators
 @pytest.mark.dcmtk
 def test_validators_find_no_error(attributes, located, made, image_header, tmp_path, program):
-    """Dciodvfy and our own gate have nothing to say of any optional object."""
+    """Dciodvfy and our own validation report nothing about any optional object."""
     header = image_header(**attributes)
     changes = {} if located else {"findings": ()}
     for output in made(EVERYTHING, header, **changes).values():
@@ -206,7 +206,7 @@ def test_validators_find_no_error(attributes, located, made, image_header, tmp_p
 
 
 def test_validation_detects_what_is_wrong_with_optional_objects(made, image_header):
-    """Outlines beyond the image, a missing layer, a PDF that is none."""
+    """Outlines beyond the image, a missing layer, an invalid PDF."""
     header = image_header()
     outputs = made(EVERYTHING, header)
     state = outputs["presentation-state"].dataset

@@ -1,4 +1,4 @@
-"""All results of a draft, as files: valid for other people's programs, the same every time."""
+"""All results of a draft, as files: valid for independent programs, the same every time."""
 
 import hashlib
 import subprocess
@@ -18,7 +18,7 @@ from dicom.errors import DatasetMismatch, InvalidOutput, MissingAttribute, Pixel
 from dicom.identifiers import IMPLEMENTATION_CLASS_UID
 from dicom.results.outputs import Equipment, Output, OutputOptions, as_file, build, encode
 
-# What DCMTK says of every UTF-8 document, right or wrong.
+# DCMTK's message about every UTF-8 document, right or wrong.
 DSRDUMP_SAYS = "The VR checker does not support this Specific Character Set: ISO_IR 192"
 LONG_MODEL = ModelIdentity(
     name="A model with a very long name " * 6, version="v" * 80, weights_sha256="c" * 64
@@ -107,7 +107,7 @@ def written(outputs, folder):
 
 
 def complaints(command):
-    """Return what a program says on both channels, after checking that it ended well."""
+    """Return the output of a program on both channels, after checking its exit status."""
     done = subprocess.run(
         command, capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
     )
@@ -116,7 +116,7 @@ def complaints(command):
 
 
 def assert_valid(paths, program):
-    """Dciodvfy finds no error in any file; dsrdump has nothing to say of the documents."""
+    """Dciodvfy finds no error in any file; dsrdump reports nothing about the documents."""
     for path in paths:
         lines = complaints([program("dciodvfy"), "-new", path])
         assert not [line for line in lines if "Error" in line], path.name
@@ -194,7 +194,7 @@ def test_the_same_draft_gives_the_same_bytes(image_header, results):
 def test_another_model_revision_or_installation_has_its_own_uids(
     changed, image_header, make_draft, results, equipment
 ):
-    """Nothing that is distinguished shares a SOP Instance UID or a series."""
+    """Distinct objects never share a SOP Instance UID or a series."""
     header = image_header()
     draft = make_draft(header)
     pixels = np.zeros((300, 240), np.float32)
@@ -235,7 +235,7 @@ def test_names_survive_from_the_images_character_set_to_ours(image_header, resul
 )
 @pytest.mark.parametrize("kind", [0, 1])
 def test_nothing_verified_or_final_gets_out(kind, keyword, value, image_header, results):
-    """Whatever sets the flag, the exit refuses the document."""
+    """The final check refuses a document with the flag, however it was set."""
     output = results(image_header())[kind]
     setattr(output.dataset, keyword, value)
     with pytest.raises(InvalidOutput, match=keyword):
@@ -243,7 +243,7 @@ def test_nothing_verified_or_final_gets_out(kind, keyword, value, image_header, 
 
 
 def test_no_verifier_and_no_missing_flag_gets_out(image_header, results):
-    """A verifying observer, or a document that says nothing of its state, is refused."""
+    """A verifying observer, or a document without its state, is refused."""
     output, *_ = results(image_header())
     output.dataset.VerifyingObserverSequence = [Dataset()]
     with pytest.raises(InvalidOutput, match="verifying observer"):
@@ -292,7 +292,7 @@ def test_an_image_without_study_uid_is_refused(image_header, make_draft, equipme
 
 @pytest.mark.parametrize("edge", [0, 511, 4097])
 def test_unreadable_sizes_are_refused(edge):
-    """The annotated image is neither too small for its words nor too large for a viewer."""
+    """The annotated image is neither too small for its text nor too large for a viewer."""
     with pytest.raises(ValueError, match="overlay_edge"):
         OutputOptions(overlay_edge=edge)
 
@@ -320,7 +320,7 @@ def test_pydicom_reads_back_exactly_what_went_in(image_header, results):
 
 
 def retrieved(orthanc, dataset):
-    """Return the bytes of an object that WADO-RS gives back."""
+    """Return the bytes of an object as WADO-RS returns them."""
     answer = httpx.get(
         f"{orthanc.dicomweb_url}/studies/{dataset.StudyInstanceUID}/series/"
         f"{dataset.SeriesInstanceUID}/instances/{dataset.SOPInstanceUID}",

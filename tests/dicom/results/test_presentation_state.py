@@ -1,4 +1,4 @@
-"""The presentation state shows the image as the image itself says, with the regions on it."""
+"""The presentation state shows the image as the image itself declares, with the regions on it."""
 
 import pytest
 
@@ -76,7 +76,7 @@ def test_without_regions_there_is_no_layer(state):
 
 
 def test_faults_are_typed_errors(state, image_header, make_draft, equipment):
-    """A coordinate that is no number, and the header of another image."""
+    """A coordinate that is no number, and the header of another image, raise an error."""
     with pytest.raises(InvalidOutput):
         state(findings=(located(((float("nan"), 1.0), (5.0, 1.0), (5.0, 5.0))),))
     with pytest.raises(DatasetMismatch):

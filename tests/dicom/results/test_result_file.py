@@ -1,4 +1,4 @@
-"""Result objects as files; what claims a person's authority is refused."""
+"""Result objects as files; objects that claim to be verified are refused."""
 
 from io import BytesIO
 
@@ -58,7 +58,7 @@ def test_a_file_has_our_meta_group():
     ],
 )
 def test_a_claim_of_authority_is_refused(values):
-    """A draft is preliminary and unverified, and a document says so."""
+    """A draft is preliminary and unverified, and a document states it."""
     with pytest.raises(InvalidOutput):
         encode(Output(kind="draft-report", dataset=as_file(result(**values))))
 

@@ -1,4 +1,4 @@
-"""The Secondary Captures: their attributes, and what is to be seen on them."""
+"""The Secondary Captures: their attributes, and their visible content."""
 
 import math
 from datetime import datetime
@@ -50,7 +50,7 @@ def page(image_header, make_draft, equipment):
 
 
 def test_overlay_attributes_keep_it_from_being_taken_for_an_image(annotated):
-    """Modality OT, derived, secondary, AI, no spacing and no window: nobody hangs or measures it."""
+    """Modality OT, derived, secondary, AI, no spacing and no window: never hung or measured."""
     dataset = annotated()
     assert dataset.Modality == "OT"
     assert dataset.ConversionType == "WSD"
@@ -76,12 +76,12 @@ def test_overlay_keeps_orientation_and_loss_of_the_image(annotated, image_header
 
 
 def test_an_invalid_orientation_is_left_empty(annotated, image_header):
-    """A Patient Orientation that is none is not repeated."""
+    """An invalid Patient Orientation is not copied."""
     assert not annotated(image_header(PatientOrientation=["left", "?"])).PatientOrientation
 
 
 def test_banner_is_burned_in_and_legible_in_a_thumbnail(annotated):
-    """The amber words fill the top of the image, and still stand out at a width of 200 pixels."""
+    """The amber text fills the top of the image, and remains readable at a width of 200 pixels."""
     pixels = frame(annotated())
     amber = np.abs(pixels[:160].astype(int) - AMBER).sum(axis=2) < 30
     assert 0.2 < amber.mean() < 0.6
@@ -111,7 +111,7 @@ def test_image_on_the_overlay_has_its_aspect_and_its_pixels(annotated, image_hea
 @pytest.mark.parametrize("size", [(300, 240), (200, 900), (900, 200), (64, 64), (2128, 2000)])
 @pytest.mark.parametrize("long_edge", [512, 1024, 1280, 2048])
 def test_overlay_has_the_configured_width_and_holds_everything(size, long_edge):
-    """Whatever the image's shape, the canvas is `long_edge` wide, no higher, and holds the image."""
+    """For any shape of the image the canvas is `long_edge` wide, no higher, and holds the image."""
     layout = Layout.of(*size, long_edge)
     left, top, width, height = layout.image
     assert layout.width == long_edge
@@ -187,7 +187,7 @@ def test_page_is_a_gray_page_that_admits_its_identifying_text(page):
 
 
 def test_page_has_a_black_banner_and_dark_text_on_white(page):
-    """The banner's words are white on black; below it the page is white with dark text."""
+    """The banner's text is white on black; below it the page is white with dark text."""
     pixels = frame(page())
     assert 0.15 < (pixels[:190] > 128).mean() < 0.6
     assert (pixels[200:] > 200).mean() > 0.85
@@ -196,7 +196,7 @@ def test_page_has_a_black_banner_and_dark_text_on_white(page):
 
 @pytest.mark.parametrize("sampled", [None, Agreement(same=12, samples=16)])
 def test_no_word_of_the_table_is_cut_on_the_page(page, image_header, monkeypatch, sampled):
-    """Names of columns, every observation and what is said of it fit, with sampled reports too."""
+    """Names of columns, every observation and its statement fit, with sampled reports too."""
     cut = []
 
     def watched(text, face, width):

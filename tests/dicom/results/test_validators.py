@@ -1,8 +1,8 @@
-"""Other people's validators on every kind of object, for every real image and phantoms of all kinds.
+"""Independent validators on every kind of object, for every real image and phantoms of all kinds.
 
 No validator finds everything: dciodvfy knows attributes but no templates, PixelMed templates but no
-flags, dcentvfy that the objects of a study agree. Each of them must find no error; what they say
-wrongly is listed here, with the reason, and nothing else may be said.
+flags, dcentvfy the agreement of a study's objects. Each of them must find no error; their false alarms
+are listed here, with the reason, and no other message may occur.
 """
 
 import re
@@ -50,9 +50,9 @@ DOCUMENTS = (
 OPTIONS = OutputOptions(comprehensive_3d=True, extras=("presentation-state", "report-pdf"))
 NOW = datetime(2026, 3, 4, 9, 15, 30, tzinfo=UTC)
 
-# What DCMTK says of every document in UTF-8, right or wrong.
+# DCMTK's message about every document in UTF-8, right or wrong.
 DSRDUMP_FALSE_ALARMS = ("The VR checker does not support this Specific Character Set: ISO_IR 192",)
-# PixelMed 2022 of content that its rules do not hold: pattern -> why it is right nevertheless.
+# PixelMed 2022 about content that its rules lack: pattern -> why the content is right.
 PIXELMED_FALSE_ALARMS = {
     r'\(18748-4,LN,"Diagnostic Imaging Report"\)/CONTAINER \(\d+-\d,LN,': (
         "its TID 2000 has the DCM headings of before 2022; CID 7001 has LOINC ones"
@@ -151,7 +151,7 @@ def unread(header):
 
 
 def signed(draft, preliminary):
-    """Return what a radiologist made of a draft."""
+    """Return a radiologist's decision on a draft."""
     before = Predecessor(
         sop_instance_uid=preliminary.SOPInstanceUID,
         sop_class_uid=preliminary.SOPClassUID,
@@ -168,7 +168,7 @@ def signed(draft, preliminary):
 
 
 def withdrawal(report):
-    """Return what withdraws the draft of a verified report."""
+    """Return the withdrawal of the draft of a verified report."""
     return Withdrawal(
         study_instance_uid=report.draft.study_instance_uid,
         draft=report.preliminary,
@@ -180,7 +180,7 @@ def withdrawal(report):
 
 
 def doubt(report):
-    """Return what puts the draft of a verified report in doubt."""
+    """Return the doubt about the draft of a verified report."""
     return Doubt(
         study_instance_uid=report.draft.study_instance_uid,
         draft=report.preliminary,
@@ -262,7 +262,7 @@ def real_cases(make_case, shared_data):
 
 
 def output_lines(command):
-    """Return what a program says on both channels; it must end well."""
+    """Return the output of a program on both channels; it must succeed."""
     done = subprocess.run(
         [str(word) for word in command],
         capture_output=True,
@@ -295,7 +295,7 @@ def test_objects_of_phantoms_are_valid(phantom_cases, program):
 
 @pytest.mark.dcmtk
 def test_objects_of_real_images_are_valid(real_cases, program):
-    """Whatever headers real images have."""
+    """With the headers of real images."""
     assert len(real_cases) >= 20
     assert_valid(real_cases, program)
 
@@ -322,7 +322,7 @@ def items_of(node):
 
 @pytest.fixture(scope="module")
 def wrong_documents(phantom_cases, tmp_path_factory):
-    """A report without its language, and findings whose region is on no image."""
+    """Faulty documents: a report without its language, and findings whose region is on no image."""
     folder = tmp_path_factory.mktemp("wrong")
     objects = phantom_cases["one finding"].objects
     report, findings = dcmread(objects["draft-report"]), dcmread(objects["findings"])
@@ -340,7 +340,7 @@ def wrong_documents(phantom_cases, tmp_path_factory):
     return paths
 
 
-# Values that no template looks at: a text, a number or an instance's UID may be any.
+# Values that no template constrains: a text, a number or an instance's UID.
 ANY_VALUE = {"DA", "DS", "DT", "FD", "FL", "IS", "PN", "ST", "TM", "UI", "UT"}
 STANDARD_UIDS = "1.2.840.10008."
 
@@ -372,7 +372,7 @@ def distinct(paths):
 
 @pytest.fixture(scope="module")
 def pixelmed_answers(phantom_cases, real_cases, wrong_documents, program, tmp_path_factory):
-    """What PixelMed's SR validator says, by path, of every shape of document of every image."""
+    """The output of PixelMed's SR validator, by path, for every shape of document of every image."""
     if not PIXELMED.exists():
         pytest.skip("PixelMed (Debian's pixelmed-apps) is not installed")
     program("javac")  # runs a source file, which a bare runtime cannot
@@ -391,7 +391,7 @@ def pixelmed_answers(phantom_cases, real_cases, wrong_documents, program, tmp_pa
 
 
 def test_pixelmed_finds_no_error_in_any_tree(pixelmed_answers, wrong_documents):
-    """Every document follows its template; what PixelMed warns of is on the list of false alarms."""
+    """Every document follows its template; PixelMed's warnings are on the list of false alarms."""
     for path, answer in pixelmed_answers.items():
         if path in wrong_documents:
             continue
@@ -403,6 +403,6 @@ def test_pixelmed_finds_no_error_in_any_tree(pixelmed_answers, wrong_documents):
 
 
 def test_pixelmed_sees_what_is_wrong(pixelmed_answers, wrong_documents):
-    """The same run does find errors where there are some."""
+    """The same run does find errors in faulty documents."""
     for path in wrong_documents:
         assert "Error" in pixelmed_answers[path], path

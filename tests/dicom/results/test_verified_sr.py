@@ -1,4 +1,4 @@
-"""The verified report: a person's, complete, and nothing that the service could make by itself."""
+"""The verified report: a person's, complete, and never made by the service alone."""
 
 import ast
 import subprocess
@@ -77,7 +77,7 @@ def test_it_names_the_draft_as_its_preliminary_report(signed):
 
 
 def test_it_is_a_new_instance_in_a_new_series_of_the_same_study(signed):
-    """The draft is not touched: instance and series are others, patient and study the same."""
+    """The draft is not touched: instance and series are new, patient and study the same."""
     draft, document = signed()
     assert document.SOPInstanceUID != draft.SOPInstanceUID
     assert document.SeriesInstanceUID != draft.SeriesInstanceUID
@@ -132,14 +132,14 @@ def test_another_image_is_refused(signed, image_header, make_draft):
 
 
 def test_the_exit_of_the_service_refuses_it(signed):
-    """Even in the service's hands a verified report does not leave through its exit."""
+    """The final check of the service's own results refuses a verified report."""
     _, document = signed()
     with pytest.raises(InvalidOutput, match="PRELIMINARY"):
         encode(Output(kind="draft-report", dataset=as_file(document)))
 
 
 def test_one_module_of_ours_imports_it():
-    """Only a recorded decision of a person makes one; import-linter holds the same."""
+    """Only a recorded decision of a person creates one; import-linter checks the same."""
     importing = [
         str(path)
         for package in ("dicom", "service", "workers")
@@ -185,7 +185,7 @@ def test_a_name_in_several_scripts_verifies(signed):
     ids=["coded verifier", "verifier without a code", "amended"],
 )
 def test_validators_find_no_error(changes, signed, tmp_path, program):
-    """Dciodvfy, dsrdump and our own gate have nothing to say."""
+    """Dciodvfy, dsrdump and our own validation report nothing."""
     _, document = signed(**changes)
     path = tmp_path / "verified.dcm"
     document.save_as(path)

@@ -50,7 +50,7 @@ def test_the_document_names_reason_and_draft(notice, content_items):
 
 
 def test_without_a_reason_the_notice_says_so(notice, content_items):
-    """Nothing is left blank."""
+    """No field is left blank."""
     said = " ".join(
         item.TextValue
         for item in content_items(notice(reason=" ").dataset)
@@ -72,6 +72,6 @@ def test_the_page_is_an_image_of_its_own(notice):
 
 
 def test_another_study_is_refused(notice):
-    """The notice would be filed under it."""
+    """The notice would be filed under another patient."""
     with pytest.raises(DatasetMismatch):
         notice(study_instance_uid="1.2.3.4")

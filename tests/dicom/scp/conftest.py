@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """A StorageHandler that remembers what it was told."""
+    """A StorageHandler that records its calls."""
 
     def __init__(self) -> None:
         self.refuse: Refusal | None = None
@@ -31,17 +31,17 @@ class Recorder:
         self.wait.set()
 
     def admit(self, association):
-        """Give the verdict that the test wants."""
+        """Return the verdict that the test sets."""
         self.admitted.append(association)
         return self.refuse
 
     def unavailable(self, association):
-        """Say so when the test wants."""
+        """Return the state that the test sets."""
         assert association in self.admitted
         return self.busy
 
     def record(self, arrived):
-        """Look at the images, wait or fail as the test wants."""
+        """Record the images, wait or fail as the test sets."""
         for each in arrived:
             assert each.association in self.admitted
             assert each.instance.path.is_file()
@@ -61,7 +61,7 @@ class Recorder:
         return False
 
     def commitment_failures(self, request):
-        """Nothing of what begins with 1.2.9 is here; now and then that is not known."""
+        """No UID that begins with 1.2.9 is stored; a test can make the answer fail."""
         if self.unknown:
             self.unknown -= 1
             raise OutOfResources("the database is away")
@@ -69,7 +69,7 @@ class Recorder:
         return {uid: 0x0112 for uid in uids if uid.startswith("1.2.9")}
 
     def association_ended(self, association, outcome):
-        """Remember how it ended."""
+        """Record how the association ended."""
         self.ends.append((association.id, outcome))
 
 
@@ -87,7 +87,7 @@ def handler():
 
 @pytest.fixture(params=["fast", "plain"])
 def scp(request, spool, handler):
-    """A running SCP on a free port, on each of the two ways of receiving."""
+    """A running SCP on a free port, on each of the two receive paths."""
     server = StorageSCP(
         ScpSettings(
             ae_title="WETREAD",

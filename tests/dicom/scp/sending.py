@@ -26,7 +26,7 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 
 
 def files(spool: Spool) -> list[Path]:
-    """Return what lies in the spool, its lock files left out."""
+    """Return the files in the spool, its lock files left out."""
     found = (path for path in spool.root.rglob("*") if path.is_file())
     return [path for path in found if path.parent.name != "locks"]
 
@@ -61,7 +61,7 @@ def started(spool, handler, **settings):
 
 
 def knock(scp, *, calling="MODALITY", called="WETREAD") -> bytes:
-    """Return what the SCP answers to an association request; pynetdicom misses a fast rejection."""
+    """Return the SCP's answer to an association request; pynetdicom misses a fast rejection."""
     with socket.create_connection(("127.0.0.1", scp.port), 10) as connection:
         connection.sendall(association_request(calling, called))
         return connection.recv(4096)
@@ -123,7 +123,7 @@ def send_file(scp, path: Path, content: bytes | None = None, **association):
 
 
 def send_half(link) -> None:
-    """Send a C-STORE command and the first fragment of its data set, and no more."""
+    """Send a C-STORE command and the first fragment of its data set, only."""
     request = C_STORE()
     request.MessageID = 1
     request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = UID(CR), UID("1.2.3")

@@ -1,4 +1,4 @@
-"""What a hostile or broken peer may do to the receiver; the long form is benchmarks/fuzz_receiver.py."""
+"""Streams of a hostile or broken peer to the receiver; the long form is benchmarks/fuzz_receiver.py."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ FUZZ = Path(__file__).parents[3] / "benchmarks" / "fuzz_receiver.py"
 
 
 def run(*arguments: str) -> str:
-    """Return what the fuzzer says once it has found nothing."""
+    """Return the output of the fuzzer once it has found nothing."""
     done = subprocess.run(
         [sys.executable, str(FUZZ), *arguments],
         cwd=FUZZ.parents[1],
@@ -32,5 +32,5 @@ def test_2000_mutated_streams_leave_nothing_and_block_no_other():
 
 @pytest.mark.slow
 def test_the_plain_way_of_receiving_stands_the_same():
-    """Fewer of them: this way is slower."""
+    """Fewer streams: the plain path is slower."""
     assert "nothing left" in run("--plain", "--streams", "200", "--silent", "300", "--stalled", "2")

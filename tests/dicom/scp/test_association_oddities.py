@@ -68,7 +68,7 @@ def user(*items: bytes) -> bytes:
     return item(0x50, MAXIMUM + CLASS + b"".join(items))
 
 
-# What is sent, and what Wetread answers.
+# The sent bytes, and Wetread's answer.
 ODDITIES = {
     "plain": (request(), ACCEPTED),
     "called_null_padded": (request(called=b"WETREAD".ljust(16, b"\0")), ACCEPTED),
@@ -217,28 +217,28 @@ ABORT_CAUSES = {Cause.INVALID_PDU, Cause.OUT_OF_TURN}
 
 
 class Receptionist:
-    """A StorageHandler that lets MODALITY call WETREAD and takes what it sends."""
+    """A StorageHandler that admits MODALITY calling WETREAD and accepts its objects."""
 
     def admit(self, association):
-        """Judge both titles."""
+        """Check both titles."""
         if association.called_ae != "WETREAD":
             return Refusal.CALLED_AE_NOT_RECOGNIZED
         known = association.calling_ae == "MODALITY"
         return None if known else Refusal.CALLING_AE_NOT_RECOGNIZED
 
     def unavailable(self, association):
-        """Always now."""
+        """Always ready."""
 
     def record(self, arrived):
-        """Take everything."""
+        """Accept everything."""
         return [None for _ in arrived]
 
     def association_ended(self, association, outcome):
-        """Nothing follows."""
+        """Do nothing."""
 
 
 class Service:
-    """A running SCP and what it reported."""
+    """A running SCP and its reports."""
 
     def __init__(self, folder, *, fast: bool) -> None:
         self.reports = []
@@ -250,7 +250,7 @@ class Service:
         self.scp.start()
 
     def causes(self, count: int) -> list[Cause]:
-        """Return the causes reported since the last time, at least `count` of them if they come."""
+        """Return the causes reported since the last call; wait a while for `count` of them."""
         end = time.monotonic() + 10
         while len(self.reports) < count and time.monotonic() < end:
             time.sleep(0.01)
@@ -261,7 +261,7 @@ class Service:
 
 @pytest.fixture(scope="module", params=[True, False], ids=["fast", "plain"])
 def service(request, tmp_path_factory):
-    """An SCP on each of the two ways of receiving."""
+    """An SCP on each of the two receive paths."""
     running = Service(tmp_path_factory.mktemp("spool") / "spool", fast=request.param)
     yield running
     running.scp.stop(2)
@@ -315,7 +315,7 @@ def receive(connection: socket.socket) -> bytes:
 
 
 def answer_to(port: int, encoded: bytes, *, echo: bool = False):
-    """Return what is answered to a request; with `echo` a C-ECHO must be answered 0x0000, too."""
+    """Return the answer to a request; with `echo` a C-ECHO must be answered 0x0000, too."""
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.settimeout(10)
         connection.sendall(encoded)
@@ -356,7 +356,7 @@ def test_each_odd_request_has_its_answer_and_leaves_one_report(service, name, ca
 @pytest.mark.dcmtk
 @pytest.mark.parametrize("name", [name for name in ODDITIES if name not in STRICTER_THAN_DCMTK])
 def test_what_dcmtk_accepts_is_accepted(storescp, name):
-    """What storescp answers is what Wetread answers, where storescp answers at all."""
+    """Wetread's answer equals storescp's, if storescp answers at all."""
     with socket.create_connection(("127.0.0.1", storescp), 10) as connection:
         connection.settimeout(0.5)
         connection.sendall(ODDITIES[name][0])
@@ -372,7 +372,7 @@ def test_what_dcmtk_accepts_is_accepted(storescp, name):
 @pytest.mark.parametrize("priority", [3, 9, 0xFFFF])
 @pytest.mark.parametrize("halves", [False, True])
 def test_an_undefined_priority_is_treated_as_medium(service, priority, halves):
-    """On both ways, also where the command comes in two fragments: as DCMTK, 0x0000."""
+    """On both paths, also if the command comes in two fragments: as DCMTK, 0x0000."""
     uid = b"1.2.826.0.1.77"
     elements = {
         0x0002: CR,

@@ -13,7 +13,7 @@ CR, VERIFICATION = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.1.1"
 
 
 class Association:
-    """What the reports look at: the peer and its presentation contexts."""
+    """The attributes that the reports use: the peer and its presentation contexts."""
 
     def __init__(self, accepted=(), rejected=()):
         self.requestor = SimpleNamespace(ae_title="CR1 ", address="10.0.0.7")
@@ -25,7 +25,7 @@ class Association:
 
 @pytest.fixture
 def reports():
-    """The reports, and what they sent."""
+    """The reports, and the list of those sent."""
     sent = []
     made = AssociationReports(sent.append)
     made.sent = sent
@@ -33,7 +33,7 @@ def reports():
 
 
 def test_an_abort_is_reported_once(reports, caplog):
-    """Though its end is noted afterwards."""
+    """Although its end is recorded afterwards."""
     association = Association()
     reports.aborted(association, Cause.INVALID_PDU, "a PDU of unknown type")
     reports.aborted(association, Cause.INVALID_PDU, "a PDU of unknown type")
@@ -44,7 +44,7 @@ def test_an_abort_is_reported_once(reports, caplog):
 
 
 def test_an_end_without_cause_is_no_report(reports):
-    """A release; and one that was rejected was reported then."""
+    """A release is not reported; a rejection was reported earlier."""
     association = Association()
     reports.ended(association, None)
     assert reports.sent == []

@@ -127,7 +127,7 @@ IDENTITY = b"\x01\x00" + struct.pack(">H", 3) + b"ann" + struct.pack(">H", 0)
     ],
 )
 def test_user_information_is_kept_where_it_is_valid(kind, value, kept):
-    """What pynetdicom would take for an invalid PDU is left out."""
+    """Items that make a PDU invalid for pynetdicom are left out."""
     _, found = parts(readable_request(request(item(0x50, LENGTH + item(kind, value)))))
     assert _items(found[-1][1])[1:] == ([(kind, kept)] if kept else [])
 
@@ -144,6 +144,6 @@ def test_user_information_is_kept_where_it_is_valid(kind, value, kept):
     ],
 )
 def test_what_cannot_be_divided_is_refused(pdu, problem):
-    """The message says where."""
+    """The message states the place."""
     with pytest.raises(MalformedRequest, match=problem):
         readable_request(pdu)

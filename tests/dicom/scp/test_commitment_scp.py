@@ -10,7 +10,7 @@ from tests.dicom.scp.sending import CR
 
 
 def ask_commitment(scp, information, *, action=1):
-    """Return the N-ACTION's status, and what is reported on the same association: type and content."""
+    """Return the N-ACTION's status, and the report on the same association: type and content."""
     reported: Queue = Queue()
 
     def hear(event):
@@ -42,7 +42,7 @@ def commitment_of(*uids: str) -> Dataset:
 
 
 def test_storage_commitment_is_reported_on_the_association_that_asked(scp, handler):
-    """Event type 1 when all is there; type 2 and the failure reason when something is not."""
+    """Event type 1 if all instances are stored; else type 2 with the failure reason."""
     status, (kind, report) = ask_commitment(scp, commitment_of("1.2.3", "1.2.4"))
     assert (status, kind) == (0x0000, 1)
     assert report.TransactionUID == "1.2.3.99"

@@ -34,7 +34,7 @@ from tests.dicom.scp.sending import (
 
 
 def test_32_associations_at_once_are_all_served(scp, handler, spool, small_image):
-    """A morning's rush: each of 32 senders gets Success for its own image."""
+    """At a peak load each of 32 senders gets Success for its own image."""
     content = dataset_bytes(small_image)
     uid = check_identity(read_header(small_image)).sop_instance_uid
 
@@ -54,7 +54,7 @@ def test_32_associations_at_once_are_all_served(scp, handler, spool, small_image
 
 
 def test_256_associations_at_once_are_accepted_by_default(spool, handler):
-    """All at the same time, none refused; the next one is informed that it is one too many."""
+    """All at the same time, none refused; the next one gets the rejection for the limit."""
     server = started(spool, handler)
     connections = []
     try:
@@ -70,7 +70,7 @@ def test_256_associations_at_once_are_accepted_by_default(spool, handler):
 
 
 def test_one_association_too_many_is_rejected_as_over_the_local_limit(spool, handler):
-    """The limit is a rejection that states it, and may pass."""
+    """The limit causes a transient rejection that states it."""
     server = started(spool, handler, max_associations=2)
     links = [associate(server, (CR, EXPLICIT)) for _ in range(2)]
     try:
@@ -83,7 +83,7 @@ def test_one_association_too_many_is_rejected_as_over_the_local_limit(spool, han
 
 
 def test_a_silent_connection_that_sends_as_it_is_closed_ends_no_other(spool, handler):
-    """Its byte and the connection for which it is closed are seen by one look at the sockets."""
+    """One poll of the sockets sees its byte and the connection for which it is closed."""
     server = started(spool, handler, max_associations=1)
     selector, looking, look = server._server._selector, threading.Event(), threading.Event()
     select = selector.select
@@ -138,7 +138,7 @@ def test_a_connection_that_the_machine_cannot_watch_is_closed_and_the_next_is_se
 @pytest.mark.parametrize("broken_too", ["_begin", "_close_oldest", "server_close"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_listener_that_ends_by_a_fault_reports_it(spool, handler, eventually, broken_too):
-    """Who watches it can start a new one, even where it cannot tidy up; stopping it returns."""
+    """A supervisor can start a new one, even if it cannot clean up; stopping it returns."""
     server = started(spool, handler)
 
     def broken(*_):
@@ -149,7 +149,7 @@ def test_a_listener_that_ends_by_a_fault_reports_it(spool, handler, eventually, 
     listener._accept = broken
     setattr(listener, broken_too, broken)
     assert not server.has_stopped_listening
-    # Its port is closed at once, perhaps before the connection stands.
+    # Its port is closed at once, perhaps before the connection is established.
     with suppress(ConnectionResetError):
         socket.create_connection(("127.0.0.1", server.port), 10).close()
     eventually(lambda: server.has_stopped_listening, seconds=10, what="the end of the listener")
@@ -165,7 +165,7 @@ def test_a_listener_that_ends_by_a_fault_reports_it(spool, handler, eventually, 
 
 
 def test_an_orderly_stop_lets_the_image_in_transfer_finish(spool, handler, small_image):
-    """After stop() nobody new comes in; who was there gets Success for a durable image."""
+    """After stop() no association is accepted; open ones get Success for a durable image."""
     server = started(spool, handler)
     handler.wait.clear()
     with ThreadPoolExecutor(2) as threads:
@@ -184,7 +184,7 @@ def test_an_orderly_stop_lets_the_image_in_transfer_finish(spool, handler, small
 
 @pytest.mark.serial
 def test_a_stop_aborts_who_does_not_finish(spool, handler):
-    """An association that stays open holds the stop no longer than its limit."""
+    """An association that stays open delays the stop no longer than its limit."""
     server = started(spool, handler)
     link = associate(server, (CR, EXPLICIT))
     began = time.monotonic()
@@ -205,7 +205,7 @@ def test_a_stop_aborts_who_does_not_finish(spool, handler):
     ],
 )
 def test_garbage_ends_its_own_connection_only(scp, small_image, garbage):
-    """What is no DICOM gets no answer of use, and the next image is stored."""
+    """Bytes that are no DICOM get no useful answer, and the next image is stored."""
     with socket.create_connection(("127.0.0.1", scp.port), 5) as connection:
         connection.sendall(garbage)
     assert send_file(scp, small_image).Status == 0
@@ -241,7 +241,7 @@ print("with", answered())
 
 
 def test_a_connection_for_which_there_is_no_thread_is_closed_and_the_next_one_is_served():
-    """A machine at its limit of threads does not end the listener."""
+    """A machine at its limit of threads does not stop the listener."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_THREADS], capture_output=True, text=True, timeout=60
     )

@@ -19,7 +19,7 @@ def test_a_refused_peer_gets_the_reason_of_the_standard(scp, handler, refusal):
 
 
 def test_a_refused_echoscu_states_why(scp, handler, dcmtk):
-    """DCMTK shows its user the reason as text."""
+    """DCMTK prints the reason as text."""
     handler.refuse = Refusal.CALLING_AE_NOT_RECOGNIZED
     done = dcmtk("echoscu", "-v", "-aec", "WETREAD", "127.0.0.1", scp.port)
     assert done.returncode != 0
@@ -27,7 +27,7 @@ def test_a_refused_echoscu_states_why(scp, handler, dcmtk):
 
 
 def test_a_handler_that_breaks_lets_no_request_in(scp, handler, monkeypatch):
-    """Who cannot be checked is turned away for now."""
+    """A calling AE that cannot be checked is rejected as transient."""
     monkeypatch.setattr(handler, "admit", lambda _: 1 / 0)
     assert knock(scp) == struct.pack(">BxLxBBB", 3, 4, *Refusal.NO_REASON_GIVEN.value)
 
@@ -37,7 +37,7 @@ def test_a_handler_that_breaks_lets_no_request_in(scp, handler, monkeypatch):
     [([CR], "DEBUG"), ([], "WARNING"), (["1.2.840.10008.1.1"], "WARNING")],
 )
 def test_many_refused_contexts_leave_one_line(scp, caplog, usable, level):
-    """A sender that offers every SOP Class it knows does not fill the log with each association.
+    """A sender that offers all its SOP Classes does not fill the log at each association.
 
     Where a context for objects is accepted the line is for debugging only.
     """

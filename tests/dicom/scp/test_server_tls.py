@@ -23,10 +23,10 @@ class Keeper:
         self.count = 0
 
     def admit(self, association):
-        """Let it in."""
+        """Admit it."""
 
     def unavailable(self, association):
-        """Always now."""
+        """Always ready."""
 
     def record(self, arrived):
         """Count them."""
@@ -34,7 +34,7 @@ class Keeper:
         return [None for _ in arrived]
 
     def association_ended(self, association, outcome):
-        """Nothing follows."""
+        """Do nothing."""
 
 
 def openssl(*arguments) -> None:
@@ -62,7 +62,7 @@ def identities(tmp_path_factory):
 
 @pytest.fixture
 def keeper():
-    """What counts the images."""
+    """The handler that counts the images."""
     return Keeper()
 
 
@@ -101,7 +101,7 @@ def start(tmp_path, identities, keeper):
 
 
 def connect(server: StorageSCP, **limits) -> ssl.SSLSocket:
-    """Return a TLS connection that trusts whatever it meets."""
+    """Return a TLS connection that trusts any certificate."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     for name, value in limits.items():
@@ -165,7 +165,7 @@ def test_old_versions_and_weak_ciphers_are_refused(start):
 
 
 def test_a_new_certificate_is_taken_without_ending_an_association(start, identities, dcmtk):
-    """Who is connected stays; who comes now sees the new one; a broken file changes nothing."""
+    """Open connections stay; new ones get the new certificate; a broken file changes nothing."""
     server, files = start()
     open_before = connect(server)
     first = open_before.getpeercert(binary_form=True)
@@ -176,7 +176,7 @@ def test_a_new_certificate_is_taken_without_ending_an_association(start, identit
     shutil.copy(identities["renewed"][1], files.key)
     with connect(server) as after:
         assert after.getpeercert(binary_form=True) != first
-    # An association request of no use, but an answer to it comes over the old connection.
+    # An invalid association request, but its answer arrives over the old connection.
     open_before.sendall(bytes([9] * 20))
     open_before.settimeout(5)
     assert open_before.recv(100)[:1] == b"\x07"

@@ -1,4 +1,4 @@
-"""Peers that hold a connection: silent, or with a byte now and then. Each costs one timeout."""
+"""Peers that keep a connection open, silent or with a byte now and then: each costs one timeout."""
 
 import hashlib
 import socket
@@ -31,7 +31,7 @@ class Peers:
     def start(self, serve):
         """Return the port of a server whose connections do this until the test ends."""
         listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        # Small: what is sent must not vanish in buffers.
+        # Small: the sent bytes must not fit into buffers.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._listeners.append(listener)
         threading.Thread(target=self._accept, args=(listener, serve), daemon=True).start()
@@ -96,7 +96,7 @@ def objects(tmp_path):
 
 
 def nothing(_connection):
-    """Take the connection and never say anything."""
+    """Accept the connection and never send anything."""
 
 
 def drip(head, piece=b"\0"):
@@ -157,7 +157,7 @@ def _is_silent(call, seconds):
     ],
 )
 def test_a_negotiation_is_limited_as_a_whole(peers, objects, serve):
-    """Whatever comes instead of an answer to the association request, the send ends in time."""
+    """The send ends in time for any invalid answer to the association request."""
     destination = dimse(peers.start(serve))
     for call in (
         lambda: destination.send(objects),
@@ -209,7 +209,7 @@ def test_a_pacs_that_never_answers_a_store_costs_one_timeout(pacs, objects):
 
 @pytest.mark.serial
 def test_a_pacs_that_drips_its_answer_is_ended(peers, pacs, objects):
-    """Behind a proxy that passes the answers on byte by byte no exchange lasts longer than it may."""
+    """Behind a proxy that passes the answers on byte by byte no exchange exceeds its time limit."""
     behind = pacs(EVT_C_STORE=lambda _: 0)
 
     def slowly(connection):
@@ -254,7 +254,7 @@ def test_a_pacs_that_stops_reading_is_ended(peers, pacs, objects):
 
 @pytest.mark.serial
 def test_a_c_find_of_many_late_answers_is_limited_as_a_whole(pacs, objects):
-    """Each pending response comes in time; all together they do not."""
+    """Each pending response is in time; their sum exceeds the limit."""
 
     def late(_event):
         answer = Dataset()

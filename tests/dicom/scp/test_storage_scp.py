@@ -31,7 +31,7 @@ from tests.dicom.scp.sending import (
 
 
 def test_each_image_is_stored_as_it_was_sent(scp, handler, shared_data):
-    """In every transfer syntax, what lies in the spool is what the modality sent, byte for byte."""
+    """In every transfer syntax the spool holds the sent data set byte for byte."""
     images = sorted((shared_data / "cxr-dicom").glob("*.dcm"))
     for image in images:
         assert send_file(scp, image).Status == 0x0000, image.name
@@ -58,7 +58,7 @@ def test_dcmtk_sends_a_folder_and_gets_success(scp, handler, dcmtk, shared_data,
 def test_an_image_keeps_its_compression_where_plain_is_proposed_too(
     scp, handler, dcmtk, shared_data
 ):
-    """A lossless image is taken as it is, although its sender offers to decode it first."""
+    """A lossless image is accepted compressed, although its sender offers to decode it first."""
     for name, syntax in [("rle-lossless", "1.2.5"), ("jpeg-lossless-sv1", "1.2.4.70")]:
         image = shared_data / f"cxr-dicom/barre_cxr_{name}.dcm"
         dcmtk("dcmsend", "-aec", "WETREAD", "127.0.0.1", scp.port, image)
@@ -66,7 +66,7 @@ def test_an_image_keeps_its_compression_where_plain_is_proposed_too(
 
 
 def test_storescu_and_echoscu_are_served(scp, handler, dcmtk, small_image):
-    """The plainest of modalities gets its answers."""
+    """The simplest modality gets its answers."""
     assert dcmtk("echoscu", "-aec", "WETREAD", "127.0.0.1", scp.port).returncode == 0
     stored = dcmtk("storescu", "-aec", "WETREAD", "127.0.0.1", scp.port, small_image)
     assert stored.returncode == 0, stored.stderr
@@ -74,14 +74,14 @@ def test_storescu_and_echoscu_are_served(scp, handler, dcmtk, small_image):
 
 
 def test_the_same_image_twice_is_one_file_and_two_successes(scp, handler, spool, small_image):
-    """A modality that sends again is answered again; the disk holds the image once."""
+    """A repeated image is answered again; the disk holds it once."""
     assert [send_file(scp, small_image).Status for _ in range(2)] == [0, 0]
     assert len(handler.instances) == 2
     assert len(files(spool)) == 1
 
 
 def test_the_same_uid_with_other_bytes_lies_beside_the_first(scp, handler, spool, small_image):
-    """Neither image replaces the other; the handler is informed of both."""
+    """Neither image replaces the other; the handler gets both."""
     content = dataset_bytes(small_image)
     send_file(scp, small_image)
     assert send_file(scp, small_image, content[:-2] + b"\x01\x01").Status == 0
@@ -100,7 +100,7 @@ def test_the_same_uid_with_other_bytes_lies_beside_the_first(scp, handler, spool
 def test_an_image_that_is_not_recorded_is_not_kept(
     scp, handler, spool, small_image, fault, status, comment
 ):
-    """When the handler fails the sender gets the status, and nothing lies in the spool."""
+    """When the handler fails the sender gets the status, and the spool is empty."""
     handler.fault = fault
     response = send_file(scp, small_image)
     assert response.Status == status
@@ -113,7 +113,7 @@ def test_an_image_that_is_not_recorded_is_not_kept(
 def test_a_request_at_a_bad_time_is_refused_and_nothing_is_written(
     scp, handler, spool, small_image
 ):
-    """While the service cannot record, 0xA700 is decided at the command; it passes by itself."""
+    """While the service cannot record, 0xA700 is decided at the command; it ends by itself."""
     handler.busy = OutOfResources("the database is away")
     response = send_file(scp, small_image)
     assert (response.Status, response.ErrorComment) == (0xA700, "the database is away")
@@ -123,7 +123,7 @@ def test_a_request_at_a_bad_time_is_refused_and_nothing_is_written(
 
 
 def test_a_failed_second_store_leaves_the_acknowledged_first(scp, handler, spool, small_image):
-    """An image for which Success was said stays, whatever happens to its repetition."""
+    """An image that was answered with Success stays, for any outcome of its repetition."""
     assert send_file(scp, small_image).Status == 0
     handler.fault = OutOfResources("the database is away")
     assert send_file(scp, small_image).Status == 0xA700
@@ -131,7 +131,7 @@ def test_a_failed_second_store_leaves_the_acknowledged_first(scp, handler, spool
 
 
 def test_success_is_reported_after_the_handler_and_not_before(scp, handler, small_image):
-    """While the row is not committed the modality waits."""
+    """The modality gets no answer until the row is committed."""
     handler.wait.clear()
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(send_file, scp, small_image)
@@ -142,7 +142,7 @@ def test_success_is_reported_after_the_handler_and_not_before(scp, handler, smal
 
 
 def test_a_command_that_announces_another_instance_is_a_mismatch(scp, spool, small_image):
-    """The data set decides what an image is; a command that says otherwise is answered 0xA900."""
+    """The data set decides what an image is; a command that differs is answered 0xA900."""
     link = associate(scp, (CR, EXPLICIT))
     response = send_raw(
         link, dataset_bytes(small_image), sop_class=CR, uid="1.2.3.4", syntax=EXPLICIT
@@ -187,7 +187,7 @@ def with_uids(path: Path, uids: dict[int, bytes]) -> bytes:
 def test_a_uid_is_kept_as_archives_read_it_or_refused(
     scp, handler, small_image, tag, value, status
 ):
-    """Leading zeros stay, what follows a NUL is cut, anything else that is no UID is refused."""
+    """Leading zeros stay, text after a NUL is cut, any other invalid UID is refused."""
     uid = value.partition(b"\0")[0].rstrip(b" ").decode()
     sop = str(read_header(small_image).SOPInstanceUID)
     if tag == UIDS[0]:
@@ -219,7 +219,7 @@ def test_a_uid_is_kept_as_archives_read_it_or_refused(
     ],
 )
 def test_a_malformed_image_is_answered_by_its_fault(scp, spool, shared_data, name, status):
-    """An image that cannot be placed or parsed is refused; one that only cannot be read is kept."""
+    """An image without valid UIDs or header is refused; one with unreadable pixels only is kept."""
     path = shared_data / f"edge-cases/cxr-malformed/{name}.dcm"
     link = associate(scp, (CR, EXPLICIT))
     response = send_raw(
@@ -258,7 +258,7 @@ def test_every_edge_case_is_answered_and_the_next_image_is_stored(scp, spool, sh
 
 
 def test_an_image_over_the_limit_is_refused_without_filling_the_disk(scp, spool, small_image):
-    """An image of more than 64 MB is answered 0xC000 when it has been sent, and nowhere on disk."""
+    """An image of more than 64 MB is answered 0xC000 after its last byte, and is not on the disk."""
     response = send_file(scp, small_image, dataset_bytes(small_image) + bytes(80 * 2**20))
     assert response.Status == 0xC000
     assert files(spool) == []
@@ -281,7 +281,7 @@ def test_a_full_disk_is_answered_and_passes(small_disk, handler, small_image):
 
 @pytest.mark.parametrize("how", ["abort", "cut"])
 def test_a_broken_association_leaves_nothing_and_is_reported(scp, handler, spool, how, eventually):
-    """An abort and a cut cable in the middle of an image are distinguished; both leave no file."""
+    """An abort and a lost connection during an image are distinguished; both leave no file."""
     link = associate(scp, (CR, EXPLICIT))
     send_half(link)
     eventually(lambda: files(spool), seconds=5, what="the temporary file")
@@ -298,7 +298,7 @@ def test_a_broken_association_leaves_nothing_and_is_reported(scp, handler, spool
 def test_kill_in_the_middle_of_an_image_loses_nothing_that_was_acknowledged(
     tmp_path, small_image, eventually
 ):
-    """After kill -9 the acknowledged image is there whole; of the half one only a leftover is."""
+    """After kill -9 the acknowledged image is complete; of a partial one a temporary file remains."""
     script = """
 import sys, time
 from pathlib import Path
@@ -340,7 +340,7 @@ time.sleep(60)
 
 
 def test_every_class_and_syntax_offered_is_accepted(scp):
-    """Each storage class is taken in each transfer syntax that our decoders can read."""
+    """Each storage class is accepted in each transfer syntax that our decoders can read."""
     for storage_class in STORAGE_CLASSES:
         link = associate(scp, *((storage_class, syntax) for syntax in TRANSFER_SYNTAXES))
         assert len(link.accepted_contexts) == len(TRANSFER_SYNTAXES)

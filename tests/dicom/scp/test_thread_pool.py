@@ -8,7 +8,7 @@ from dicom.scp import thread_pool
 
 
 def settled(crew_name: str) -> bool:
-    """Return whether no thread of that name is left, waiting for it a while."""
+    """Wait a while; return whether no thread of that name is left."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
         if not any(thread.name == crew_name for thread in threading.enumerate()):
@@ -32,7 +32,7 @@ def test_a_thread_serves_again_what_comes_after_it_has_served():
 
 
 def test_works_at_the_same_time_do_not_wait():
-    """Each of many works that last begins at once, in a thread of its own."""
+    """Each of many long works begins at once, in a thread of its own."""
     everybody = threading.Barrier(9)
 
     def wait() -> None:
@@ -46,7 +46,7 @@ def test_works_at_the_same_time_do_not_wait():
 
 
 def test_threads_without_work_end_and_none_is_lost_meanwhile():
-    """Whatever is given while threads are about to end is served; then no thread is left."""
+    """Work given while threads are about to end is done; then no thread is left."""
     count = 3000
     served: SimpleQueue[int] = SimpleQueue()
     hasty = thread_pool.ThreadPool(served.put, "hasty crew", idle_timeout=0.001)

@@ -1,4 +1,4 @@
-"""Associations that we request: with a real SCP, and with peers that are not there."""
+"""Associations that we request: with a real SCP, and with unreachable peers."""
 
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian
@@ -32,7 +32,7 @@ def scp():
 
 
 def test_an_association_is_established_and_released(scp):
-    """Within the block it can be used."""
+    """The association can be used within the block."""
     peer = scp()
     with associate(peer, CONTEXTS) as association, established(association, peer):
         assert association.send_c_echo().Status == 0x0000
@@ -49,7 +49,7 @@ def test_a_permanent_rejection_names_both_titles(scp):
 
 
 def test_a_transient_rejection_may_pass(scp):
-    """The peer has no place for another association now."""
+    """The peer accepts no further association at the moment."""
     peer = scp(maximum_associations=1)
     refused = pytest.raises(DestinationUnavailable, match="rejected the association")
     with associate(peer, CONTEXTS), refused, associate(peer, CONTEXTS):

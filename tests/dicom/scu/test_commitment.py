@@ -1,4 +1,4 @@
-"""Storage commitment: requests that are read, reports that are made (PS3.4 J.3)."""
+"""Storage commitment: decoding of requests, encoding of reports (PS3.4 J.3)."""
 
 from io import BytesIO
 

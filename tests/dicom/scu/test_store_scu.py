@@ -136,7 +136,7 @@ def test_echo_names_the_ae_titles_when_they_are_wrong(orthanc):
 
 
 def test_nothing_listening_is_unavailable(free_port):
-    """A refused connection may pass, and its sentence holds host and port."""
+    """A refused connection is a temporary failure, and its message has host and port."""
     port = free_port()
     with pytest.raises(DestinationUnavailable, match=f"127.0.0.1:{port}.*check that it runs"):
         echo(**_to(port, timeout=2))
@@ -149,7 +149,7 @@ def test_a_host_that_does_not_exist_is_unavailable():
 
 
 def test_a_machine_without_a_thread_left_may_try_again(monkeypatch, free_port):
-    """Python's RuntimeError is a passing fault here, and no other RuntimeError is."""
+    """Python's RuntimeError about threads is a temporary failure here; no other RuntimeError is."""
 
     def refuse(message):
         def start(_):
@@ -184,7 +184,7 @@ def test_a_server_that_never_answers_is_left_in_time(first_bytes):
 
 
 def test_a_server_that_speaks_no_dicom_is_unavailable():
-    """Bytes that are no PDU end the association with a sentence, not a traceback."""
+    """Bytes that are no PDU end the association with a message, not a traceback."""
     answer = b"HTTP/1.1 400 Bad Request\r\n\r\n"
     with (
         _listener(lambda connection: connection.sendall(answer)) as port,
@@ -205,7 +205,7 @@ def test_a_server_that_speaks_no_dicom_is_unavailable():
     ids=lambda syntax: syntax.keyword,
 )
 def test_files_arrive_in_their_own_transfer_syntax_byte_for_byte(storescp, tmp_path, syntax):
-    """What storescp writes down bit by bit is the data set of the file that was sent."""
+    """The data set that storescp writes is bit for bit that of the sent file."""
     image = _image(tmp_path / "image.dcm", syntax=syntax)
     with storescp.running("+xa", "+B"):
         outcomes = send_files([image], **_to(storescp.port))
@@ -227,7 +227,7 @@ def test_a_peer_that_knows_only_implicit_gets_implicit(storescp, tmp_path):
 
 
 def test_a_syntax_that_is_not_accepted_is_reported_for_that_file_only(storescp, tmp_path):
-    """A compressed image that the peer cannot take is an outcome; the others are stored."""
+    """A compressed image that the peer cannot take is reported as an outcome; the others are stored."""
     plain = _image(tmp_path / "plain.dcm")
     compressed = _image(tmp_path / "compressed.dcm", syntax=JPEG2000Lossless)
     with storescp.running():
@@ -302,7 +302,7 @@ def test_a_peer_that_stops_before_answering_a_store_is_left_in_time(storescp, tm
 
 
 def test_a_peer_that_stops_reading_is_left_in_time(tmp_path):
-    """A write that nobody reads ends by the timeout although the socket's buffers are full."""
+    """A write to a peer that never reads ends by the timeout, also with full socket buffers."""
     from pynetdicom import AE, evt  # noqa: PLC0415 - the stalling peer is made of the real protocol
 
     image = _image(tmp_path / "large.dcm", rows=4096)
@@ -333,7 +333,7 @@ def test_an_association_leaves_no_thread_behind(orthanc):
 
 
 def test_an_error_inside_aborts_the_association(orthanc):
-    """Whatever goes wrong while an association is open, it is not left open."""
+    """An association is closed after any error."""
     peer = Peer(host="127.0.0.1", port=orthanc.dicom_port, called=orthanc.ae_title)
     with (
         pytest.raises(KeyError),

@@ -52,7 +52,7 @@ def test_the_most_reliable_source_decides(attributes, region):
     ],
 )
 def test_codes_and_view_position_count_before_descriptions(attributes, view):
-    """Sources that disagree whether the image is frontal are contradictory."""
+    """Sources that disagree about a frontal view are contradictory."""
     assert view_of(tags(**attributes)) is view
 
 

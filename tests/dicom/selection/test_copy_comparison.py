@@ -1,4 +1,4 @@
-"""What of two copies of one image matters: whose it is, and what it shows."""
+"""Differences of two copies of one image that matter: patient, order and pixels."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ LIMITS = PixelLimits(max_pixels=10**6, max_bytes=10**7)
 
 @pytest.fixture
 def compared(tmp_path):
-    """A function: attributes of the first and the second copy -> in what they differ."""
+    """A function: attributes of the first and the second copy -> their differences."""
 
     def compare(first, second, change=None):
         paths = []
@@ -46,7 +46,7 @@ def compared(tmp_path):
     ],
 )
 def test_another_spelling_of_a_name_is_the_same_person(compared, first, second):
-    """Accents, transcriptions, titles, further given names and a missing name make no other."""
+    """Accents, transcriptions, titles, further given names and a missing name make no other patient."""
     assert compared({"PatientName": first}, {"PatientName": second}) == ()
 
 
@@ -60,7 +60,7 @@ def test_another_name_may_be_another_person(compared, first, second):
 
 
 def test_identifiers_differ_by_any_character(compared):
-    """A Patient ID that was filled in is another one; one that was removed is no different one."""
+    """A Patient ID that was filled in is another one; a removed one does not count as a difference."""
     assert compared({"PatientID": "1"}, {"PatientID": "01"}) == ("Patient ID",)
     assert compared({"PatientID": ""}, {"PatientID": "1"}) == ("Patient ID",)
     assert compared({"PatientID": "1"}, {"PatientID": ""}) == ()
@@ -82,7 +82,7 @@ def test_every_difference_is_named(compared):
 
 
 def test_a_lossy_copy_shows_the_same_and_a_shifted_one_does_not(compared):
-    """What a compression changes is no other picture; an image moved by ten pixels is one."""
+    """Changes by compression make no other picture; an image moved by ten pixels is another."""
 
     def lossy(image):
         image.compress(JPEG2000, j2k_cr=[6], generate_instance_uid=False)
@@ -95,7 +95,7 @@ def test_a_lossy_copy_shows_the_same_and_a_shifted_one_does_not(compared):
 
 
 def test_a_copy_that_cannot_be_decoded_or_read_is_reported_as_such(compared, tmp_path):
-    """What cannot be compared is not called the same."""
+    """Images that cannot be compared do not count as equal."""
 
     def cut(image):
         image.PixelData = image.PixelData[: len(image.PixelData) // 2]

@@ -1,4 +1,4 @@
-"""Notes on identifiers that results do not carry as the image does."""
+"""Notes on identifiers that differ between image and results."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def notes(tmp_path):
 
 
 def test_clean_identifiers_have_no_notes(notes):
-    """Nothing is said where everything can be copied."""
+    """No note if everything can be copied."""
     assert notes() == ()
     assert notes(AccessionNumber="A-1", IssuerOfPatientID="KLINIKUM") == ()
 

@@ -1,4 +1,4 @@
-"""What is read of a study and why not the rest: tags, order, ages, and the pictures' own word."""
+"""Which image of a study is read, and why not the others: tags, order, ages, pixels."""
 
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def image(tmp_path):
     ],
 )
 def test_each_real_chest_image_is_read(shared_data, name):
-    """Images whose tags are silent or wrong (RIBCAGE, CT) are read because of their picture."""
+    """Images with missing or wrong tags (RIBCAGE, CT) are read because of their pixels."""
     selection = choose(study_of(shared_data / "cxr-dicom" / name), ADULTS, LIMITS)
     assert selection.reason is None
     assert selection.frame is not None
@@ -103,7 +103,7 @@ def test_each_real_chest_image_is_read(shared_data, name):
     ],
 )
 def test_each_other_real_file_has_its_reason(shared_data, name, reason):
-    """What must not be read is refused, with a sentence for the image too."""
+    """Unsuitable images are refused, with a message for the image too."""
     selection = choose(study_of(shared_data / name), ADULTS, LIMITS)
     assert (selection.reason, selection.frame) == (reason, None)
     assert selection.sentence.endswith(".")
@@ -111,7 +111,7 @@ def test_each_other_real_file_has_its_reason(shared_data, name, reason):
 
 
 def test_the_dog_is_refused_where_children_are_read(shared_data):
-    """The picture refuses the dog, not its age of five."""
+    """The dog is refused because of the pixels, not of its age of five."""
     dog = shared_data / "not-chest" / "highdicom_dog-thorax_dx_mono1.dcm"
     assert choose(study_of(dog), EVERYBODY, LIMITS).reason is Reason.NOT_PLAUSIBLE
 
@@ -147,7 +147,7 @@ def test_for_presentation_is_preferred_to_its_raw_twin(image):
 
 
 def test_a_raw_image_alone_is_read_with_a_warning(image):
-    """FOR PROCESSING is no reason for silence."""
+    """A study with only a FOR PROCESSING image is still read."""
     selection = choose(study_of(image(wrap={"for_presentation": False})), ADULTS, LIMITS)
     assert selection.reason is None
     assert any("FOR PROCESSING" in note for note in selection.notes)
@@ -178,7 +178,7 @@ def test_an_implausible_first_choice_gives_way_to_the_next(image):
 
 
 def test_an_unreadable_first_choice_gives_way_to_the_next(image):
-    """A cut-off PA file does not keep the AP one from being read."""
+    """A truncated PA file does not prevent the reading of the AP one."""
     broken = image()
     broken.write_bytes(broken.read_bytes()[:-5000])
     study = study_of(broken, image(view="AP"))
@@ -206,7 +206,7 @@ def test_a_mirrored_phantom_is_read(image):
 
 
 def test_a_lateral_alone_ends_with_its_reason(image):
-    """By its tags, and by its picture where the tags are silent."""
+    """By its tags, or by its pixels if the tags state nothing."""
     stated = image(view="LL")
     silent = image(view="LL", wrap={"view_position": ""})
     assert triage(read_header(silent)).eligibility is Eligibility.POSSIBLE
@@ -215,7 +215,7 @@ def test_a_lateral_alone_ends_with_its_reason(image):
 
 
 def test_silent_tags_are_read_with_notes(image):
-    """What the tags leave unsaid is told to the reader of the draft."""
+    """The draft notes what the tags do not state."""
     path = image(
         wrap={"view_position": "", "body_part": ""},
         PatientAge=None,
@@ -234,7 +234,7 @@ def test_silent_tags_are_read_with_notes(image):
 
 @pytest.mark.parametrize("view", ["PA", "LL"])
 def test_nothing_is_read_of_a_study_with_two_patients(image, view):
-    """Also when only the lateral bears the other name: a person must put that right first."""
+    """Also when only the lateral has the other name: a person must correct that first."""
     selection = choose(study_of(image(), image(view=view, PatientID="ANOTHER")), ADULTS, LIMITS)
     assert selection.instance is None
     assert selection.reason is Reason.TWO_PATIENTS
@@ -252,7 +252,7 @@ def test_a_child_is_not_read_unless_the_site_allows_it(image):
 
 
 def test_an_age_of_0_with_an_adult_s_birth_date_is_an_adult_s(image):
-    """Modalities write 000Y for unknown; the draft says which of the two was believed."""
+    """Modalities write 000Y for unknown; the draft states which of the two was used."""
     selection = choose(
         study_of(image(PatientAge="000Y", PatientBirthDate="19411231")), ADULTS, LIMITS
     )
@@ -263,7 +263,7 @@ def test_an_age_of_0_with_an_adult_s_birth_date_is_an_adult_s(image):
 
 
 def test_an_image_that_was_sent_again_with_its_patient_id_corrected_is_read(image):
-    """The first one stays in the study and does not hold up the second, whichever comes first."""
+    """The first one stays in the study and does not delay the second, in any order of arrival."""
     dirty, clean = image(PatientID="12345\r\n"), image(PatientID="12345")
     for paths in ((dirty, clean), (clean, dirty)):
         selection = choose(study_of(*paths), ADULTS, LIMITS)
@@ -276,7 +276,7 @@ def test_an_image_that_was_sent_again_with_its_patient_id_corrected_is_read(imag
 
 
 def test_an_identifier_that_is_left_out_is_noted(image):
-    """The radiologist learns which one, and why."""
+    """The draft states which one, and why."""
     selection = choose(study_of(image(AccessionNumber="A1\nxy")), ADULTS, LIMITS)
     assert any("Accession Number (0008,0050)" in note for note in selection.notes)
 
@@ -312,7 +312,7 @@ def test_the_nearest_reason_is_that_of_the_study(image, tmp_path):
 
 
 def test_damaged_headers_never_escape(shared_data, tmp_path):
-    """A hundred images with flipped header bytes end in a selection."""
+    """A hundred images with flipped header bytes lead to a selection."""
     whole = (shared_data / "cxr-dicom" / "barre_CR-MONO1-10_pa_explicitLE.dcm").read_bytes()
     rng = np.random.default_rng(11)
     path = tmp_path / "damaged.dcm"
@@ -329,7 +329,7 @@ SYNTHETIC_ONLY = Rules(minimum_age_years=18, read_children=False, synthetic_only
 
 
 def test_a_phantom_is_read_where_only_synthetic_images_are(image):
-    """The marks of a phantom are all that is asked."""
+    """The marks of a phantom are sufficient."""
     assert choose(study_of(image()), SYNTHETIC_ONLY, LIMITS).instance is not None
 
 
@@ -342,13 +342,13 @@ def test_a_patients_image_is_not_read_where_only_synthetic_images_are(image):
 
 
 def test_a_phantom_beside_a_patients_image_is_not_read_instead(image):
-    """Its draft would lie in the patient's study."""
+    """Its draft would be stored in the patient's study."""
     both = study_of(image(), image(QualityControlSubject="NO"))
     assert choose(both, SYNTHETIC_ONLY, LIMITS).reason is Reason.NO_MODEL_FOR_PATIENTS
 
 
 def test_what_no_model_reads_keeps_its_own_reason(image):
-    """A lateral, a child: that nobody reads them is the nearer reason."""
+    """A lateral or a child: this reason comes before that of the missing marks."""
     child = study_of(image(PatientAge="012Y", QualityControlSubject="NO"))
     assert choose(child, SYNTHETIC_ONLY, LIMITS).reason is Reason.CHILD
     lateral = study_of(image(view="LL", QualityControlSubject="NO"))

@@ -31,7 +31,7 @@ def test_a_bare_data_set_is_described_too(phantom_images, tmp_path):
 
 
 def test_what_cannot_be_read_says_why(tmp_path):
-    """A file that is not there, a folder, and one that is no DICOM."""
+    """A missing file, a folder, and one that is no DICOM."""
     for path in (tmp_path / "nothing", tmp_path):
         with pytest.raises(InvalidDataset, match="cannot be read: "):
             describe(path)

@@ -1,4 +1,4 @@
-"""The gate: upright frontal chests pass, everything else is refused with the right reason."""
+"""Pixel validation: upright frontal chests pass, everything else is refused with the right reason."""
 
 import csv
 import subprocess
@@ -84,14 +84,14 @@ def test_a_mirrored_real_image_is_judged_as_the_image(labelled_images):
     ids=["negative", "counterclockwise", "upside down", "clockwise"],
 )
 def test_no_real_image_passes_as_a_negative_or_turned(labelled_images, change, expected):
-    """None of 138 is read, and 98 % are refused for what is wrong with them."""
+    """None of 138 is read, and 98 % are refused for the right reason."""
     found = reasons(labelled_images, change)
     assert found[None] == 0
     assert found[expected] >= 0.98 * len(labelled_images)
 
 
 def test_phantoms_pass_and_their_negatives_and_turns_do_not(frontal_phantoms):
-    """Synthetic images of people whom the template has not seen behave as real ones."""
+    """Synthetic images of people that the template was not made from behave as real ones."""
     assert reasons(frontal_phantoms) == {None: len(frontal_phantoms)}
     assert reasons(frontal_phantoms, lambda image: 1 - image) == {Reason.INVERTED: 12}
     assert reasons(frontal_phantoms, np.rot90) == {Reason.ROTATED: 12}
@@ -105,7 +105,7 @@ def test_the_sentence_states_which_way_an_image_is_turned(frontal_phantoms):
 
 
 def test_lateral_phantoms_are_not_frontal():
-    """At most one in ten synthetic laterals passes where the tags say nothing of the view."""
+    """At most one in ten synthetic laterals passes if the tags do not state the view."""
     laterals = [
         brightness(phantom.draw_lateral(seed, rows=320, columns=288)) for seed in range(1000, 1030)
     ]
@@ -114,7 +114,7 @@ def test_lateral_phantoms_are_not_frontal():
 
 @pytest.mark.parametrize("border", [0.0, 1.0])
 def test_a_collimator_s_border_changes_nothing(frontal_phantoms, border):
-    """A black or white border of a tenth of the image on each side is looked past."""
+    """A black or white border of a tenth of the image on each side is ignored."""
     padded = [np.pad(image, 30, constant_values=border) for image in frontal_phantoms]
     assert reasons(padded) == {None: len(padded)}
 
@@ -184,6 +184,6 @@ def test_ranks_are_those_of_scipy(kinds):
 
 
 def test_choosing_an_image_does_not_import_scipy():
-    """Each process of the service imports `image_selection`; scipy would add a second to its start."""
+    """Each process of the service imports `image_selection`; scipy would add a second to each start."""
     code = "import sys, dicom.selection.image_selection; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

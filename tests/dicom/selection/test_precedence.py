@@ -36,6 +36,6 @@ def test_images_are_sorted_by_what_makes_them_better():
 
 
 def test_no_two_images_share_a_key():
-    """The UID decides last; a time that is no time does not count."""
+    """The UID decides last; an invalid time does not count."""
     assert key(tags(**CHEST), "1.2") < key(tags(**CHEST), "1.3")
     assert key(tags(**CHEST, StudyDate="yesterday")) == key(tags(**CHEST))

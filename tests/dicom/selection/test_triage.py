@@ -1,4 +1,4 @@
-"""What the attributes alone say of an image: likely, possible or excluded."""
+"""The classification of an image by its attributes alone: likely, possible or excluded."""
 
 import pytest
 from pydicom.dataset import Dataset
@@ -84,21 +84,21 @@ OWN = {"SOPClassUID": SecondaryCaptureImageStorage, "ImageType": ["DERIVED", "SE
     ],
 )
 def test_triage_by_tags(attributes, eligibility, reason):
-    """Stated frontal chests are likely, silence is possible, what is stated otherwise is excluded."""
+    """Stated frontal chests are likely, unstated ones possible, others excluded."""
     found = triage(tags(**attributes))
     assert (found.eligibility.value, found.reason and found.reason.value) == (eligibility, reason)
     assert bool(found.sentence) == (found.eligibility is Eligibility.EXCLUDED)
 
 
 def test_an_object_without_a_picture_is_excluded():
-    """A structured report holds nothing to read."""
+    """A structured report has no pixels to read."""
     header = Dataset()
     header.SOPClassUID, header.Modality = "1.2.840.10008.5.1.4.1.1.88.11", "SR"
     assert triage(header).reason is Reason.NO_IMAGE
 
 
 def test_a_converted_image_with_a_wrong_modality_is_left_to_the_picture():
-    """Secondary Capture with Modality CT and body part CHEST is possible, and the note says why."""
+    """Secondary Capture with Modality CT and body part CHEST is possible, a note gives the reason."""
     found = triage(
         tags(SOPClassUID=SecondaryCaptureImageStorage, Modality="CT", BodyPartExamined="CHEST")
     )

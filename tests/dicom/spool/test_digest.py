@@ -12,7 +12,7 @@ def test_a_images_digest_is_the_beginning_of_its_blake3():
 
 
 def test_pieces_are_hashed_as_the_whole():
-    """Of whatever length and type they are."""
+    """For pieces of any length and type."""
     whole, pieces = new_hasher(), new_hasher()
     content = bytes(range(256)) * 900
     whole.update(content)

@@ -1,4 +1,4 @@
-"""What is asked of the file system for large files, seen on a real one."""
+"""Requests to the file system for large files, on a real one."""
 
 import os
 
@@ -8,11 +8,11 @@ from dicom.spool.durable import release_reserve, reserve
 from dicom.spool.incoming_file import Announced, Incoming
 
 MEGABYTE = 2**20
-BLOCK = 512  # of st_blocks, whatever the file system's is
+BLOCK = 512  # of st_blocks, for any file system
 
 
 def test_a_reserve_makes_no_file_longer(tmp_path):
-    """Blocks are set aside behind the end of the file; what is not needed goes back."""
+    """Blocks are reserved after the end of the file; unused ones are released."""
     path = tmp_path / "image"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
     try:
@@ -27,7 +27,7 @@ def test_a_reserve_makes_no_file_longer(tmp_path):
 
 
 def test_a_descriptor_that_cannot_reserve_costs_nothing():
-    """A hint that the system refuses is no error."""
+    """A refused hint is no error."""
     reader, writer = os.pipe()
     try:
         with pytest.raises(OSError, match="Illegal seek"):
@@ -40,7 +40,7 @@ def test_a_descriptor_that_cannot_reserve_costs_nothing():
 
 
 def test_a_large_image_holds_no_more_of_the_disk_than_its_bytes(tmp_path):
-    """What was set aside while it came is given back before it counts as durable."""
+    """Blocks reserved during the transfer are released before the file counts as durable."""
     announced = Announced(
         sop_class_uid="1.2", sop_instance_uid="1.3", transfer_syntax_uid="1.4", source_ae="CR"
     )

@@ -10,7 +10,7 @@ from dicom.spool.folder_sync import FolderSyncs
 
 
 class Disk:
-    """Takes the place of the disk: says which folders it syncs, and waits until it may."""
+    """Replaces the disk: records which folders it syncs, and waits until the test lets it continue."""
 
     def __init__(self, monkeypatch):
         self.synced = []
@@ -27,17 +27,17 @@ class Disk:
 
 @pytest.fixture
 def disk(monkeypatch):
-    """A disk that keeps everybody waiting."""
+    """A disk whose syncs wait until the test releases them."""
     return Disk(monkeypatch)
 
 
 def waiting(syncs, folder):
-    """Return how many wait until the running sync of `folder` ends."""
+    """Return the number of threads that wait until the running sync of `folder` ends."""
     return len(syncs._each[folder]._waiting)
 
 
 def test_one_folder_is_synced_once_for_all_that_wait(disk, tmp_path):
-    """While a folder is being synced ten more ask for it: they get one more sync, not ten."""
+    """Ten requests during the sync of a folder cause one more sync, not ten."""
     syncs = FolderSyncs()
     with ThreadPoolExecutor(11) as threads:
         first = threads.submit(syncs.sync, tmp_path)
@@ -46,7 +46,7 @@ def test_one_folder_is_synced_once_for_all_that_wait(disk, tmp_path):
         others = [threads.submit(syncs.sync, tmp_path) for _ in range(10)]
         while waiting(syncs, tmp_path) < 10:
             time.sleep(0.005)
-        # What came after a sync began is not made durable by it.
+        # A sync does not cover names that were added after it began.
         assert not first.done()
         disk.may.set()
         for each in (first, *others):
@@ -70,7 +70,7 @@ def test_folders_do_not_wait_for_each_other(disk, tmp_path):
 
 
 def test_every_sender_gets_the_refusal_of_the_disk(disk, tmp_path):
-    """All whose names may be lost get an error, of the same kind."""
+    """All threads whose names may be lost get an error of the same kind."""
     disk.error = OSError(errno.EIO, "Input/output error")
     syncs = FolderSyncs()
     with ThreadPoolExecutor(4) as threads:

@@ -6,11 +6,11 @@ import pytest
 
 from dicom.spool.group_commit import GroupCommit
 
-LONG = 120  # seconds, no measure of anything: twenty threads start slowly on a loaded machine
+LONG = 120  # seconds, an upper bound only: twenty threads start slowly on a loaded machine
 
 
 def test_what_comes_while_one_works_is_done_at_once():
-    """Of 20 items that come during the first one's turn, all are done in one call."""
+    """All 20 items that arrive during the first call are committed in one call."""
     begun, go_on = threading.Event(), threading.Event()
     batches = []
 
@@ -34,7 +34,7 @@ def test_what_comes_while_one_works_is_done_at_once():
 
 
 def test_an_error_reaches_all_of_its_batch_and_no_later_one():
-    """Who asks after a failure is served."""
+    """A request after a failure succeeds."""
     together = GroupCommit(lambda items: [1 / item for item in items])
     with pytest.raises(ZeroDivisionError):
         together.submit(0)
@@ -42,7 +42,7 @@ def test_an_error_reaches_all_of_its_batch_and_no_later_one():
 
 
 def test_a_waiting_request_gets_the_failure():
-    """Of a batch that fails one thread has the error, the others know that theirs was not done."""
+    """If a batch fails one thread gets the error, the others a BatchFailed."""
     begun, go_on = threading.Event(), threading.Event()
 
     def invert(items):
@@ -64,7 +64,7 @@ def test_a_waiting_request_gets_the_failure():
 
 
 def test_many_threads_each_get_their_own_result():
-    """No result is mixed up or lost when 64 threads ask again and again."""
+    """No result is mixed up or lost when 64 threads commit repeatedly."""
     together = GroupCommit(lambda items: [-item for item in items])
     with ThreadPoolExecutor(64) as threads:
         assert list(threads.map(together.submit, range(1, 5000))) == [-n for n in range(1, 5000)]

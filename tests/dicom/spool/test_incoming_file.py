@@ -1,4 +1,4 @@
-"""A data set on its way to the disk, with its file meta group."""
+"""A data set that is written to the disk while it arrives, with its file meta group."""
 
 import os
 from io import BytesIO
@@ -22,7 +22,7 @@ META = file_meta(ANNOUNCED)
 
 
 def incoming(folder, **changes):
-    """Return a new data set on its way."""
+    """Return a new incoming file."""
     return Incoming(folder / "part", ANNOUNCED, **{"max_bytes": 2**24, **changes})
 
 
@@ -61,7 +61,7 @@ def test_fragments_become_the_file(tmp_path, size):
 
 
 def test_a_data_set_beyond_the_limit_is_dropped(tmp_path):
-    """The first fault stays, the file is removed at once, and later bytes are ignored."""
+    """The first error is kept, the file is removed at once, and later bytes are ignored."""
     file = incoming(tmp_path, max_bytes=10)
     file.write(b"x" * 11)
     file.write(b"more")

@@ -1,4 +1,4 @@
-"""What the intake asks of an image's header is what the receiver decodes of it."""
+"""The receiver decodes exactly the elements of the header that the intake uses."""
 
 from typing import ClassVar
 
@@ -14,12 +14,12 @@ from service.receiver.intake import is_urgent
 
 
 class Asked(Dataset):
-    """A header that notes which of its elements were asked for."""
+    """A header that records which elements were read."""
 
     tags: ClassVar[set[int]] = set()
 
     def get(self, key, default=None):
-        """Return a value, as always."""
+        """Return a value, as usual."""
         Asked.note(key)
         return super().get(key, default)
 
@@ -33,12 +33,12 @@ class Asked(Dataset):
 
     @classmethod
     def note(cls, key):
-        """Note a keyword or a tag."""
+        """Record a keyword or a tag."""
         cls.tags.add(Tag(key))
 
 
 def variants():
-    """Headers that differ in what they leave unsaid, so that every question is asked."""
+    """Headers that lack different elements, so that every element is read."""
     whole = as_dataset(draw(seed=1, rows=64, columns=64), seed=1)
     del whole.PixelData
     yield Dataset()
@@ -51,7 +51,7 @@ def variants():
 
 
 def test_no_question_meets_an_element_that_was_not_decoded():
-    """Identity, triage and urgency ask for listed elements only, whatever is absent."""
+    """Identity, triage and urgency read listed elements only, for any absent ones."""
     Asked.tags.clear()
     for header in variants():
         asked = Asked(header)
@@ -75,7 +75,7 @@ def test_the_short_header_answers_as_the_whole_one(shared_data):
 
 @pytest.mark.parametrize("name", ["PatientName", "PatientID", "InstitutionName"])
 def test_nothing_else_of_the_patient_is_decoded(tmp_path, name):
-    """What nobody asks for does not go round in memory."""
+    """Elements that are never read are not kept in memory."""
     image = tmp_path / "image.dcm"
     write(as_dataset(draw(seed=1, rows=64, columns=64), seed=1), image)
     assert name not in read_header(image, only=ASKED_ON_ARRIVAL)

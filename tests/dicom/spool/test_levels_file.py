@@ -1,4 +1,4 @@
-"""The file of levels: what is written is read, and whatever is not whole is refused."""
+"""The file of levels: it is read as it was written, and an incomplete file is refused."""
 
 import gzip
 
@@ -56,7 +56,7 @@ def test_damaged_text_is_refused(image):
 
 
 def test_no_levels_are_written_on_a_nearly_full_disk(image):
-    """The space that is left belongs to received images."""
+    """The remaining space is reserved for received images."""
     assert not write_levels(image, CONTENT, min_free_bytes=2**62)
     assert not levels_path(image).exists()
 

@@ -40,7 +40,7 @@ def keep(spool: Spool, content: bytes, identity: Identity = IDENTITY, source_ae:
 
 
 def files(spool: Spool) -> list[Path]:
-    """Return what lies in the spool, its lock files left out."""
+    """Return the files in the spool, its lock files left out."""
     found = (path for path in spool.root.rglob("*") if path.is_file())
     return [path for path in found if path.parent.name != "locks"]
 
@@ -74,7 +74,7 @@ def test_an_image_comes_out_of_the_spool_byte_for_byte(spool, shared_data):
 
 
 def test_the_file_meta_group_is_one_that_others_read(spool):
-    """Another reader finds preamble, prefix, group length and each element as the Standard has them."""
+    """Another reader finds preamble, prefix, group length and elements as in the Standard."""
     kept = keep(spool, b"\x08\x00\x60\x00CS\x02\x00DX")
     dataset = pydicom.dcmread(kept.instance.path)
     meta = dataset.file_meta
@@ -90,7 +90,7 @@ def test_the_file_meta_group_is_one_that_others_read(spool):
 @pytest.mark.parametrize("piece", [1000, 2**16, 2**20])
 @pytest.mark.parametrize("size", [0, 300, 2**16, 2**16 + 1, 200_001])
 def test_the_beginning_of_a_data_set_stays_at_hand(spool, size, piece):
-    """Its first 64 KiB, however they came; all of it while it is no longer."""
+    """Its first 64 KiB, for any division into pieces; all of it if it is shorter."""
     content = bytes(range(251)) * (size // 251 + 1)
     incoming = spool.receive(ANNOUNCED)
     pieces = [memoryview(content[:size])[at : at + piece] for at in range(0, size, piece)]
@@ -120,7 +120,7 @@ def test_other_bytes_under_the_same_uid_are_kept_apart(spool):
 
 
 def test_a_damaged_file_is_replaced_when_the_image_comes_again(spool):
-    """A file that was cut short since does not count as the same image."""
+    """A file that was truncated later does not count as the same image."""
     path = keep(spool, b"the whole image").instance.path
     path.write_bytes(path.read_bytes()[:-4])
     again = keep(spool, b"the whole image")
@@ -129,7 +129,7 @@ def test_a_damaged_file_is_replaced_when_the_image_comes_again(spool):
 
 
 def test_a_file_damaged_in_place_is_replaced_when_the_image_comes_again(spool):
-    """Its length is right and its bytes are not: the sender is about to delete the only sound ones."""
+    """Its length is right but its bytes are not: the sender may delete the only intact copy."""
     first = keep(spool, b"the whole image")
     path = first.instance.path
     path.write_bytes(path.read_bytes().replace(b"whole", b"wrong"))
@@ -140,7 +140,7 @@ def test_a_file_damaged_in_place_is_replaced_when_the_image_comes_again(spool):
 
 
 def test_the_same_image_from_another_sender_leaves_the_acknowledged_file(spool):
-    """Who sent it stands in the file meta group and changes its length: the image is the same."""
+    """The sender's AE title in the file meta group changes the length: the image is the same."""
     first = keep(spool, b"same bytes", source_ae="CR")
     acknowledged = first.instance.path.read_bytes()
     second = keep(spool, b"same bytes", source_ae="LONG_ROUTER")
@@ -150,7 +150,7 @@ def test_the_same_image_from_another_sender_leaves_the_acknowledged_file(spool):
 
 
 def test_names_hold_nothing_that_a_sender_chose_but_a_uid(spool):
-    """A study is a hash, an image its UID: no path, no control character, nothing hidden."""
+    """A study is named by a hash, an image by its UID: no path, no control character, no hidden file."""
     path = keep(spool, b"bytes").instance.path.relative_to(spool.root)
     assert len(path.parts) == 2
     assert path.name[16:].startswith(".1.2.3.4.")
@@ -159,7 +159,7 @@ def test_names_hold_nothing_that_a_sender_chose_but_a_uid(spool):
 
 @pytest.mark.parametrize("uid", ["../../../etc/cron.d/x", "1.2\x00", "", "1" * 65])
 def test_an_invalid_announced_uid_is_refused_and_its_bytes_go_nowhere(spool, uid):
-    """What follows such a command is read from the wire and dropped."""
+    """The data set after such a command is read and dropped."""
     incoming = spool.receive(
         Announced(
             sop_class_uid=DX,
@@ -174,7 +174,7 @@ def test_an_invalid_announced_uid_is_refused_and_its_bytes_go_nowhere(spool, uid
 
 
 def test_an_image_over_the_limit_takes_no_disk_space(tmp_path):
-    """At the first byte too many the file is gone, and stays away."""
+    """The file is removed at the first byte beyond the limit, and is not created again."""
     spool = Spool(tmp_path, max_object_bytes=1000)
     incoming = spool.receive(ANNOUNCED)
     incoming.write(bytes(1000))
@@ -197,7 +197,7 @@ def test_a_nearly_full_disk_takes_nothing(tmp_path):
 
 
 def test_a_full_disk_leaves_nothing_behind(small_disk):
-    """When the disk fills while an image arrives, its space is given back and the next one fits."""
+    """When the disk fills while an image arrives, its space is freed and the next one fits."""
     spool = Spool(small_disk)
     before = spool.free_bytes()
     incoming = spool.receive(ANNOUNCED)
@@ -211,7 +211,7 @@ def test_a_full_disk_leaves_nothing_behind(small_disk):
 
 @pytest.mark.parametrize("system_call", ["sync_file_range", None])
 def test_an_image_whose_writing_begins_early_is_whole(spool, monkeypatch, system_call):
-    """Five megabytes in odd pieces, where the disk can be asked to begin and where it cannot."""
+    """Five megabytes in odd pieces, with early writeback and without it."""
     if system_call is None:
         monkeypatch.setattr("dicom.spool.durable._SYNC_FILE_RANGE", None)
     content = random.Random(1).randbytes(5 * 2**20 + 1)
@@ -236,7 +236,7 @@ def test_a_disk_that_fails_at_the_end_leaves_nothing_behind(spool, monkeypatch):
 
 
 def test_kill_in_the_middle_leaves_a_temporary_file_that_recover_removes(tmp_path):
-    """After kill -9 nothing but a leftover is there, and the next start clears it away."""
+    """After kill -9 only a temporary file remains, and the next start removes it."""
     script = """
 import sys, time
 from pathlib import Path
@@ -274,7 +274,7 @@ def test_removing_an_image_twice_is_no_error_and_it_may_come_again(spool):
 
 
 def test_the_folders_for_images_are_made_at_the_first_image(spool):
-    """All at once, and not before: an empty one on a disk would say that the right one is mounted."""
+    """All at once, not earlier: an empty one would suggest that the right disk is mounted."""
     assert list(spool.root.glob("??")) == []
     keep(spool, b"bytes")
     made = {path.name for path in spool.root.glob("??")}
@@ -282,7 +282,7 @@ def test_the_folders_for_images_are_made_at_the_first_image(spool):
 
 
 def test_a_new_folder_is_synced_into_the_spool_before_an_image_counts(tmp_path, monkeypatch):
-    """Each process does so itself: who made the folder may be dead before it could."""
+    """Each process syncs it: the process that created the folder may have been killed before."""
     synced = []
     monkeypatch.setattr("dicom.spool.spool.sync_folder", synced.append)
     monkeypatch.setattr("dicom.spool.folder_sync.sync_folder", synced.append)
@@ -295,14 +295,14 @@ def test_a_new_folder_is_synced_into_the_spool_before_an_image_counts(tmp_path, 
 
 
 def test_a_data_set_without_a_byte_is_a_file_with_its_meta_group(spool):
-    """Who reads the file finds that it is empty, not that it is no DICOM file."""
+    """A reader gets the error for an empty file, not that it is no DICOM file."""
     path = spool.store(spool.receive(ANNOUNCED), IDENTITY).instance.path
     assert pydicom.filereader.read_file_meta_info(path).MediaStorageSOPInstanceUID == "1.2.3.4"
     assert data_set_size(path) == 0
 
 
 def test_letting_go_of_a_kept_image_leaves_its_file(spool):
-    """Also where something else has the temporary name by then; an image that was not kept goes."""
+    """Also if another file has the temporary name by then; an image that was not kept is removed."""
     kept, dropped = spool.receive(ANNOUNCED), spool.receive(ANNOUNCED)
     kept.write(b"bytes")
     dropped.write(b"bytes")

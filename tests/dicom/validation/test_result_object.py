@@ -1,4 +1,4 @@
-"""The gate: ours pass, and each mutation that some validator misses is found."""
+"""The validation: ours pass, and each mutation that some validator misses is found."""
 
 import copy
 
@@ -84,7 +84,7 @@ def without_region(document):
 
 
 def verified(document):
-    """Mark a complete draft as verified by nobody."""
+    """Mark a complete draft as verified without an observer."""
     document.CompletionFlag, document.VerificationFlag = "COMPLETE", "VERIFIED"
 
 
@@ -97,7 +97,7 @@ def verified_part(document):
 
 
 def person_without_name(document):
-    """Say that a person observed, and not who."""
+    """State a person as observer without a name."""
     item(document, "121005").ConceptCodeSequence = [code_item(codes.PERSON)]
 
 
@@ -238,7 +238,7 @@ def test_each_mutation_is_found(name, good, header):
 
 
 def test_a_result_of_ours_holds_reviewed_codes_only(good, header):
-    """A real code that nobody reviewed passes for another vendor, and does not leave here."""
+    """A real code that is not reviewed is allowed for other vendors, but not in our results."""
     document = copy.deepcopy(good[1].dataset)
     set_code(item(document, "121071").ConceptCodeSequence, "164873001")
     assert faults(document, header) == ()
@@ -247,7 +247,7 @@ def test_a_result_of_ours_holds_reviewed_codes_only(good, header):
 
 
 def test_the_orders_own_meaning_of_a_code_are_no_fault(make_draft, image_header, equipment):
-    """A code that was copied from the image keeps its meaning there, and the results leave."""
+    """A code that was copied from the image keeps its meaning there, and the results pass."""
     procedure = code_item(codes.CHEST_RADIOGRAPH)
     procedure.CodeMeaning = "Plain chest X-ray"
     header = image_header(ProcedureCodeSequence=[procedure])

@@ -22,7 +22,7 @@ ALIKE = 0.97
 
 
 def cut(picture, corners):
-    """What lies between two corners, (column, row), of an 8-bit picture, at the model's resolution."""
+    """The pixels between two corners, (column, row), of an 8-bit picture, at the model's resolution."""
     (left, top), (right, bottom) = corners
     size = (BOX, BOX)
     part = picture.resize(size, Image.Resampling.BICUBIC, box=(left, top, right, bottom))
@@ -35,7 +35,7 @@ def likeness(one, other):
 
 
 def test_a_box_of_the_model_lies_on_the_same_anatomy_for_every_image(shared_data, make_draft):
-    """Boxes all over the model's square are cut out of image and annotated image: the same is seen."""
+    """Boxes all over the model's square are cut out of image and annotated image: both show the same."""
     header = Dataset()
     header.StudyInstanceUID = header.SOPInstanceUID = header.SeriesInstanceUID = "1.2.3"
     header.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
@@ -57,7 +57,7 @@ def test_a_box_of_the_model_lies_on_the_same_anatomy_for_every_image(shared_data
             box = ((left, top), (left + BOX, top + BOX))
             model = cut(shown, box)
             if model.std() < 2:
-                continue  # nothing to be told apart there
+                continue  # nothing to distinguish there
             on_image = [square.on_image(x / MODEL, y / MODEL) for x, y in box]
             on_canvas = layout.on_canvas(tuple(on_image), rows, columns)
             assert likeness(model, cut(image, on_image)) > ALIKE, (path.name, left, top)

@@ -32,7 +32,7 @@ def test_equal_or_empty_identifiers_are_no_fault(header):
     "keyword", ["StudyInstanceUID", "PatientID", "AccessionNumber", "StudyID", "IssuerOfPatientID"]
 )
 def test_each_identifier_that_differs_is_a_fault(header, keyword):
-    """One fault, which names it."""
+    """One fault that names the attribute."""
     value = "1.2.3" if keyword == "StudyInstanceUID" else "OTHER"
     ((rule, reason),) = filing_faults(header(**{keyword: value}), header())
     assert rule == "source"
@@ -50,7 +50,7 @@ def test_other_patient_ids_may_be_left_out_but_not_added(header):
 
 
 def test_an_id_without_an_exact_copy_is_a_fault(header):
-    """Of the image."""
+    """The fault names the image's attribute."""
     image = header(PatientID="1\r\n2")
     ((_, reason),) = filing_faults(image, image)
     assert "of the image has no exact copy" in reason

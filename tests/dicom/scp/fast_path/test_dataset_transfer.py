@@ -25,7 +25,7 @@ class Source:
         return BUFFER - self.high
 
     def compact(self):
-        """Move what is unread to the beginning."""
+        """Move the unread bytes to the beginning."""
         have = self.high - self.low
         self.view[:have] = bytes(self.view[self.low : self.high])
         self.low, self.high = 0, have
@@ -42,7 +42,7 @@ class Source:
 
 
 class File:
-    """Collects what is written."""
+    """Collects the written bytes."""
 
     def __init__(self):
         self.content = b""
@@ -77,7 +77,7 @@ def transfer(data, *, step=1000):
 
 @pytest.mark.parametrize("step", [1, 7, 1000, 150_000])
 def test_the_bytes_are_those_that_were_sent(step):
-    """Whatever the division into PDUs, fragments and reads."""
+    """For any division into PDUs, fragments and reads."""
     rng = random.Random(step)
     content = rng.randbytes(3000 if step == 1 else 400_000)
     pdus, at = [], 0
@@ -128,6 +128,6 @@ def test_a_fragment_of_another_message_is_refused(data):
 
 
 def test_a_connection_that_ends_is_an_error():
-    """Nothing is taken for complete."""
+    """No partial transfer counts as complete."""
     with pytest.raises(ConnectionError):
         transfer(pdu(fragment(b"abcd", control=2))[:-1])

@@ -1,4 +1,4 @@
-"""The fast way of receiving against the plain one: the same bytes in, the same bytes out and kept."""
+"""The fast path against the plain path: for the same bytes the same answers and the same files."""
 
 import hashlib
 import random
@@ -28,22 +28,22 @@ class Keeper:
     """A StorageHandler that accepts everything."""
 
     def admit(self, association):
-        """Let it in."""
+        """Admit it."""
 
     def unavailable(self, association):
-        """Always now."""
+        """Always ready."""
 
     def record(self, arrived):
-        """Let it be."""
+        """Accept everything."""
         return [None for _ in arrived]
 
     def association_ended(self, association, outcome):
-        """Nothing follows."""
+        """Do nothing."""
 
 
 @pytest.fixture
 def both(tmp_path):
-    """Two SCPs, one on each way of receiving, with their spools."""
+    """Two SCPs, one on each receive path, with their spools."""
     servers = []
     for name in ("fast", "plain"):
         spool = Spool(tmp_path / name)
@@ -195,7 +195,7 @@ def statuses(answer: bytes) -> list[int]:
 
 
 def test_it_is_in_force_for_the_pynetdicom_that_is_installed():
-    """The guard lets the version through that it was written for; a newer one must be looked at."""
+    """The check admits the version that it was written for; a newer one must be examined."""
     assert LIBRARY.is_tested
     assert ScpSettings(ae_title="A", host="", port=0).is_fast
     assert not ScpSettings(ae_title="A", host="", port=0, fast=False).is_fast
@@ -218,7 +218,7 @@ def test_every_size_of_fragments_gives_the_same_file(both, sizes):
 
 @pytest.mark.parametrize("cut", [7, 1000, 65_537])
 def test_the_pieces_in_which_bytes_come_do_not_matter(both, cut):
-    """Wherever the network cuts the stream, the file is the same."""
+    """The file is the same for every division of the stream by the network."""
     content = data_set(20_000)
     stream = request(EXPLICIT) + pdu(4, pdv(1, 3, command()))
     stream += b"".join(pdu(4, each) for each in fragments(content, [3000]))
@@ -285,7 +285,7 @@ def test_every_transfer_syntax_gives_the_same_file(both, syntax):
     stream = request(syntax) + pdu(4, pdv(1, 3, command()))
     stream += b"".join(pdu(4, each) for each in fragments(data_set(3000), [1400]))
     answer, kept = compare(both, stream, responses=1)
-    # The data set is explicit little endian: where something else was negotiated its header is none.
+    # The data set is explicit little endian: under another negotiated syntax its header is unreadable.
     unreadable = syntax in {DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian}
     assert statuses(answer) == [0xC000 if unreadable else 0]
     assert len(kept) == (0 if unreadable else 1)
@@ -323,7 +323,7 @@ def test_every_real_image_gives_the_same_file(both, shared_data):
     ],
 )
 def test_fragments_out_of_turn_end_the_association(both, broken):
-    """Both ways abort, and nothing is left in the spool."""
+    """Both paths abort, and nothing is left in the spool."""
     stream = request(EXPLICIT) + pdu(4, pdv(1, 3, command()))
     answer, kept = compare(both, stream + b"".join(pdu(4, each) for each in broken), responses=0)
     assert answer[-10:-6] == b"\x07\x00\x00\x00"
@@ -341,7 +341,7 @@ def test_fragments_out_of_turn_end_the_association(both, broken):
     ],
 )
 def test_odd_commands_are_answered_by_pynetdicom_on_both_ways(both, odd):
-    """What is not an ordinary C-STORE request is nothing for the fast way to decide."""
+    """The fast path leaves every other message than an ordinary C-STORE request to the plain path."""
     stream = request(EXPLICIT) + pdu(4, pdv(1, 3, odd))
     stream += b"".join(pdu(4, each) for each in fragments(data_set(500), [300]))
     answer, kept = compare(both, stream, responses=1)
