@@ -30,7 +30,7 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 MULTIFRAME_BYTE_SC = "1.2.840.10008.5.1.4.1.1.7.2"
 BASIC_TEXT_SR = "1.2.840.10008.5.1.4.1.1.88.11"
 
-# How storescu is told to propose a file's own transfer syntax; it never transcodes.
+# Options of storescu for a file's own transfer syntax; it never transcodes.
 _PROPOSE = {
     "1.2.840.10008.1.2": "-xi",
     "1.2.840.10008.1.2.1": "-xe",
@@ -49,7 +49,7 @@ _PROPOSE = {
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What storescu did with one call."""
+    """The result of one call of storescu."""
 
     returncode: int
     output: str
@@ -88,7 +88,7 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that make a `wetread` command speak of this site."""
+        """The variables that select this site for a `wetread` command."""
         from service.settings.config import as_environment  # noqa: PLC0415 - reads best where it is used
 
         return {**os.environ, **as_environment(self.overrides)}
@@ -115,7 +115,7 @@ class Site:
         return self
 
     def stop(self) -> None:
-        """Stop it as an admin would; nothing may have to be killed."""
+        """Stop it as an admin would; no process may need to be killed."""
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -162,7 +162,7 @@ class Site:
         return sorted(found, key=lambda job: (job.created_at, job.revision))
 
     def settled(self, study: str, *, revision: int = 1, seconds: float = 90.0) -> JobWithDraft:
-        """Return the study's job of that revision once it will not change any more."""
+        """Return the study's job of that revision once its state is final."""
 
         def now() -> Job | None:
             jobs = [job for job in self.jobs(study) if job.revision == revision]

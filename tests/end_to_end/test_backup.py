@@ -32,7 +32,7 @@ def _device_uids(objects):
 def test_a_restored_site_delivers_what_waited_and_reads_on(
     site_class, orthanc_server_class, in_orthanc, images, tmp_path, free_port
 ):
-    """Copied while it runs and its PACS is away, it delivers the same draft from another path.
+    """Copied while it runs and its PACS is unavailable, it delivers the same draft from another path.
 
     It reads a new image, names the same device, and disk and database agree.
     """

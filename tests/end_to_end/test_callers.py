@@ -30,7 +30,7 @@ def clinic(orthanc_server_class, tmp_path):
 
 @pytest.fixture
 def image(tmp_path):
-    """A function: a seed, and the view that the tags tell -> its study's UID and a synthetic image."""
+    """A function: a seed, and the view that the tags state -> its study's UID and a synthetic image."""
 
     def make(seed, view="PA"):
         dataset = as_dataset(draw(seed, rows=256, columns=256, view=view))
@@ -41,7 +41,7 @@ def image(tmp_path):
 
 @pytest.fixture
 def site(site_class, orthanc, clinic, tmp_path, free_port):
-    """A Wetread with two models and two Orthancs; its callers stand in a file."""
+    """A Wetread with two models and two Orthancs; its calling AEs are in a file."""
     (folder := tmp_path / "site").mkdir()
     (folder / "wetread.toml").write_text(CALLERS)
     port = free_port()
@@ -79,7 +79,7 @@ def test_two_callers_two_models_two_pacs(site, orthanc, clinic, image, in_orthan
 
     changed = CALLERS.replace('destinations = ["wards"]', 'model = "second"')
     (site.folder / "wetread.toml").write_text(f"{changed}stated_only = true\n")
-    # Each process looks for itself: the receiver is who decides by it.
+    # Each process reads the file by itself: the receiver is the one that uses it.
     taken = re.compile(r"callers_reloaded .*process=receive")
     site.until(lambda: taken.search(site.log()), seconds=20, what="the new callers")
     silent, third = image(403, view="")

@@ -104,7 +104,7 @@ def patients(tmp_path):
 
 
 def test_read_reads_no_patient_with_the_demo_model(wetread, patients, tmp_path):
-    """The reason has a code of its own, the way out stands beside it; the setting is in the draft."""
+    """The reason has a code and names the option to use; the setting is in the draft."""
     done = wetread("read", patients, "--out", tmp_path / "out", "--json")
     assert done.returncode == 3, done.stderr
     refused = json.loads(done.stdout)
@@ -162,7 +162,7 @@ def test_read_names_a_path_that_is_not_there(wetread, tmp_path):
 
 
 def test_read_states_when_it_cannot_write(wetread, frontal, tmp_path):
-    """An output folder that cannot be made is named, with what to do."""
+    """The message names an output folder that cannot be made, and what to do."""
     (tmp_path / "file").write_text("")
     done = wetread("read", frontal, "--out", tmp_path / "file" / "out")
     assert done.returncode == 1
@@ -180,7 +180,7 @@ def test_a_fault_in_the_settings_is_one_clear_message(wetread):
 
 @pytest.mark.parametrize(("there", "sentence"), [(True, "every script"), (False, "libfribidi0")])
 def test_check_states_which_names_are_drawn(tmp_path, monkeypatch, there, sentence):
-    """With FriBiDi every script is drawn; without it the table says what to install."""
+    """With FriBiDi every script is drawn; without it the table names what to install."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("service.checks.installation.has_shaping", lambda: there)
     result = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "200"})
@@ -191,7 +191,7 @@ def test_check_states_which_names_are_drawn(tmp_path, monkeypatch, there, senten
 @pytest.mark.orthanc
 @pytest.mark.dcmtk
 def test_check_names_the_fault(site):
-    """All in place: exit 0. A destination that is away: exit 1 and its name."""
+    """All in order: exit 0. An unavailable destination: exit 1 and its name."""
     assert site.command("check").returncode == 0
     gone = [{"kind": "orthanc", "name": "archive", "url": "http://127.0.0.1:9"}]
     site_environment = {**site.environment, "WETREAD_DESTINATIONS": json.dumps(gone)}
@@ -209,7 +209,7 @@ def test_check_names_the_fault(site):
 @pytest.mark.orthanc
 @pytest.mark.dcmtk
 def test_check_sees_a_full_disk(site):
-    """Below the free space at which the receiver refuses images, the spool is at fault."""
+    """Below the free space at which the receiver refuses images, the check of the spool fails."""
     done = subprocess.run(
         [sys.executable, "-m", "service.cli", "check", "--no-model"],
         env={**site.environment, "WETREAD_RECEIVER__MIN_FREE_BYTES": str(2**60)},
@@ -244,7 +244,7 @@ def test_the_demo_runs_twice_and_leaves_nothing_running(tmp_path):
 @pytest.mark.serial
 @pytest.mark.slow
 def test_ctrl_c_stops_the_demo(tmp_path):
-    """SIGINT at any moment ends every process of the demo within seconds."""
+    """SIGINT at any moment stops every process of the demo within seconds."""
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "demo"], cwd=tmp_path, stdout=log, stderr=log
@@ -255,7 +255,7 @@ def test_ctrl_c_stops_the_demo(tmp_path):
         process.wait(45)
         assert _processes_in(tmp_path) == []
     finally:
-        process.terminate()  # a second signal ends what the first has not
+        process.terminate()  # a second signal stops the remaining processes
         process.wait(45)
 
 

@@ -115,7 +115,7 @@ def test_each_decision_makes_one_report_of_its_author_whatever_is_killed(
 
 
 class _Browser:
-    """A radiologist's browser, which asks again while the web process is away."""
+    """A radiologist's browser, which asks again while the web process is down."""
 
     def __init__(self, site):
         self.site = site
@@ -206,9 +206,9 @@ def test_nothing_that_was_typed_is_lost_and_a_decision_is_made_once(
 
 
 class _Killer:
-    """Kills the database after a delay, and starts it again a second later, beside what a test does.
+    """Kills the database after a delay, and restarts it a second later, while the test continues.
 
-    One thread for all: the kernel ends the server with the thread that has started it.
+    One thread for all: the kernel kills the server at the end of the thread that started it.
     """
 
     def __init__(self, database):
@@ -217,7 +217,7 @@ class _Killer:
         self._running = None
 
     def after(self, seconds):
-        """Kill it in so many seconds."""
+        """Kill the database in this many seconds."""
         self.join()
         self._running = self._thread.submit(self._run, seconds)
 
@@ -250,7 +250,7 @@ def _typed(browser, path, content, moments, killer):
                 version = answer.json()["version"]
                 break
             if answer is not None and answer.status_code == 412:
-                # The lost answer was a success: the page finds its own text stored.
+                # The lost answer was a success: the page gets its own stored text.
                 stored = browser.insist("GET", path).json()["review"]
                 assert stored["content"]["sentences"][0]["text"] == f"Typed {number} times."
                 version = stored["version"]
@@ -263,7 +263,7 @@ def _typed(browser, path, content, moments, killer):
 
 
 def _answered(site, browser, path, **options):
-    """Return the answer to a POST, repeated while the database is away."""
+    """Return the answer to a POST, repeated while the database is down."""
     answers = []
 
     def done():

@@ -1,4 +1,4 @@
-"""Results go to four kinds of destination at once; one that is away or silent delays no other."""
+"""Results go to four kinds of destination at once; an unavailable or silent one delays no other."""
 
 import shutil
 import socket
@@ -53,7 +53,7 @@ def storescp(tmp_path, free_port):
 
 @pytest.fixture
 def silent_pacs():
-    """The port of a PACS that takes every connection and never answers."""
+    """The port of a PACS that accepts every connection and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         held = []
 
@@ -75,7 +75,7 @@ def silent_pacs():
 
 @pytest.fixture
 def run_site(site_class, tmp_path, free_port):
-    """A function: destinations -> a running site that retries soon; stopped at the end."""
+    """A function: destinations -> a running site with short retry delays; stopped at the end."""
     running = []
 
     def start(*destinations):
@@ -93,7 +93,7 @@ def run_site(site_class, tmp_path, free_port):
 
 
 def _states(site, study):
-    """Return where the study's results stand, by destination."""
+    """Return the states of the study's deliveries, by destination."""
     return {each.destination: each.state for each in site.store.deliveries(site.jobs(study)[0].id)}
 
 
@@ -112,7 +112,7 @@ def test_four_kinds_at_once_and_one_away(
         servers[name] = orthanc_server_class(tmp_path / name)
         servers[name].start()
     port, stored = storescp()
-    # storescp has no C-FIND, so its C-STORE responses are all that can be had from it.
+    # storescp has no C-FIND, so its C-STORE responses are the only confirmation.
     archive = {"host": "127.0.0.1", "port": port, "ae_title": "ARCHIVE", "verify": False}
     try:
         site = run_site(
@@ -162,14 +162,14 @@ def test_four_kinds_at_once_and_one_away(
 
 @pytest.mark.serial
 def test_a_pacs_that_never_answers_delays_no_other(run_site, silent_pacs, images, tmp_path):
-    """Two take connections and are silent: readings go on and the folder has all drafts meanwhile."""
+    """Two accept and never answer: readings go on and the folder has all drafts meanwhile."""
     silent = {
         "kind": "dimse",
         "host": "127.0.0.1",
         "port": silent_pacs,
         "ae_title": "SILENT",
         "timeout": 30,
-        # As many as the delivery worker does at once.
+        # As many as the delivery worker handles at once.
         "max_in_flight": 8,
     }
     site = run_site(
@@ -178,7 +178,7 @@ def test_a_pacs_that_never_answers_delays_no_other(run_site, silent_pacs, images
         {"kind": "folder", "name": "folder", "path": str(tmp_path / "out")},
     )
     begun = time.monotonic()
-    # More studies than the delivery worker has hands.
+    # More studies than the delivery worker has threads.
     sent = images(*range(210, 222))
     _send_all(site, sent)
     for study in sent:

@@ -35,7 +35,7 @@ READER_MIB = 800
 SECONDS_FOR_ONE = 30.0
 # Success; data set does not match SOP class, cannot understand (PS3.4 B.2.3).
 ANSWERS = frozenset({0x0000, 0xA900, 0xC000})
-# What becomes of each: drafted and delivered, not analyzed for this reason, or refused so.
+# The result of each: drafted and delivered, not analyzed for this reason, or refused with this status.
 MALFORMED = {
     "all_black_pixels.dcm": "BLANK",
     "bitsstored16_highbit9.dcm": "COMPLETED",
@@ -64,7 +64,7 @@ MALFORMED = {
     "wrong_photometric_mono2.dcm": "INVERTED",
     "zero_bytes.dcm": 0xC000,
 }
-# Whatever a site may switch on besides CR and DX: what the edge cases are, private classes included.
+# SOP Classes beside CR and DX that the edge cases have, private classes included.
 CLASSES = [
     "1.2.840.10008.5.1.4.1.1.7",
     "1.2.840.10008.5.1.4.1.1.2",
@@ -92,7 +92,7 @@ def _element(group: int, number: int) -> re.Pattern[bytes]:
     return re.compile(b"(?:" + tags + rb")(?:UI..|.{4})([0-9][0-9.]{3,63})", re.DOTALL)
 
 
-# Without a parser: what this test sends must not depend on what it tests.
+# Without a parser: the sent bytes must not depend on the tested code.
 _STUDY, _SERIES, _SOP = _element(0x20, 0x0D), _element(0x20, 0x0E), _element(0x08, 0x18)
 _CLASS, _SYNTAX = _element(0x08, 0x16), _element(0x02, 0x10)
 
@@ -122,7 +122,7 @@ class EdgeCase:
 
     @property
     def dataset(self) -> bytes:
-        """What a sender would transmit of it."""
+        """The bytes that a sender transmits."""
         return _dataset(self.path.read_bytes())
 
 
@@ -196,11 +196,11 @@ def odd_site(site_class, tmp_path_factory):
 
 
 def _send_raw(port: int, case: EdgeCase) -> int | None:
-    """Send the bytes as a data set, whatever they are, under the context that the file names."""
+    """Send any bytes as a data set, under the context that the file names."""
     sop_class = case.sop_class if case.sop_class in CLASSES else CR
     entity = AE(ae_title="MODALITY")
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
-    # The syntax of the file when the service takes it, or else what a careless sender would claim.
+    # The syntax of the file when the service takes it, or else a wrong one, as a faulty sender uses.
     proposed = [
         build_context(sop_class, [case.syntax or IMPLICIT]),
         build_context(sop_class, [IMPLICIT]),
@@ -225,7 +225,7 @@ def _send_raw(port: int, case: EdgeCase) -> int | None:
 
 
 def _send(site, case: EdgeCase) -> int | None:
-    """Return the status that was heard: by storescu, or raw where that cannot send the file."""
+    """Return the status of the response: by storescu, or raw if that cannot send the file."""
     how = site.propose.get(case.syntax)
     if how is not None:
         command = ["storescu", "-d", "-R", how, "-aet", "MODALITY", "-aec", "WETREAD", "127.0.0.1"]
@@ -245,7 +245,7 @@ def _send(site, case: EdgeCase) -> int | None:
 def _peak_mib(pid: int) -> float:
     """Return the most memory that a process has had resident so far; 0 of one that has ended.
 
-    Not `ru_maxrss`: Linux counts into it what the parent had when it forked.
+    Not `ru_maxrss`: Linux includes the parent's value at the fork.
     """
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
@@ -292,7 +292,7 @@ def _end(status: int, job: Job | None) -> str | int:
 
 
 def test_read_has_a_line_for_every_edge_case_and_goes_on(edge_cases, tmp_path):
-    """`wetread read` of all of them at once says of each file what became of it, in bounded memory."""
+    """`wetread read` of all of them at once reports the result of each file, in bounded memory."""
     cases = [case for cases in edge_cases.values() for case in cases]
     good = tmp_path / "good.dcm"
     write(as_dataset(draw(990, rows=256, columns=256)), good)
@@ -305,7 +305,7 @@ def test_read_has_a_line_for_every_edge_case_and_goes_on(edge_cases, tmp_path):
             stdout=output,
         )
     peak = _peak_until_its_end(process)
-    assert process.returncode == 1  # some could not be understood
+    assert process.returncode == 1  # some could not be parsed
     results = [json.loads(line) for line in (tmp_path / "output").read_text().splitlines()]
     named = [path for result in results for path in result.get("files", [result.get("file")])]
     assert sorted(named) == sorted(map(str, files))
@@ -317,7 +317,7 @@ def test_read_has_a_line_for_every_edge_case_and_goes_on(edge_cases, tmp_path):
 
 
 def _peak_until_its_end(process):
-    """Return the most memory that the process had when looked at, in MiB, once it has ended."""
+    """Return the most memory that was sampled of the process, in MiB, once it has ended."""
     peak = 0
     while process.poll() is None:
         peak = max(peak, _peak_mib(process.pid))

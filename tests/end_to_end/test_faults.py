@@ -1,4 +1,4 @@
-"""The short form of `benchmarks/faults.py`: every kind of fault once, under load; and its judgement."""
+"""The short form of `benchmarks/faults.py`: every kind of fault once, under load; and its checks."""
 
 import contextlib
 import dataclasses
@@ -34,7 +34,7 @@ PATIENTS = {"1.1": ("A",), "1.2": ("B",)}
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("orthanc_server_class", "dcmtk")
 def test_no_acknowledged_image_is_lost_doubled_or_filed_under_another_patient():
-    """Whatever breaks meanwhile: one draft a study and revision in the PACS, and no manual step."""
+    """With any fault there is one draft a study and revision in the PACS, without a manual step."""
     load = ["--senders", "2", "--pause", "3", "--seed", "4"]
     faults = ["--faults", str(KINDS), "--every", "0.7", "--scale", "0.1"]
     waits = ["--settle", "120", "--tidy", "0", "--apart", "0"]
@@ -69,7 +69,7 @@ def fault_injection(monkeypatch):
 
 @pytest.fixture
 def site_of_two(fault_injection):
-    """Two studies that were acknowledged, and what should lie in the PACS of them."""
+    """Two studies that were acknowledged, and the objects that the PACS should hold."""
     load, stored = fault_injection("load"), fault_injection("stored")
 
     def image(uid, view="PA"):
@@ -101,7 +101,7 @@ def site_of_two(fault_injection):
 
 @pytest.fixture
 def judged(fault_injection, site_of_two):
-    """What tells what the account of the faults finds broken."""
+    """A function that returns the broken guarantees of the verification."""
     return lambda stored: list(fault_injection("verification").misjudged(site_of_two[0], stored))
 
 
@@ -130,7 +130,7 @@ def test_the_account_names_each_thing_that_is_wrong(judged, site_of_two, which, 
 
 
 def test_the_account_misses_a_draft_that_is_not_there(judged, site_of_two):
-    """An acknowledged study without a draft in the PACS is a broken promise."""
+    """An acknowledged study without a draft in the PACS is a broken guarantee."""
     assert judged(site_of_two[1][1:]) == ["study 1.1: acknowledged, and no draft in the PACS"]
 
 
@@ -147,7 +147,7 @@ def test_the_account_names_what_an_archive_that_changes_uids_has_too_often(
 
 @pytest.fixture
 def forwarder(fault_injection):
-    """A forwarder before a server that sends back what it gets, and how to connect to it."""
+    """A forwarder before a server that echoes its input, and how to connect to it."""
     server = socket.create_server(("127.0.0.1", 0))
 
     def echo():
@@ -175,7 +175,7 @@ def _echo(connection):
 
 
 def _answer(connection, sent, seconds):
-    """Return what comes back of `sent` within the seconds."""
+    """Return the bytes echoed of `sent` within the seconds."""
     connection.sendall(sent)
     received, deadline = b"", time.monotonic() + seconds
     while len(received) < len(sent) and (left := deadline - time.monotonic()) > 0:
@@ -187,7 +187,7 @@ def _answer(connection, sent, seconds):
 
 @pytest.mark.serial
 def test_a_silent_peer_accepts_and_passes_nothing(forwarder):
-    """What was open stays silent afterwards; a new connection is forwarded."""
+    """Open connections stay silent afterwards; a new connection is forwarded."""
     made, connect = forwarder
     connection = connect()
     assert _answer(connection, b"before", 5) == b"before"
@@ -213,7 +213,7 @@ def test_a_slow_peer_passes_a_byte_a_second(forwarder, manner):
 
 
 def test_an_archive_that_changes_uids_acknowledges_and_lists_nothing(fault_injection, tmp_path):
-    """The object is there under no UID that anybody asks for; afterwards it is kept and listed."""
+    """The object has a UID that is never requested; afterwards it is kept under its own and listed."""
     path = write(as_dataset(draw(1, rows=64, columns=64)), tmp_path / "object.dcm")
     dataset = pydicom.dcmread(path)
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage

@@ -129,7 +129,7 @@ def test_results_are_with_the_patient_of_their_image(site, orthanc, name):
 
 @pytest.mark.parametrize("name", NO_RESULT)
 def test_an_image_whose_patient_id_has_no_exact_copy_gets_no_result(site, orthanc, name):
-    """The image is stored; its job fails once, for good, with what to do; the archive gets nothing."""
+    """The image is stored; its job fails once, with what to do; the archive gets nothing."""
     patient_id, charset = NO_RESULT[name]
     data_set = image(name, PatientID=patient_id, SpecificCharacterSet=charset)
     sop = uid(name, "SOPInstanceUID")
@@ -184,7 +184,7 @@ def test_an_identifier_behind_a_nul_in_a_uid_is_cut_there(site, orthanc):
     ],
 )
 def test_an_unreadable_value_is_stored_and_ends_as_not_analysed(site, keyword, value):
-    """A modality is never refused for it, and the reason names the attribute."""
+    """The image is never refused for it, and the reason names the attribute."""
     name = f"unreadable-{keyword}-{value!r}"
     data_set = image(name, **{keyword: value + b"\0" * (len(value) % 2)})
     assert send(site.port, data_set, uid(name, "SOPInstanceUID")) == 0x0000
@@ -204,7 +204,7 @@ def test_an_unreadable_value_is_stored_and_ends_as_not_analysed(site, keyword, v
     ],
 )
 def test_a_trial_of_odd_values_is_read(site, shared_data, name):
-    """Each was refused, read wrongly or taken for a child's."""
+    """Earlier each was refused, read wrongly or treated as a child's."""
     path = shared_data / "trials" / "modality" / f"{name}.dcm"
     if not path.is_file():
         pytest.skip("the trials are not on this machine")

@@ -75,7 +75,7 @@ def _references(results, source):
 def test_the_secondary_capture_shows_the_image_as_dcmtk_shows_it(
     site, images, own_study, in_pacs, tmp_path, name
 ):
-    """The SC's picture correlates with DCMTK's rendering: not inverted, mirrored or windowed away."""
+    """The SC's picture correlates with DCMTK's rendering: not inverted, mirrored or cut off."""
     path = own_study(images / name)
     study = str(dcmread(path, force=True, stop_before_pixels=True).StudyInstanceUID)
     site.store_scu(path)
@@ -90,7 +90,7 @@ def test_the_secondary_capture_shows_the_image_as_dcmtk_shows_it(
 
 
 def _dcmtk_picture(path, target):
-    """Render with dcmj2pnm (JPEG, RLE, uncompressed), after dcmdjpls for JPEG-LS; J2K by another way."""
+    """Render with dcmj2pnm (JPEG, RLE, uncompressed), after dcmdjpls for JPEG-LS; J2K by Pillow."""
     syntax = str(dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID)
     if syntax in ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"):
         pytest.skip("Debian's DCMTK has no JPEG 2000 decoder; the pixel tests cover this image")
@@ -111,7 +111,7 @@ def _likeness(ours, theirs):
 
 
 def test_a_negative_is_not_read(site, images, own_study):
-    """An image whose header makes it a negative ends NOT_ANALYSED, with that as the reason."""
+    """An image that its header inverts ends NOT_ANALYSED with that reason."""
     path = own_study(images / "rsna_pa_header-only-mono1_jpegbaseline8.dcm")
     site.store_scu(path)
     job = site.settled(str(dcmread(path, stop_before_pixels=True).StudyInstanceUID))

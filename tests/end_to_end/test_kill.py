@@ -104,7 +104,7 @@ def test_every_acknowledged_study_arrives_once_on_postgresql(
     tmp_path,
     free_port,
 ):
-    """The database itself is killed, too, and the PACS: what is acknowledged is not lost."""
+    """The database and the PACS are killed, too: no acknowledged image is lost."""
     (tmp_path / "orthanc").mkdir()
     pacs = orthanc_server_class(tmp_path / "orthanc")
     database = postgres_server_class(postgres_folder)

@@ -1,4 +1,4 @@
-"""What happens to studies over time: later images, repeats, urgency, a PACS that is away."""
+"""What happens to studies over time: later images, repeats, urgency, an unavailable PACS."""
 
 import time
 
@@ -123,7 +123,7 @@ def test_a_later_frontal_image_supersedes_the_draft(site, image, in_pacs):
         assert len(named) == 1
         assert site.store.job(first.id).superseded_by == second.id
     else:
-        # The documented rule may prefer the first image: then its draft stands and says so.
+        # The documented rule may prefer the first image: then its draft stays and notes that.
         assert second.state is JobState.CANCELED
         assert second.reason_code == "NO_CHANGE"
 
@@ -142,7 +142,7 @@ def test_a_lateral_alone_is_not_read_and_a_frontal_that_follows_is(site, image):
 
 
 def test_an_image_of_another_patient_in_the_study_stops_it(site, image, in_pacs):
-    """Two patients under one Study Instance UID: nothing more is drafted, nobody's draft superseded."""
+    """Two patients under one Study Instance UID: nothing more is drafted, no draft is superseded."""
     path, study = image(108)
     site.store_scu(path)
     first = site.completed(study)

@@ -1,4 +1,4 @@
-"""A site whose model is behind a server: images become SRs, also after the server was away."""
+"""A site whose model is behind a server: images become SRs, also after an outage of the server."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ REPORT = (
 
 @pytest.fixture
 def served_site(site_class, scripted_server, free_port, tmp_path):
-    """A running site, its model server, an event that takes the server away, and the PACS's folder."""
+    """A running site, its model server, an event that stops the server, and the PACS's folder."""
     away = threading.Event()
 
     def script(_n, _body):

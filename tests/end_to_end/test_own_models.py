@@ -1,4 +1,4 @@
-"""One Wetread with a model of each of four architectures of the transformers library, and a fine one."""
+"""One Wetread with a model of each of four architectures of the transformers library, and the demo."""
 
 import importlib.util
 from pathlib import Path

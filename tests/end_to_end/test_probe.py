@@ -1,4 +1,4 @@
-"""The end-to-end check in a whole service with Orthanc: passes, is nowhere counted, leaves nothing."""
+"""The end-to-end check in a whole service with Orthanc: passes, counts nowhere, leaves nothing."""
 
 import json
 import os
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk, pytest.mark.slow, pytest.m
 
 @pytest.fixture(scope="module")
 def pacs(tmp_path_factory, orthanc_server_class):
-    """An Orthanc of this module's own, which holds nothing else."""
+    """An Orthanc for this module only, without other objects."""
     with orthanc_server_class(tmp_path_factory.mktemp("orthanc-probe")) as server:
         yield server
 
@@ -45,7 +45,7 @@ def fetched(url):
 
 
 def cleaned(site, number=1):
-    """Return the latest check once there are `number` and everything of it is removed."""
+    """Return the latest check once there are `number` and all data of it are removed."""
 
     def done():
         found = site.store.probes()
@@ -61,7 +61,7 @@ def files(folder):
 
 
 def test_a_check_passes_and_leaves_nothing(checked, pacs):
-    """Nothing counts it while it runs, and it was at the PACS."""
+    """No count includes it while it runs, and it reached the PACS."""
     seen, held = [], []
 
     def watch():

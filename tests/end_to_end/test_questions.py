@@ -122,7 +122,7 @@ def test_the_demo_model_answers_and_nothing_of_it_is_in_the_verified_report(
 def test_a_worker_that_is_killed_while_it_answers_leaves_one_answer(
     site_class, scripted_server, tmp_path, free_port
 ):
-    """The next worker answers the question, once; the broker never held a word of it."""
+    """The next worker answers the question, once; the broker never held its text."""
     answering, killed = threading.Event(), threading.Event()
 
     def script(_number, body):

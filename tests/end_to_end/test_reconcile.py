@@ -1,4 +1,4 @@
-"""Images that a modality stored in Orthanc all end with one job, whatever was down meanwhile."""
+"""Images that a modality stored in Orthanc get exactly one job each, despite any outage."""
 
 import json
 import os
@@ -93,7 +93,7 @@ def _send(server, paths):
 
 
 def _kill_all(site):
-    """Kill `wetread up`; the kernel ends what it started."""
+    """Kill `wetread up`; the kernel kills its child processes."""
     os.kill(site.process.pid, signal.SIGKILL)
     site.process.wait(20)
     site.process = None
@@ -103,9 +103,9 @@ def _kill_all(site):
 
 
 def test_every_image_of_orthanc_ends_with_one_job(router, site_class, images, tmp_path):
-    """Wetread is away, then killed, and Orthanc is killed, while images come: one job for each study.
+    """Wetread is stopped, then killed, and Orthanc is killed, while images arrive: one job a study.
 
-    None is lost, none is read twice, and no result of ours is taken for an image that did not come.
+    None is lost, none is read twice, and no result of ours counts as a missing image.
     """
     server, port = router
     (tmp_path / "site").mkdir()
@@ -116,7 +116,7 @@ def test_every_image_of_orthanc_ends_with_one_job(router, site_class, images, tm
         site.start()
         _send(server, paths[:4])
         site.stop()
-        _send(server, paths[4:12])  # nobody takes them
+        _send(server, paths[4:12])  # no receiver accepts them
         site.start()
         sending = threading.Thread(target=_send, args=(server, paths[12:]))
         sending.start()
@@ -137,7 +137,7 @@ def test_every_image_of_orthanc_ends_with_one_job(router, site_class, images, tm
 
         site.until(done, seconds=150, what="a job for each study")
         assert len(site.jobs()) == len(wanted)
-        time.sleep(5)  # the results are in Orthanc now: another look must find nothing
+        time.sleep(5)  # the results are in Orthanc now: another comparison must find nothing
         assert len(site.jobs()) == len(wanted)
         looked = site.command("reconcile", "--json")
         assert looked.returncode == 0, looked.stdout + looked.stderr
@@ -150,7 +150,7 @@ def test_every_image_of_orthanc_ends_with_one_job(router, site_class, images, tm
 
 
 def test_the_command_lists_and_fetches_by_c_move(router, site_class, images, tmp_path):
-    """What Orthanc held before Wetread knew it is listed, then sent to the receiver by C-MOVE."""
+    """Images from before Orthanc was configured are listed, then fetched by C-MOVE."""
     server, port = router
     (tmp_path / "site").mkdir()
     wanted = images(31, 32)
@@ -183,7 +183,7 @@ def test_the_command_lists_and_fetches_by_c_move(router, site_class, images, tmp
 def test_our_results_are_not_missing_even_where_all_classes_are_compared(
     router, site_class, images, tmp_path
 ):
-    """With SR and SC accepted and compared, what we made ourselves is no lack."""
+    """With SR and SC accepted and compared, our own objects do not count as missing."""
     server, port = router
     (tmp_path / "site").mkdir()
     (study,) = wanted = images(41)

@@ -1,4 +1,4 @@
-"""An Orthanc that forwards as docs/integration.md tells it to, and has the results come back."""
+"""An Orthanc that forwards as docs/integration.md describes, and gets the results back."""
 
 import json
 import re
@@ -68,7 +68,7 @@ def test_orthanc_forwards_images_and_never_the_results(router, site_class, in_or
         assert {"SR", "OT"} <= {str(each.Modality) for each in there.values()}
         assert len(site.store.instances(study)) == 1
         (job,) = site.jobs()
-        # Orthanc let go of the association: nobody waited for the quiet time.
+        # Orthanc released the association, so the quiet time did not apply.
         assert site.store.events(job.id)[0].actor == "intake"
     finally:
         site.stop()

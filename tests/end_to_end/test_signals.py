@@ -37,7 +37,7 @@ path = "{folder}/out"
 SECOND = '\n[[receiver.callers]]\nae_title = "SECOND"\n'
 WRONG = '\n[[receiver.callers]]\nae_title = "THIRD"\nquiet = 1\n'
 
-# What is run, the line that says that it is ready, and how often that stands in the log.
+# The command, the log line for readiness, and how often it is logged.
 SERVING = {
     "up": (("up",), "worker_ready", 2),
     "receive": (("receive",), "receiver_listening", 1),
@@ -72,7 +72,7 @@ class Served:
         self.process = None
 
     def start(self):
-        """Start it; it may take a while until it is ready."""
+        """Start it; it becomes ready later."""
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 ended_with_us(
@@ -89,7 +89,7 @@ class Served:
         return self.log_file.read_text(errors="replace")
 
     def is_ready(self):
-        """Return whether it serves; fail when it has ended."""
+        """Return whether it serves; fail if it has exited."""
         assert self.process.poll() is None, self.log()[-3000:]
         return self.log().count(self.ready) >= self.count
 
@@ -166,7 +166,7 @@ def _end_in_order(served, *signals):
 
 
 def test_hangups_while_it_starts_end_nothing(tmp_path, free_port, eventually, redis_server):
-    """`wetread up` forwards each SIGHUP to parts that have only just been started."""
+    """`wetread up` forwards each SIGHUP to parts that have just been started."""
     served = Served(tmp_path, "up", redis_server.url, (free_port(), free_port()))
     served.start()
     try:
@@ -185,7 +185,7 @@ def test_hangups_while_it_starts_end_nothing(tmp_path, free_port, eventually, re
 
 
 def test_callers_that_cannot_be_reloaded_stand_on_the_page_until_they_can(serve, eventually):
-    """The incident names file, key and reason once, whatever part finds it; it goes when it is right."""
+    """The incident names file, key and reason once, for any part; it ends with the correction."""
     served = serve("up")
     store = Store.open(served.settings)
 

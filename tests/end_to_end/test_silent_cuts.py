@@ -56,7 +56,7 @@ def receiver(tmp_path, free_port, postgres_server, redis_server, silent_proxy, e
 
 @pytest.fixture
 def send(receiver, dcmtk, tmp_path):
-    """A function that sends a new image; returns the answer's words, seconds, and study."""
+    """A function that sends a new image; returns the answer's text, seconds, and study."""
 
     def one(seed):
         image = as_dataset(draw(seed, rows=320, columns=288))
@@ -73,7 +73,7 @@ def send(receiver, dcmtk, tmp_path):
 
 @pytest.mark.dcmtk
 def test_a_silent_database_has_images_refused_in_time_and_taken_soon_after(receiver, send):
-    """0xA700 within 10 s, at once for what follows; after healing Success; what was said is true."""
+    """0xA700 within 10 s, at once for later images; after the repair Success; each answer is true."""
     _, proxy, store = receiver
     acknowledged = []
     output, _, study = send(1)
@@ -97,7 +97,7 @@ def test_a_silent_database_has_images_refused_in_time_and_taken_soon_after(recei
 
 @pytest.mark.dcmtk
 def test_only_the_open_connections_to_the_database_go_silent(receiver, send):
-    """As after a failover: within seconds images are taken again by new connections."""
+    """As after a failover: within seconds new connections accept images again."""
     _, proxy, store = receiver
     send(1)
     proxy.cut()
@@ -118,7 +118,7 @@ def test_only_the_open_connections_to_the_database_go_silent(receiver, send):
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("orthanc_server_class", "dcmtk", "postgres_server_class")
 def test_each_pair_of_hosts_is_cut_silently():
-    """Nothing acknowledged is lost or doubled, answers come in time, and the page names what is cut."""
+    """Nothing acknowledged is lost or doubled, answers come in time, and the page names the cut."""
     done = subprocess.run(
         [sys.executable, SCRIPT, "--seconds", "20", "--pause", "2"],
         capture_output=True,

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.orthanc, pytest.mark.dcmtk, pytest.mark.timeout(180)]
 
 @pytest.fixture
 def router(orthanc_server_class, tmp_path, free_port):
-    """An Orthanc that knows Wetread as a modality, and the port at which it expects it."""
+    """An Orthanc that knows Wetread as a modality, and the port at which Orthanc expects it."""
     port = free_port()
     folder = tmp_path / "orthanc"
     folder.mkdir()
