@@ -1,6 +1,6 @@
 """Fixtures for all tests: the real servers, each started at most once and always stopped.
 
-A server whose program is not installed skips the tests that ask for it, saying so. A test that must
+Tests that need a server whose program is not installed are skipped with that reason. A test that must
 kill or restart a server takes its class from the fixtures `orthanc_server_class`, `redis_server_class`
 or `postgres_server_class` and starts one of its own.
 """
@@ -52,7 +52,7 @@ MARKED_BY_FIXTURE = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of the tests that send generated requests."""
+    """Add the option for the number of generated requests."""
     parser.addoption(
         "--api-examples",
         type=int,
@@ -67,7 +67,7 @@ SERIAL_FOLDERS = ("ohif",)
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by the servers that it asks for and by its folder; put long files first.
+    """Mark each test by its servers and by its folder; put long files first.
 
     A run in several processes gives out whole files in this order: a long file at the end would be
     waited for by all others.
@@ -117,7 +117,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """A function that runs one of DCMTK's programs to its end and returns what it said."""
+    """A function that runs one of DCMTK's programs to its end and returns its output."""
     programs = {name: find_program(name) for name in ("dcmsend", "echoscu", "storescu")}
 
     def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -189,7 +189,7 @@ def postgres_server_class() -> type[PostgresServer]:
 
 @pytest.fixture
 def postgres_folder() -> Iterator[Path]:
-    """An empty folder that the user `postgres` can reach; pytest's own are closed to it."""
+    """An empty folder that the user `postgres` can reach; pytest's own folders are closed to it."""
     with _open_folder() as folder:
         yield folder
 

@@ -1,4 +1,4 @@
-"""Packages of npm for tests: held to the digests of a lock file, installed into build/ once."""
+"""Packages of npm for tests: checked against the digests of a lock file, installed into build/ once."""
 
 import shutil
 import subprocess

@@ -1,8 +1,8 @@
 """`./wetread test`: installs what the tests need, then runs every check and every test.
 
-Arguments are handed to pytest, so `./wetread test tests/dicom -k spool` runs a part in one process.
+Arguments are passed to pytest, so `./wetread test tests/dicom -k spool` runs a part in one process.
 Without arguments the checks run, then the tests in two runs of pytest: all but those marked `serial` in
-several processes, a file of tests in one of them; then the `serial` ones alone.
+several processes, each file of tests in one of them; then the `serial` ones alone.
 """
 
 import os
@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# A program that shows that the package is there, and the Debian package that brings it.
+# A program that shows that the package is installed, and the Debian package that brings it.
 PROGRAMS = {
     "redis-server": "redis-server",
     "Orthanc": "orthanc",
@@ -41,7 +41,7 @@ CHECKS = (
     ("mypy", "mypy"),
     ("import-linter", "lint-imports"),
 )
-# Where each run of pytest reports, by its name.
+# The report of each run of pytest, by its name.
 REPORTS = {name: ROOT / "build" / "tests" / f"{name}.xml" for name in ("parallel", "serial")}
 COUNTED = ("tests", "failures", "errors", "skipped")
 # More processes than this start more servers than a small machine holds.
@@ -55,7 +55,7 @@ def missing_packages() -> list[str]:
 
 
 def install(packages: list[str]) -> None:
-    """Install `packages` when this is root on Debian; otherwise say the exact command and stop."""
+    """Install `packages` when this is root on Debian; otherwise print the exact command and stop."""
     command = "apt-get update && apt-get install -y --no-install-recommends " + " ".join(packages)
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         sys.exit(
@@ -76,9 +76,9 @@ def run(name: str, *command: str, threads: int | None = None) -> bool:
     """Run one check; return whether it passed.
 
     Args:
-        name: What the lines of progress call it.
+        name: Its name in the lines of progress.
         command: A program of this environment and its arguments.
-        threads: How many threads a numeric library may start; what it chooses when None.
+        threads: How many threads a numeric library may start; its own default if None.
     """
     say(name)
     begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""An HTTP server whose answers a test writes: the server of a model."""
+"""An HTTP server with scripted answers: it stands for the server of a model."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import threading
 
 
 class ScriptedServer(socketserver.ThreadingTCPServer):
-    """An HTTP server on a free port of the loopback interface that answers as a script says.
+    """An HTTP server on a free port of the loopback interface that answers by a script.
 
     Args:
         script: Called with the number of a request from 0 and its parsed body; returns the bytes of the
@@ -50,7 +50,7 @@ class ScriptedServer(socketserver.ThreadingTCPServer):
         self.shutdown()
         self.server_close()
 
-    # What a script may return.
+    # The possible results of a script.
 
     def whole(self, status, body=b"", *headers):
         """Return a whole response."""

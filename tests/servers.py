@@ -101,7 +101,8 @@ class Server:
 
     host = "127.0.0.1"
     stop_signal = signal.SIGTERM
-    # At the end of a `with` block nobody needs its state any more: an orderly stop of Orthanc takes 3 s.
+    # At the end of a `with` block its state is not needed any more: an orderly stop of Orthanc
+    # takes 3 s.
     exit_signal = signal.SIGKILL
 
     def __init__(self, folder: Path) -> None:
@@ -173,7 +174,8 @@ class Server:
 class SilentProxy:
     """A TCP proxy on loopback whose connections can go silent: kept open, nothing is forwarded.
 
-    So does a firewall that forgets connections; the kernel of the peer continues acknowledging bytes.
+    A firewall that drops connection state behaves so; the kernel of the peer continues acknowledging
+    bytes.
 
     Attributes:
         port: Where it listens.
@@ -191,7 +193,7 @@ class SilentProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self, *, new_too: bool = False) -> None:
-        """Let the connections that are open go silent, for good; later ones too until `heal`."""
+        """Make open connections silent for good; later ones too until `heal`."""
         self._takes_silently = new_too
         self._generation += 1
 
@@ -301,7 +303,7 @@ class OrthancServer(Server):
 
 
 class RedisServer(Server):
-    """A Redis (or Valkey) that keeps nothing on disk unless it is told to by `durable`."""
+    """A Redis (or Valkey) that keeps nothing on disk unless `durable` is set."""
 
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         super().__init__(folder)
@@ -320,7 +322,7 @@ class RedisServer(Server):
 
 
 class PostgresServer(Server):
-    """A PostgreSQL cluster, as the user `postgres` where we are root, which it refuses to run as."""
+    """A PostgreSQL cluster, as the user `postgres` if we are root, which it refuses."""
 
     stop_signal = signal.SIGINT  # "fast": ends sessions, keeps what was committed
     exit_signal = signal.SIGQUIT  # "immediate": its children end with it
@@ -346,7 +348,8 @@ class PostgresServer(Server):
         """Return the command line, after making the cluster the first time."""
         if not self.cluster.exists():
             self._initialize()
-        # No synchronous_commit=off: what was committed must outlive kill(). The system's cache does.
+        # No synchronous_commit=off: what was committed must outlive kill(). The system's cache is
+        # enough.
         quick = ["fsync=off", "full_page_writes=off", "shared_buffers=16MB"]
         place = [f"port={self.port}", f"unix_socket_directories={self.folder}"]
         settings = [word for setting in (*quick, *place) for word in ("-c", setting)]
@@ -357,7 +360,7 @@ class PostgresServer(Server):
         ]
 
     def kill(self) -> None:
-        """Kill it with its sessions, which would outlive it for an instant and commit what comes."""
+        """Kill it with its sessions, which would otherwise run on for an instant and commit."""
         sessions = psutil.Process(self.process.pid).children() if self.process else []
         super().kill()
         for session in sessions:

@@ -107,7 +107,7 @@ def test_the_services_are_all_parts_of_the_machine():
 
 @pytest.mark.parametrize("name", list(_ours()))
 def test_each_service_has_settings_that_are_valid(name, monkeypatch):
-    """The environment of each service and the example file together are settings without a fault."""
+    """The environment of each service and the example file together are valid settings."""
     for variable in [name for name in os.environ if name.startswith("WETREAD_")]:
         monkeypatch.delenv(variable)
     image = {
@@ -131,7 +131,7 @@ def test_each_service_has_settings_that_are_valid(name, monkeypatch):
 
 
 def test_the_health_check_of_the_receiver_may_send():
-    """The AE title that calls itself from within the container is among the callers."""
+    """The AE title of the health check within the container is a configured calling AE."""
     settings = load_settings(DEPLOY / "wetread.example.toml")
     own = settings.caller(settings.receiver.ae_title)
     assert own is not None
@@ -165,7 +165,7 @@ def test_no_service_needs_more_than_it_must():
 
 
 def test_each_target_of_compose_is_in_the_dockerfile():
-    """The targets that compose and the example environment name are stages that run as nobody."""
+    """The targets that compose and the example environment name are stages of an unprivileged user."""
     named = {each["build"]["target"] for each in _ours().values()} | {"worker-cuda"}
     assert named == {"front", "worker-cpu", "worker-cuda"}
     for target in named:
@@ -196,7 +196,7 @@ def test_the_front_target_has_no_torch():
 
 
 def test_what_the_front_runs_starts_without_torch():
-    """The delivery worker and the destinations load nothing that the front image has not."""
+    """The delivery worker and the destinations load nothing that the front image lacks."""
     program = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'transformers', 'safetensors']));"
         "import workers.commands.worker, workers.delivery.delivering, "
@@ -310,7 +310,7 @@ def test_no_unit_gives_up_while_the_database_is_away(path):
 
 
 def test_orthanc_takes_the_configuration(tmp_path, orthanc_server_class):
-    """The PACS of compose starts with its file and lets in who has the password."""
+    """The PACS of compose starts with its file and admits users with the password."""
     shipped = json.loads((DEPLOY / "orthanc.json").read_text())
 
     class Shipped(orthanc_server_class):
@@ -365,7 +365,7 @@ def _rules():
 
 
 def test_each_alert_rule_asks_for_metrics_that_exist():
-    """Each metric of a rule is exported, and each rule says how grave it is and what to do."""
+    """Each metric of a rule is exported, and each rule states its severity and what to do."""
     asked = {name for rule in _rules() for name in re.findall(r"wetread_\w+", rule["expr"])}
     assert asked <= _exported()
     for rule in _rules():
@@ -384,7 +384,7 @@ def test_each_runbook_is_a_heading_of_the_docs():
 
 
 def test_prometheus_takes_the_alert_rules():
-    """Prometheus' own program finds no fault in the rules."""
+    """Prometheus' own program accepts the rules."""
     if shutil.which("promtool") is None:
         pytest.skip("promtool (prometheus) is not installed")
     rules = str(DEPLOY / "prometheus-rules.yml")

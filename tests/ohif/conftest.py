@@ -1,8 +1,8 @@
 """OHIF as radiologists run it: its published build, a real Orthanc behind DICOMweb, a real browser.
 
-The viewer's package comes from npm into build/ohif, held to the digest in package-lock.json; its build
-is complete, so none of its dependencies is installed. A small server hands it out and passes
-/dicom-web on to Orthanc, because a browser asks for one origin.
+The viewer's package comes from npm into build/ohif, checked against the digest in package-lock.json;
+its build is complete, so none of its dependencies is installed. A small server serves it and forwards
+/dicom-web to Orthanc, because a browser requires one origin.
 """
 
 import base64
@@ -134,12 +134,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
 def _served(dist: Path, archive: str, addition: str = "") -> Iterator[str]:
-    """Serve the viewer, with `addition` at the end of its configuration; give its address."""
+    """Serve the viewer, with `addition` at the end of its configuration; yield its address."""
     handler = partial(_Handler, dist.resolve(), archive, addition)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -159,7 +159,7 @@ def viewer_url(ohif_build: Path, orthanc: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def drawing_viewer_url(ohif_build: Path, orthanc: Any) -> Iterator[str]:
-    """Address of the viewer with the addition to its configuration that deploy/ohif holds."""
+    """Address of the viewer with the addition to its configuration from deploy/ohif."""
     addition = (REPOSITORY / "deploy" / "ohif" / "draw-sr-regions.js").read_text()
     with _served(ohif_build, orthanc.url, addition) as url:
         yield url
@@ -219,7 +219,7 @@ class Browser:
         self.call("actions", actions=[mouse])
 
     def screenshot(self, path: Path) -> bytes:
-        """Return what is seen, as PNG, and keep it at `path`."""
+        """Return a screenshot as PNG, and save it at `path`."""
         answer = self._client.get(f"{self._session}/screenshot").raise_for_status()
         content = base64.b64decode(answer.json()["value"])
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -227,7 +227,7 @@ class Browser:
         return content
 
     def console(self) -> list[str]:
-        """Return what the page has said on its console since the last call."""
+        """Return the page's console messages since the last call."""
         return [entry["message"] for entry in self.call("se/log", type="browser")]
 
     def quit(self) -> None:
@@ -237,7 +237,7 @@ class Browser:
 
 
 def _port_of(log: Path) -> str:
-    """Return the port that chromedriver says it listens on, or nothing as long as it is silent."""
+    """Return the port in chromedriver's log, or nothing until it is logged."""
     found = re.search(r"started successfully on port (\d+)", log.read_text(errors="replace"))
     return found.group(1) if found else ""
 

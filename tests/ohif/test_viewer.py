@@ -1,4 +1,4 @@
-"""What a radiologist sees in OHIF: every series opens, the words are there, the boxes lie right.
+"""What a radiologist sees in OHIF: every series opens, the text is shown, the boxes lie right.
 
 Pictures of each step are kept in build/ohif/seen.
 """
@@ -63,7 +63,7 @@ def box_of(mask):
 
 
 def finding_of(truth):
-    """Return what a model that is always right would say of a truth."""
+    """Return the finding of a truth, as a perfect model would state it."""
     left, top, right, bottom = box_of(truth.mask)
     corners = ((left, top), (right, top), (right, bottom), (left, bottom), (left, top))
     return Finding(
@@ -118,14 +118,14 @@ def unread(image):
 
 
 def store(archive, phantom, image, *, notice=False, read=None):
-    """Send an image and its results to the archive; return what is to be seen of them.
+    """Send an image and its results to the archive; return what the viewer must show.
 
     Args:
-        archive: Where to.
+        archive: The archive that receives them.
         phantom: What is on the image.
         image: As an object.
         notice: Whether another image was not read.
-        read: Draft and objects of a model, where it is not one that is always right.
+        read: Draft and objects of a model, if it is not a perfect one.
     """
     shown = (phantom.pixels / (2**phantom.bits_stored - 1)).astype(np.float32)
     outputs = read.outputs if read else build(drafted(phantom, image), image, shown, EQUIPMENT)
@@ -156,7 +156,7 @@ def ill(orthanc):
 
 @pytest.fixture(scope="module")
 def model_read(tmp_path_factory):
-    """A phantom with two gross findings, and what the service made of it with the demo model."""
+    """A phantom with two gross findings, and the service's results about it with the demo model."""
     found = (
         PhantomFinding(observation=Observation.CARDIOMEGALY, extent=0.8),
         PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.RIGHT, extent=0.7),
@@ -202,7 +202,7 @@ def open_page(browser, url, series):
 
 
 def skip_tour(browser):
-    """Close the viewer's introduction, which a new profile gets; it may come late or not at all."""
+    """Close the viewer's introduction of a new profile; it may appear late or not at all."""
     find = "[...document.querySelectorAll('button')].find(b => b.textContent == 'Skip all')"
     deadline = time.monotonic() + 3
     while time.monotonic() < deadline:
@@ -256,7 +256,7 @@ def outlines_on(browser, picture):
     )
     browser.until(f"return {PANE}?.innerText.split('\\n').includes('SR')")
     # Outlines come with the first picture that is drawn after they were loaded, which may never be
-    # asked for: a small change of the window, undone at once, asks for one.
+    # requested: a small change of the window, undone at once, requests one.
     deadline = time.monotonic() + 30
     while len(lines := browser.run(f"return {find}")) < 2:
         assert time.monotonic() < deadline, "no outlines are drawn"
@@ -270,7 +270,7 @@ def outlines_on(browser, picture):
 
 
 def assert_drawn(drawn, study, boxes, canvas):
-    """Each box of the image is on the screen, to the tolerance, and nothing else is."""
+    """Each box of the image is on the screen, to the tolerance, and no other one."""
     left, top, scale = fitted(study.pixels.shape, (0, 0, *canvas[2:]))
     assert len(drawn) == len(boxes)
     for x0, y0, x1, y1 in boxes:
@@ -279,7 +279,7 @@ def assert_drawn(drawn, study, boxes, canvas):
 
 
 def likeness(screen, picture, canvas, part):
-    """Return how much the screen looks like a picture fitted into the canvas (1: the same).
+    """Return how much the screen looks like a picture fitted into the canvas (1: identical).
 
     Args:
         screen: A screenshot, PNG.
@@ -316,17 +316,17 @@ def test_boxes_lie_on_the_findings(open_study, ill):
     text_in(browser, "Certainty of Finding: 90.00 %")
     canvas = canvas_of(browser)
     assert_drawn(drawn, ill, ill.boxes, canvas)
-    # The image itself lies where that calculation says that it does.
+    # The image itself lies where that calculation places it.
     assert likeness(screen, ill.pixels, canvas, (0.75, 1.0)) > 0.95
     assert_alive(browser)
 
 
 def test_the_models_own_regions_lie_on_the_findings(open_study, orthanc, model_read):
-    """What the demo model outlined is drawn where it meant it, and lies on what the phantom shows."""
+    """The demo model's outline is drawn at its coordinates and lies on the phantom's finding."""
     phantom, read = model_read
     study = store(orthanc, phantom, as_dataset(phantom), read=read)
     regions = {one.observation: one.region for one in read.draft.findings if one.region}
-    # What the model sees beyond that is its mistake, not the drawing's; it must be drawn all the same.
+    # Further outlines are the model's errors, not the drawing's; they must be drawn, too.
     assert regions.keys() >= {truth.observation for truth in phantom.truths}
     for truth in phantom.truths:
         x, y = np.mean(regions[truth.observation].points[:-1], axis=0)
@@ -348,7 +348,7 @@ def test_the_models_own_regions_lie_on_the_findings(open_study, orthanc, model_r
 
 
 def test_the_annotated_image_is_legible(open_study, ill):
-    """The annotated image fills the viewport undistorted, its words in the size that was drawn."""
+    """The annotated image fills the viewport undistorted, its text at the size that was drawn."""
     browser = open_study(ill, 4)
     open_series(browser, "AI images")
     text_in(browser, "AI images - NOT FOR DIAGNOSIS")
@@ -379,7 +379,7 @@ def test_a_study_without_any_finding_opens(open_study, healthy):
 
 
 def test_the_notice_of_a_study_that_was_not_read_is_readable(open_study, healthy):
-    """Its words are on the screen: not analyzed, why, and that this is no normal report."""
+    """Its text is on the screen: not analyzed, why, and that this is no normal report."""
     browser = open_study(healthy, 5)
     open_series(browser, "AI: NOT ANALYZED")
     text = text_in(browser, "NOT ANALYZED - NO AI RESULT.")
