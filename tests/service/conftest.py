@@ -29,7 +29,7 @@ from service.review.words import Acceptability, Rejection, Verdict
 
 
 class Reviewing:
-    """Drafts, decisions and the persons who make them."""
+    """Drafts, decisions and the people who make them."""
 
     heart = "The heart is enlarged."
     effusion = "There is a left pleural effusion."
@@ -70,7 +70,7 @@ class Reviewing:
         )
 
     def draft(self, **changes) -> DraftReport:
-        """Return a draft with a sentence for each reason to answer, and one that needs no answer."""
+        """Return a draft with a sentence for each reason for an answer, and one that requires none."""
         values = {
             "study_instance_uid": "1.2.3",
             "source": SourceImage(

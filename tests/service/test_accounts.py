@@ -54,7 +54,7 @@ def account(**changes):
     ],
 )
 def test_whether_a_person_can_log_in(changes, state):
-    """A provider's person needs no password here."""
+    """A provider's person has no password here."""
     assert account(**changes).state is state
 
 
@@ -92,7 +92,7 @@ def test_a_login_name_is_in_lower_case(name):
 
 @pytest.mark.parametrize("name", ["", ".kim", "kim lee", "kïm", "k" * 65])
 def test_another_login_name_is_refused(name):
-    """The message says what one is."""
+    """The message states the rule."""
     with pytest.raises(InvalidAccount, match="is not a login name"):
         check_login(name)
 
@@ -108,7 +108,7 @@ def test_another_login_name_is_refused(name):
     ],
 )
 def test_a_weak_password_is_refused(password, problem):
-    """Nothing else is asked of it."""
+    """There is no other rule."""
     with pytest.raises(InvalidAccount, match=problem):
         check_password(password, "kim")
     assert check_password("three words here", "kim") == "three words here"

@@ -41,7 +41,7 @@ def test_a_whole_trail_has_no_fault(trail):
 
 @pytest.mark.parametrize("field", ["actor", "study_uid", "patient_id", "outcome", "detail"])
 def test_a_changed_record_is_found(trail, field):
-    """Whatever was changed, also when its digest was computed again."""
+    """For any change, also with a recomputed digest."""
     other = {"outcome": AuditOutcome.REFUSED}.get(field, "other")
     trail[2] = replace(trail[2], event=replace(trail[2].event, **{field: other}))
     assert first_fault(trail) == "record 3 was changed after it was written"

@@ -58,7 +58,7 @@ def test_a_refusal_is_a_minor_failure():
 
 @pytest.mark.parametrize("action", list(AuditAction))
 def test_every_action_has_a_code(action):
-    """A new one is not lost."""
+    """A new kind of event is still exported."""
     assert message(action=action).find("EventIdentification/EventID").get("originalText")
     assert KINDS[action].action in "CRUDE"
 

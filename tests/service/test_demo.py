@@ -1,4 +1,4 @@
-"""The demo beside a configured site: nothing of the site's own service is touched or needed."""
+"""The demo beside a configured site: it neither touches nor needs the site's own service."""
 
 import subprocess
 import sys
@@ -87,7 +87,7 @@ def site(request, tmp_path, monkeypatch):
 
 
 def test_the_demo_has_no_setting_of_the_site(site, tmp_path, monkeypatch):
-    """Its settings are those of an unconfigured folder, but for what the demo itself gives."""
+    """Its settings are those of an unconfigured folder, except for the demo's own values."""
     settings, overrides, _servers, _url = demo_settings(site)
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -102,7 +102,7 @@ def test_the_demo_has_no_setting_of_the_site(site, tmp_path, monkeypatch):
 
 
 def test_a_process_of_the_demo_has_no_setting_of_the_site(site):
-    """What a started process loads is what the demo was made with: all of it."""
+    """A started process loads exactly the settings of the demo."""
     settings, overrides, _servers, _url = demo_settings(site)
     environment = demo_environment(demo_folder(site), overrides)
     program = (

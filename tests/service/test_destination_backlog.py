@@ -1,4 +1,4 @@
-"""How a destination is doing, in a state and a sentence."""
+"""The condition of a destination as a state and a sentence."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ FAILED = Backlog(destination="PACS", failed_at=AT, trouble=Trouble.SILENT, last_
     ],
 )
 def test_the_latest_attempt_decides(changes, state):
-    """A success after the failure; what the settings do not name cannot be sent."""
+    """A success after the failure; results for an unconfigured destination cannot be sent."""
     assert replace(FAILED, **changes).state is state
 
 
@@ -44,7 +44,7 @@ def test_it_is_unreached_since_the_first_attempt_or_the_latest_success():
 
 
 def test_age_of_what_waits():
-    """Zero where nothing waits, and for a clock that was ahead."""
+    """Zero if nothing waits, and for a clock that was ahead."""
     waiting = replace(FAILED, waiting=1, oldest_at=AT)
     assert waiting.age(LATER) == timedelta(hours=1)
     assert waiting.age(AT - timedelta(hours=1)) == timedelta()

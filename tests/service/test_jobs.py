@@ -16,12 +16,12 @@ from service.jobs import (
 )
 
 ACTIONS = st.lists(st.sampled_from(list(Action)), max_size=30)
-# What only happens when a person asks for it.
+# Actions that only a person requests.
 PERSONS = {Action.RETRY, Action.REDELIVER, Action.RESEND, Action.CANCEL}
 
 
 def walk(actions):
-    """The states that a new job goes through; what the table refuses changes nothing."""
+    """The states that a new job goes through; a refused action changes nothing."""
     states = [JobState.SCHEDULED]
     for action in actions:
         try:
@@ -33,7 +33,7 @@ def walk(actions):
 
 @given(ACTIONS)
 def test_a_result_is_never_sent_before_it_is_drafted(actions):
-    """However a job got to COMPLETED, it was DRAFTED just before."""
+    """On every path to COMPLETED a job was DRAFTED just before."""
     states = walk(actions)
     for before, after in pairwise(states):
         if after is JobState.COMPLETED and before is not after:
@@ -42,7 +42,7 @@ def test_a_result_is_never_sent_before_it_is_drafted(actions):
 
 @given(ACTIONS)
 def test_the_service_alone_never_leaves_a_final_state(actions):
-    """Once a job has ended, only a person's retry or redelivery makes it go on."""
+    """Once a job has ended, only a person's retry or redelivery continues it."""
     states = walk([action for action in actions if action not in PERSONS])
     ended = [state for state in states if state in FINAL]
     assert len(set(ended)) <= 1
@@ -92,6 +92,6 @@ def test_what_is_not_in_the_table_is_refused_with_a_message():
 
 
 def test_every_unfinished_job_can_be_canceled():
-    """A person can end whatever has not ended."""
+    """A person can cancel every job that has not ended."""
     for state in set(JobState) - FINAL:
         assert Action.CANCEL in allowed(state)

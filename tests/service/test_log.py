@@ -1,4 +1,4 @@
-"""What a process writes of what happens, whoever says it, and when nobody can read it."""
+"""The log of a process, for every source of lines, and with a closed output."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ print("went on")
 
 
 def test_every_line_has_the_same_form_and_a_closed_stream_stops_nothing():
-    """Ours and the libraries' are JSON with level, time, process; what quotes data sets is left out."""
+    """Ours and the libraries' are JSON with level, time, process; quotes of data sets are left out."""
     ended = subprocess.run([sys.executable, "-c", SPEAKS], capture_output=True, check=True)
     lines = [json.loads(line) for line in ended.stderr.splitlines()]
     assert [line["event"] for line in lines] == ["ours", "theirs 1", "failed"]

@@ -46,7 +46,7 @@ def test_every_event_of_the_table_is_logged():
 
 
 def test_every_warning_is_in_the_table():
-    """An administrator finds each of them, with what to do."""
+    """The page documents each of them, with what to do."""
     events = {*logged("service"), *logged("workers")}
     named = {name for name, level in events if level in {"warning", "error"}}
     assert sorted(named - set(DOCUMENTED)) == []

@@ -1,4 +1,4 @@
-"""Whatever stands in a setting: a fault in our words, no traceback and no phrase of a library."""
+"""For any value of a setting: a message of ours, no traceback and no phrase of a library."""
 
 import re
 
@@ -13,7 +13,7 @@ WEIRD = [
     *("", "x" * 300, "none", "\0", "redis://h:99999999/0"),
     *([], [1], ["a"], [[]], {}, {"a": 1}, [{}], [{"a": 1}], [{"name": "x", "kind": "dimse"}]),
 ]
-# What pydantic, tomllib and json say, in several of their sentences.
+# Phrases of pydantic, tomllib and json.
 LIBRARY = re.compile(r"Input should|Value error|Extra inputs|validation error|Expecting|__")
 NEEDED = {
     "orthanc": {"url": "http://h"},
@@ -47,7 +47,7 @@ def every_key() -> list[tuple[str, str]]:
 
 
 def refusal(**settings) -> str:
-    """Return the message that settings lead to, "" when they are taken."""
+    """Return the message about settings, "" if they are accepted."""
     try:
         load_settings(**settings)
     except ConfigurationError as error:

@@ -30,7 +30,7 @@ def test_a_finding_as_json():
 
 
 def test_repaired_findings_are_not_left():
-    """They are counted all the same."""
+    """They are still counted."""
     tally = Tally()
     tally.count(SpoolFinding(kind=Kind.LEFTOVER, repaired="removed"))
     tally.count(SpoolFinding(kind=Kind.LEFTOVER))

@@ -1,4 +1,4 @@
-"""Bearer tokens: their form, what they allow, and when they expire."""
+"""Bearer tokens: their form, permissions and expiry."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -46,7 +46,7 @@ def test_a_minted_token_is_recognized():
 
 @pytest.mark.parametrize("value", ["", "wetread_", "Bearer x", "wetread_" + "0" * 12 + "_short"])
 def test_what_has_another_form_is_none(value):
-    """Nothing is looked up for it."""
+    """The database is not queried for it."""
     assert presented(value) is None
 
 
@@ -85,7 +85,7 @@ def test_the_warning_begins_in_time(days, left, state):
 
 
 def test_revoked_and_endless_tokens():
-    """A revoked one is not in force, whatever its expiry."""
+    """A revoked one is not in force, for any expiry."""
     assert token().state(MADE + timedelta(days=9999)) is TokenState.ACTIVE
     assert token(revoked_at=MADE).state(MADE) is TokenState.REVOKED
     assert (
@@ -127,7 +127,7 @@ def test_another_lifetime_is_refused(text):
     ],
 )
 def test_a_token_that_cannot_be_made(changes, problem):
-    """The message says why."""
+    """The message states the reason."""
     given = {"name": "pacs", "scopes": ["read"], "expires": "90d", "ae_title": "", **changes}
     name, scopes = given.pop("name"), given.pop("scopes")
     with pytest.raises(InvalidToken, match=problem):

@@ -1,4 +1,4 @@
-"""Rows of studies made by chance."""
+"""Random rows of studies."""
 
 import numpy as np
 import pytest
@@ -41,5 +41,5 @@ def make_rows(seed, n=60, *, wrong=0.2, findings=SIX):
 
 @pytest.fixture(scope="session")
 def rows_of():
-    """A function that returns rows made by chance."""
+    """A function that returns random rows."""
     return make_rows

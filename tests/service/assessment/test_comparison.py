@@ -1,4 +1,4 @@
-"""Two evaluations set against each other: paired on the same studies, side by side on others."""
+"""Two evaluations compared: paired on the same studies, side by side on others."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from service.evaluation.metrics_json import metrics_json
 
 
 def flipped(rows, finding, every=1):
-    """Return the rows with the drafts' statements about one finding turned around."""
+    """Return the rows with the drafts' statements about one finding negated."""
     return [
         row
         if number % every
@@ -30,7 +30,7 @@ def compared(first, second, **settings):
 
 
 def test_a_model_is_no_better_than_itself(rows_of):
-    """No difference, p = 1, nothing named."""
+    """No difference, p = 1, no finding named."""
     found = compared(rows_of(1), rows_of(1))
     assert isinstance(found, PairedComparison)
     assert (found.common, found.better, found.worse) == (60, (), ())
@@ -39,7 +39,7 @@ def test_a_model_is_no_better_than_itself(rows_of):
 
 
 def test_a_finding_whose_sentences_are_turned_around_is_found(rows_of):
-    """Here worse in this finding, and there better; in no other."""
+    """Worse in this finding here and better there, in no other finding."""
     rows = rows_of(1, wrong=0.1)
     worse = compared(flipped(rows, "edema", every=2), rows)
     assert worse.worse == ("edema",)
@@ -88,7 +88,7 @@ def test_only_studies_of_both_are_compared_and_the_first_truth_counts(rows_of):
 
 
 def test_two_sites_are_one_table(rows_of):
-    """Other studies: nothing is paired, the intervals stand side by side."""
+    """Other studies: nothing is paired, the intervals are side by side."""
     here = rows_of(1)
     there = [dataclasses.replace(row, id=f"x{row.id}") for row in rows_of(2, wrong=0.4)]
     found = compared(here, there)

@@ -15,7 +15,7 @@ BASIC = Cell("basic", 0.0, 0.8)
 
 
 def readings(rows, repeats, wrong=()):
-    """Return readings that say the truth, but of edema its opposite in the repeats `wrong`."""
+    """Return correct readings, except that edema is negated in the repeats `wrong`."""
     return {
         row.id: CellReading(
             labels=tuple(

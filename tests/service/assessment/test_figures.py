@@ -1,4 +1,4 @@
-"""The figures of an evaluation are those of scikit-learn, for what drafts say and leave out."""
+"""The figures of an evaluation are those of scikit-learn, for statements and omissions of drafts."""
 
 import dataclasses
 
@@ -37,7 +37,7 @@ def test_f1_sensitivity_and_auroc_equal_scikit_learn(rows_of, seed):
 
 
 def test_a_draft_that_is_silent_counts_as_negative_and_an_unknown_truth_is_left_out(rows_of):
-    """The draft owes a statement; the truth may simply not know."""
+    """A missing statement of the draft counts; a missing truth does not."""
     rows = rows_of(1)
     silent = dataclasses.replace(rows[0], truth={"edema": Label.POSITIVE}, predicted={})
     hedged = dataclasses.replace(
@@ -51,7 +51,7 @@ def test_a_draft_that_is_silent_counts_as_negative_and_an_unknown_truth_is_left_
 
 
 def test_published_sets_need_every_finding_in_the_truth(rows_of):
-    """F1-14 of a table with six columns would be the F1 of six."""
+    """F1-14 of a table with six columns would be an F1 of six findings."""
     six = figures(rows_of(1), draws=20, seed=0)
     assert sorted(six.published) == ["5", "6"]
     assert sorted(figures(rows_of(1, findings=FOURTEEN), draws=20, seed=0).published) == [

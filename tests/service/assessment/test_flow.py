@@ -7,7 +7,7 @@ from service.assessment.study_rows import Outcome
 
 
 def row(outcome, reason="", words=5):
-    """Return the part of a study's row that the flow looks at."""
+    """Return the part of a study's row that the flow uses."""
     return SimpleNamespace(outcome=outcome, reason=reason, word_count=words)
 
 

@@ -37,7 +37,7 @@ def indiana(shared_data):
 
 @pytest.mark.slow
 def test_reports_against_human_labels_give_the_figures_of_the_labeler(indiana):
-    """3,080 studies; F1 as scikit-learn has it, and close to what was published of the labeler."""
+    """3,080 studies; F1 as scikit-learn has it, and close to the published figures of the labeler."""
     reports, labels = indiana
     rows = [
         StudyRow(

@@ -1,4 +1,4 @@
-"""What drafts get wrong, and how that depends on size, pattern and side of the findings."""
+"""The errors of drafts, and their dependence on size, pattern and side of the findings."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ def analysis(rows):
 
 
 def test_each_kind_of_mistake_is_named():
-    """Missed by denial, by silence and by doubt; invented; on the wrong side. The rest is right."""
+    """Missed as absent, not mentioned or uncertain; invented; on the wrong side. The rest is right."""
     rows = [
         row(1, YES, NO, truth_side="left"),
         row(2, YES, None),
@@ -97,7 +97,7 @@ def test_groups_count_every_mistake_and_the_page_shows_the_first(rows_of):
 
 
 def test_a_column_that_states_the_same_everywhere_is_left_out(rows_of):
-    """Three devices are a column, one prompt is none."""
+    """Three devices make a column, one prompt makes none."""
     header = mistakes_section(analysis(rows_of(4)), {}).tables[0].header
     assert "Device" in header
     assert "Prompt" not in header

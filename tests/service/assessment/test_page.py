@@ -64,7 +64,7 @@ def found(rows_of):
 
 
 def test_the_flow_loses_no_study_without_a_reason():
-    """From received to scored; each step says what left."""
+    """From received to scored; each step states what was excluded."""
     steps = [(step.name, step.remaining, step.left) for step in flow(LEFT)]
     assert steps == [
         ("received", 5, ()),
@@ -117,7 +117,7 @@ def test_small_subgroups_show_no_figure_and_are_merged_when_exported(rows_of):
 
 
 def test_the_page_is_one_file_without_script(found, rows_of):
-    """Nothing is fetched; the sentence on unverified drafts stands at its top."""
+    """Nothing is fetched; the sentence on unverified drafts is at its top."""
     _, metrics = found
     report = page(
         metrics,

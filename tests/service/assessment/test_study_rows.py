@@ -37,7 +37,7 @@ def test_the_same_rows_give_the_same_bytes_in_any_order(rows_of):
 
 
 def test_another_file_is_refused_by_name(tmp_path):
-    """The message says which column is missing, or which line is wrong."""
+    """The message names the missing column, or the wrong line."""
     path = tmp_path / "per_study.csv"
     path.write_text("id,patient\n1,2\n")
     with pytest.raises(EvaluationInputError, match="no column outcome, reason"):

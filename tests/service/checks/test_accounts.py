@@ -60,14 +60,14 @@ def add(store, name, *roles, **options):
 
 
 def test_a_missing_database_is_made_by_the_first_start(tmp_path):
-    """Neither accounts nor records are missed before."""
+    """Before that, missing accounts and records are no fault."""
     settings = Settings(data_dir=tmp_path / "new")
     assert accounts(settings).grade is Grade.NOTE
     assert audit_trail(settings).grade is Grade.NOTE
 
 
 def test_local_accounts_need_an_admin_in_force(settings, store):
-    """None, without an admin, with one, and all disabled: each says what to do."""
+    """None, without an admin, with one, and all disabled: each message states what to do."""
     found = accounts(settings)
     assert (found.grade, "wetread user add NAME --role admin" in found.detail) == (
         Grade.WARNING,
@@ -129,7 +129,7 @@ def idp():
 
 
 def test_the_provider_must_answer_as_the_issuer(settings, idp, free_port):
-    """Away, an error, no metadata, another issuer: a fault with the address; else in order."""
+    """Unavailable, an error, no metadata, another issuer: a fault with the address; else in order."""
     away = f"http://127.0.0.1:{free_port()}/realm"
     found = provider(with_provider(settings, issuer=away))
     assert (found.grade, away in found.detail) == (Grade.FAULT, True)
@@ -181,7 +181,7 @@ def test_files_with_secrets_are_not_for_everybody(open_folder):
 
 
 def test_a_broken_audit_trail_is_a_fault(settings, store, monkeypatch):
-    """A record that was changed behind the triggers; only the newest are checked."""
+    """A record that was changed despite the triggers; only the newest are checked."""
     assert audit_trail(settings).detail == "no records"
     for number in range(5):
         store.record_audit(AuditEvent(action=AuditAction.VIEWED, actor=f"kim {number}"))

@@ -1,4 +1,4 @@
-"""What `wetread check` says of Redis: which one, and whether it keeps what it takes."""
+"""What `wetread check` reports about Redis: its address, and whether it keeps messages."""
 
 import pytest
 import redis
@@ -41,13 +41,13 @@ def test_the_limits_of_redis_are_judged(limited, limit, policy, grade, expected)
 
 
 def test_a_redis_that_is_away_is_a_fault():
-    """The check raises what `results` makes a fault of."""
+    """The check raises the error that `results` reports as a fault."""
     with pytest.raises(BrokerUnavailable):
         broker(load_settings(broker={"url": "redis://127.0.0.1:1/0"}))
 
 
 def test_a_missing_tls_file_is_named(tmp_path):
-    """The setting and the file, instead of a Redis that is reported as away."""
+    """The setting and the file, instead of a message that Redis is unavailable."""
     missing = tmp_path / "nowhere.pem"
     broker_table = {"url": "rediss://127.0.0.1:1", "tls_ca": str(missing)}
     outcome = broker(load_settings(broker=broker_table))

@@ -1,4 +1,4 @@
-"""What `wetread check` says of destinations: do they answer, and do they let us store?"""
+"""What `wetread check` reports about destinations: whether they answer and accept objects."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ RESULTS = (BasicTextSRStorage, ComprehensiveSRStorage, SecondaryCaptureImageStor
 
 
 def checked(folder, section, **options):
-    """Return what the check says of one destination."""
+    """Return what the check reports about one destination."""
     settings = Settings(
         data_dir=folder, destinations=[{"name": "pacs", "timeout": 5, **section}], **options
     )
@@ -55,7 +55,7 @@ def pacs(*classes, find=True):
 
 @contextlib.contextmanager
 def web(get, post):
-    """An HTTP server with these status codes for GET and POST; GET says what an Orthanc says."""
+    """An HTTP server with these status codes for GET and POST; GET answers as an Orthanc."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -72,7 +72,7 @@ def web(get, post):
             self.wfile.write(body)
 
         def log_message(self, *_):
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -108,7 +108,7 @@ def instances(orthanc):
 @pytest.mark.parametrize("kind", ["orthanc", "stow"])
 @pytest.mark.parametrize("status", [401, 403, 404, 405])
 def test_a_user_who_may_only_read_is_a_fault(kind, status, tmp_path):
-    """It answers a question and refuses to store: results would fail."""
+    """It answers a query and refuses to store: results would fail."""
     with web(200, status) as url:
         outcome = checked(tmp_path, {"kind": kind, "url": url})
     assert outcome.grade is Grade.FAULT
@@ -128,7 +128,7 @@ def test_a_user_who_may_only_read_is_a_fault(kind, status, tmp_path):
     ],
 )
 def test_the_answer_to_an_empty_store_request_is_judged(status, grade, tmp_path):
-    """An archive names its reason in many ways; what shows nothing is said to show nothing."""
+    """Archives answer in many ways; an answer without a conclusion is reported as such."""
     with web(200, status) as url:
         assert checked(tmp_path, {"kind": "stow", "url": url}).grade is grade
 
@@ -159,7 +159,7 @@ def test_what_the_outputs_add_is_asked_for(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_a_fault(tmp_path):
-    """A file lies in its place."""
+    """A file is in its place."""
     (tmp_path / "out").write_bytes(b"")
     outcome = checked(tmp_path, {"kind": "folder", "path": tmp_path / "out"})
     assert outcome.grade is Grade.FAULT

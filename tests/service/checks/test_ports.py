@@ -1,4 +1,4 @@
-"""What `wetread check` says of a port: free, ours, another program's, not of this machine."""
+"""What `wetread check` reports about a port: free, ours, another program's, not of this machine."""
 
 import socket
 import subprocess
@@ -79,13 +79,13 @@ def test_the_service_itself_may_have_the_port(tmp_path, free_port, eventually):
 
 
 def test_an_address_of_another_machine_is_a_warning():
-    """That part may run elsewhere (198.51.100.1 is kept for examples, RFC 5737)."""
+    """That part may run on another host (198.51.100.1 is kept for examples, RFC 5737)."""
     found = outcome("receiver.port", receiver={"host": "198.51.100.1"})
     assert found.grade is Grade.WARNING
     assert "not an address of this machine" in found.detail
 
 
 def test_a_port_that_is_chosen_at_the_start_is_not_looked_at():
-    """Port 0 takes a free one; a port that is not set is none."""
+    """Port 0 takes a free port; a port that is not set is not checked."""
     settings = load_settings(web={"port": 0}, receiver={"port": 0})
     assert list(port_checks(settings)) == []

@@ -1,4 +1,4 @@
-"""What `wetread check` says of folders and disk; it leaves nothing behind."""
+"""What `wetread check` reports about folders and disk; it leaves nothing behind."""
 
 import os
 
@@ -18,7 +18,7 @@ def outcomes(folder, **settings):
 
 
 def test_folders_that_are_there_and_not_yet_there(tmp_path):
-    """Both are fine, and no folder is made: it would belong to this command's user."""
+    """Both are fine, and no folder is made: it would belong to the user of the command."""
     assert {each.grade for each in outcomes(tmp_path / "a" / "b").values()} == {Grade.OK}
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "outbox").mkdir()

@@ -1,4 +1,4 @@
-"""What `wetread check` says of each TLS file that the settings name."""
+"""What `wetread check` reports about each TLS file that the settings name."""
 
 import os
 import shutil
@@ -184,7 +184,7 @@ def test_a_damaged_or_foreign_file_is_a_fault(tmp_path, monkeypatch, pairs):
 
 
 def test_a_key_with_a_password_is_a_fault(tmp_path, monkeypatch, pairs):
-    """Nobody is asked for the password; the sentence says how to remove it."""
+    """The check never prompts for the password; the message states how to remove it."""
     locked = tmp_path / "locked.key"
     to = ("-out", locked, "-aes256", "-passout", "pass:secret")
     openssl("pkey", "-in", pairs["good"].key, *to)
@@ -195,7 +195,7 @@ def test_a_key_with_a_password_is_a_fault(tmp_path, monkeypatch, pairs):
 
 @pytest.fixture
 def unprivileged(tmp_path):
-    """Run the test as a user who may not read everything."""
+    """Run the test as a user without access to all files."""
     before = os.geteuid()
     tmp_path.chmod(0o755)
     if before == 0:
@@ -220,7 +220,7 @@ def test_a_file_that_this_user_may_not_read_is_a_fault(tmp_path, monkeypatch, pa
 
 
 def test_the_validity_is_that_of_the_certificate(pairs):
-    """Begin and end as openssl was asked for them."""
+    """Begin and end as requested of openssl."""
     [found] = validities(pairs["good"].certificate.read_text())
     now = datetime.now(UTC)
     assert abs(found.begins - now) < timedelta(minutes=10)
@@ -237,7 +237,7 @@ def test_the_validity_is_that_of_the_certificate(pairs):
 def test_a_part_that_cannot_use_its_files_names_them(
     tmp_path, free_port, pairs, redis_server, table, command, ports
 ):
-    """The process that starts says the same as the check: setting, file, and what is wrong."""
+    """The starting process reports the same as the check: setting, file, and the fault."""
     key = pairs["other"].key
     files = {"tls_certificate": str(pairs["good"].certificate), "tls_key": str(key)}
     listening = {name: port or free_port() for name, port in ports.items()}

@@ -120,7 +120,7 @@ def test_a_filter_is_shown_before_it_is_carried_out(store, delivered):
 
 
 def test_without_a_choice_nothing_is_done(store, delivered):
-    """Neither ids nor conditions, or none that match: words, and a status that is not 0."""
+    """Neither ids nor conditions, or none that match: a message, and a status that is not 0."""
     job = delivered("1.2.3")
     result = CliRunner().invoke(jobs, ["resend"])
     assert result.exit_code != 0

@@ -36,14 +36,14 @@ def run(*arguments):
 
 @pytest.mark.usefixtures("trail")
 def test_records_are_listed_by_person_patient_and_study():
-    """Or it is said that there are none."""
+    """Or a note that there are none."""
     assert "login" in run("list", "--patient", "P1").output
     assert "viewed" not in run("list", "--person", "kim").output
     assert run("list", "--study", "9.9").output.strip() == "no records"
 
 
 def test_a_changed_record_is_found(trail):
-    """The message names the first that does not fit."""
+    """The message names the first record that breaks the chain."""
     assert run("verify").output.startswith("2 records, digest ")
     with trail._writing() as session:
         triggers = text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
@@ -57,7 +57,7 @@ def test_a_changed_record_is_found(trail):
 
 @pytest.mark.usefixtures("trail")
 def test_the_table_holds_no_formula():
-    """A spreadsheet would run it; the export is a record of its own."""
+    """A spreadsheet would run a formula; the export adds a record itself."""
     rows = list(csv.DictReader(io.StringIO(run("export", "--csv").output)))
     assert tuple(rows[0]) == CSV_COLUMNS
     assert [row["actor"] for row in rows[:2]] == ["kim", "'=HYPERLINK()"]

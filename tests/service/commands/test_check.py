@@ -1,4 +1,4 @@
-"""`wetread check` says what a person should change before it hurts."""
+"""`wetread check` reports what a person should change before it causes a fault."""
 
 from contextlib import closing
 from datetime import timedelta
@@ -15,7 +15,7 @@ from service.tokens import Scope, mint
 
 @pytest.fixture
 def output_of(tmp_path, monkeypatch):
-    """A function: days until a token expires -> what `wetread check` says of tokens."""
+    """A function: days until a token expires -> what `wetread check` reports about tokens."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
     schema.upgrade(load_settings().database_url)
@@ -49,7 +49,7 @@ def output_of(tmp_path, monkeypatch):
     ],
 )
 def test_a_token_that_expires_is_named(days, expected, fault, output_of):
-    """Before the end it is a word of warning, afterwards a fault."""
+    """Before the end it is a warning, afterwards a fault."""
     output, failed = output_of(days)
     assert expected in output
     assert failed is fault
@@ -70,7 +70,7 @@ def test_a_profile_is_checked_without_its_model(tmp_path, monkeypatch):
 
 
 def test_the_check_makes_no_folder(tmp_path, monkeypatch):
-    """What this command made would belong to its user, and the service could not write it."""
+    """Files made by this command would belong to its user, and the service could not write them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path / "data"))
     result = CliRunner().invoke(check, ["--no-model"], env={"COLUMNS": "250"})
@@ -80,7 +80,7 @@ def test_the_check_makes_no_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def grades(tmp_path, monkeypatch):
-    """A function: what `wetread check` says of each part of a site in a folder, by the part."""
+    """A function: what `wetread check` reports about each part of a site in a folder, by the part."""
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
     (tmp_path / "wetread.toml").write_text(
@@ -98,7 +98,7 @@ def grades(tmp_path, monkeypatch):
 
 
 def test_before_the_first_start_nothing_is_a_fault(grades, tmp_path):
-    """What `wetread up` makes at its first start is a note; the check itself makes nothing."""
+    """A file that `wetread up` makes at its first start is a note; the check itself makes nothing."""
     found, status = grades()
     assert {part for part, grade in found.items() if grade == "note"} == {
         "accounts",
@@ -113,7 +113,7 @@ def test_before_the_first_start_nothing_is_a_fault(grades, tmp_path):
 
 
 def test_a_missing_database_beside_images_is_a_fault(grades, tmp_path):
-    """The service has run here: a database that is gone is no first start."""
+    """The service has run here: a missing database is then no first start."""
     spool = tmp_path / "wetread-data" / "spool"
     spool.mkdir(parents=True)
     (spool / "image.dcm").write_bytes(b"\0")
@@ -123,7 +123,7 @@ def test_a_missing_database_beside_images_is_a_fault(grades, tmp_path):
 
 
 def test_a_private_redis_that_has_stopped_is_a_fault(grades, tmp_path):
-    """Its address is left from the last start; the advice is to start, not to set an address."""
+    """The address of the last start remains; the advice is to start, not to set an address."""
     run = tmp_path / "wetread-data" / "run"
     run.mkdir(parents=True)
     (run / "broker.url").write_text("redis://:secret@127.0.0.1:1/0")

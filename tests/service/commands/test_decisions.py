@@ -47,7 +47,7 @@ def run(*arguments):
 
 
 def test_figures_are_printed_and_given_to_programs(decided):
-    """With interval, number, and what the paper states."""
+    """With interval, number, and the published figure."""
     output = " ".join(run("figures").split())
     assert "100.0 %" in output
     assert "72.7 %" in output

@@ -52,7 +52,7 @@ def recorded():
 
 
 def test_a_pause_is_listed_and_resumed(run):
-    """The list has state, address, who and why; a repeated change is refused."""
+    """The list has state, address, person and reason; a repeated change is refused."""
     assert "away" in run("list")
     assert "paused by" in run("pause", "files", "--reason", "disk\nis full")
     with pytest.raises(IllegalTransition, match="paused already"):

@@ -1,4 +1,4 @@
-"""`wetread echo`: a C-ECHO to a real Orthanc, and to nobody."""
+"""`wetread echo`: a C-ECHO to a real Orthanc, and to an unused port."""
 
 import json
 
@@ -52,7 +52,7 @@ def test_any_peer_answers_by_address(orthanc):
 
 
 def test_no_listener_is_an_error_within_the_timeout(free_port):
-    """The message says what to look at."""
+    """The message states what to check."""
     with pytest.raises(DestinationUnavailable, match="check that it runs"):
         run(f"NOBODY@127.0.0.1:{free_port()}", "--timeout", "1")
 
@@ -70,13 +70,13 @@ def test_an_address_of_ipv6_may_stand_in_brackets(free_port):
 
 
 def test_an_ae_title_that_is_too_long_is_reported_as_such():
-    """Seventeen letters lead to a sentence, not to a traceback."""
+    """Seventeen letters lead to a message, not to a traceback."""
     with pytest.raises(InvalidIdentifier, match="1 to 16 ASCII characters"):
         run("SEVENTEEN_LETTERS@127.0.0.1:104")
 
 
 def test_a_destination_without_c_echo_is_reported_as_such(monkeypatch, tmp_path):
-    """A folder has no C-ECHO; the message names the command that asks it."""
+    """A folder has no C-ECHO; the message names the command that tests it."""
     folder = {"kind": "folder", "name": "out", "path": str(tmp_path)}
     monkeypatch.setenv("WETREAD_DESTINATIONS", json.dumps([folder]))
     with pytest.raises(

@@ -89,7 +89,7 @@ def test_a_state_that_does_not_exist_is_an_error():
 
 
 def test_show_takes_the_first_letters_of_an_id(wait):
-    """State, where it came from and every event, for people and for programs."""
+    """State, source and every event, for people and for programs."""
     job = wait("1.2.3")
     shown = json.loads(run("show", job.id[:6], "--json"))
     assert shown["state"] == JobState.SCHEDULED
@@ -101,7 +101,7 @@ def test_show_takes_the_first_letters_of_an_id(wait):
 
 
 def test_cancel_and_retry_are_events_with_a_name(store, wait):
-    """Who did it on the command line, and why, stays in the job's history."""
+    """The job's history keeps the user of the command line and the reason."""
     job = wait("1.2.3")
     assert run("cancel", job.id[:8], "--reason", "sent twice") == f"{job.id[:8]} Canceled\n"
     assert store.job(job.id).reason == "sent twice"
@@ -183,7 +183,7 @@ def drafted(store, job):
 
 
 def test_a_withdrawn_draft_is_reported_first(store, wait):
-    """List and show name it in place of the state; its text is left to --json."""
+    """List and show name it in place of the state; its text is printed with --json only."""
     job = drafted(store, wait("1.2.3"))
     assert "There is edema." in run("show", job.id)
     store.withdraw(job.id, "Ann", "Withdrawn: trial ended")
@@ -202,7 +202,7 @@ def test_a_withdrawn_draft_is_reported_first(store, wait):
 
 
 def test_a_draft_in_doubt_is_reported_as_such(store, wait):
-    """What differs and what to do stand first; the text is shown."""
+    """The differences and what to do are first; the text is shown."""
     job = drafted(store, wait("1.2.3"))
     other = Instance(
         sop_instance_uid="1.2.3.1.1",

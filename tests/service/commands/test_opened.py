@@ -1,4 +1,4 @@
-"""The store of the settings for the length of a command, and who uses it."""
+"""The store of the settings for the length of a command, and the name of its user."""
 
 import getpass
 

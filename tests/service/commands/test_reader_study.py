@@ -54,7 +54,7 @@ def run(*arguments, error=None):
 
 @pytest.mark.usefixtures("site")
 def test_a_study_from_a_list_is_made_read_closed_and_exported():
-    """The output names what may show the arm, and how far apart the texts of a case are."""
+    """The output names text that may reveal the arm, and the distance of a case's texts."""
     made = run(
         "create",
         "Spring",

@@ -1,4 +1,4 @@
-"""`wetread settings`: what is in force, and from where; never a secret."""
+"""`wetread settings`: the values in force and their sources; never a secret."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_the_file_and_what_overrides_it_are_shown(tmp_path, monkeypatch):
 
 
 def test_without_a_file_it_reports_it(tmp_path, monkeypatch):
-    """Nobody has to wonder which file was read."""
+    """The output states which file was read."""
     monkeypatch.chdir(tmp_path)
     assert "no wetread.toml" in run()
 

@@ -1,4 +1,4 @@
-"""`wetread support-bundle`: a file that only its user can read, and a record of it."""
+"""`wetread support-bundle`: a file readable by its user only, and a record of it."""
 
 import zipfile
 

@@ -44,7 +44,7 @@ def test_the_value_is_shown_once_and_only_its_hash_is_kept(run, tmp_path):
 
 
 def test_adding_and_revoking_are_written_down(run):
-    """Two incidents tell who made and who ended it; afterwards the name may be given again."""
+    """Two incidents name who created and who revoked it; then the name may be used again."""
     value = run("add", "monitor", "--scope", "read", "--expires", "never").strip()
     with pytest.raises(InvalidToken, match="revoke it first"):
         run("add", "monitor", "--scope", "read")
@@ -74,13 +74,13 @@ def test_adding_and_revoking_are_written_down(run):
     ],
 )
 def test_what_cannot_be_is_refused_with_a_sentence(run, arguments):
-    """Odd names, a storing token without an AE title, lifetimes that are none."""
+    """Odd names, a storing token without an AE title, invalid lifetimes."""
     with pytest.raises(InvalidToken, match=r"[a-z]{3}"):
         run(*arguments)
 
 
 def test_a_value_has_256_random_bits_and_a_public_part():
-    """Its form can be found by scanners of secrets; two are never equal."""
+    """Its form can be found by scanners of secrets; no two are equal."""
     (one, known), (other, _) = mint(), mint()
     assert re.fullmatch(r"wetread_[0-9a-f]{12}_[\w-]{43}", one)
     assert one != other
@@ -90,7 +90,7 @@ def test_a_value_has_256_random_bits_and_a_public_part():
 
 
 def test_lifetimes_and_names():
-    """Hours, days, weeks, never; names that can stand in a log line."""
+    """Hours, days, weeks, never; names that are safe in a log line."""
     assert lifetime("12h").total_seconds() == 12 * 3600
     assert lifetime("8w").days == 56
     assert lifetime("never") is None
@@ -121,7 +121,7 @@ ae_title = "PACS_MAIN"
 def test_a_token_for_a_title_that_may_not_send_is_warned_of(
     tmp_path, monkeypatch, ae_title, warned
 ):
-    """The token is made all the same; the warning does not mix with its value."""
+    """The token is still created; the warning does not mix with its value."""
     file = tmp_path / "wetread.toml"
     file.write_text(CALLERS)
     monkeypatch.setenv("WETREAD_CONFIG", str(file))

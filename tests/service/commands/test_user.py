@@ -39,7 +39,7 @@ def wetread(folder, *arguments, given=""):
 
 
 def test_an_account_lives_from_add_to_disable(site):
-    """The password comes by standard input, and stands nowhere; roles and state change."""
+    """The password comes by standard input, and is printed nowhere; roles and state change."""
     folder, store = site
     done = wetread(
         *(folder, "add", "Kim", "--role", "radiologist", "--role", "viewer"),
@@ -81,7 +81,7 @@ def test_an_account_lives_from_add_to_disable(site):
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(site, arguments, given, expected):
-    """What was wrong; nothing is made."""
+    """The message states the fault; no account is created."""
     folder, store = site
     done = wetread(folder, *arguments, given=given)
     assert done.returncode != 0

@@ -16,14 +16,14 @@ def examples(shared_data):
 
 
 def test_valid_objects_pass_with_status_0(examples):
-    """A good draft report passes, and the line states it."""
+    """A valid draft report passes, and the line states it."""
     result = CliRunner().invoke(validate, [str(examples / "02_draft_report_rev1.dcm")])
     assert result.exit_code == 0
     assert result.output.endswith("passes\n")
 
 
 def test_faults_are_named_with_status_1(examples):
-    """The object that crashes OHIF is named with its reason; JSON says the same."""
+    """The object that crashes OHIF is named with its reason; JSON states the same."""
     path = str(examples / "y3_findings_noroi.dcm")
     result = CliRunner().invoke(validate, [path])
     assert result.exit_code == 1
@@ -46,7 +46,7 @@ def test_the_image_is_compared_when_given(examples, tmp_path):
 
 
 def test_files_that_are_no_dicom_are_reported_as_unreadable(tmp_path):
-    """Anything may be given; the answer is a reason, not a traceback."""
+    """Any file may be given; the result is a reason, not a traceback."""
     path = tmp_path / "file.txt"
     path.write_bytes(b"no DICOM at all" * 50)
     result = CliRunner().invoke(validate, [str(path)])

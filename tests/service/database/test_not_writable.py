@@ -42,7 +42,7 @@ def read_only_disk(folder, _postgres):
 
 
 def read_only_server(_folder, postgres):
-    """A PostgreSQL database whose transactions are read-only, as those of a standby are."""
+    """A PostgreSQL database whose transactions are read-only, as on a standby."""
     url = postgres()
     schema.upgrade(url)
     engine = make_engine(url)
@@ -69,7 +69,7 @@ def another_user(_folder, postgres):
 
 @pytest.fixture(params=[read_only_disk, read_only_server, another_user])
 def refusing(request, tmp_path):
-    """The settings of a site whose database can be read only, and what to look at."""
+    """The settings of a site whose database can be read only, and the store to check."""
 
     def postgres():
         return request.getfixturevalue("postgres_server").new_database()
@@ -83,7 +83,7 @@ def refusing(request, tmp_path):
 
 
 def test_readyz_page_and_check_state_that_it_cannot_be_written(refusing):
-    """Reading goes well, so only a transaction that writes can find it."""
+    """Reading succeeds, so only a transaction that writes can detect it."""
     settings, advice = refusing
     store = Store(settings.database_url, busy_seconds=1)
     parts = {
@@ -113,7 +113,7 @@ def test_readyz_page_and_check_state_that_it_cannot_be_written(refusing):
 
 
 def test_an_image_is_refused_with_that_reason(refusing):
-    """What the log of C-STORE says is the error's text."""
+    """The log of C-STORE has the error's text."""
     settings, advice = refusing
     store = Store(settings.database_url, busy_seconds=1)
     with pytest.raises(StoreNotWritable, match="cannot be written") as caught:
@@ -131,7 +131,7 @@ def fill(folder):
 
 
 def test_a_full_disk_is_reported_as_full(small_disk):
-    """The probe commits, so it finds what a read and an open transaction do not."""
+    """The probe commits, so it detects what a read and an open transaction do not."""
     url = f"sqlite:///{small_disk / 'wetread.db'}"
     schema.upgrade(url)
     store = Store(url)

@@ -42,7 +42,7 @@ def pooled_url(postgres_server, tmp_path_factory, free_port, program, eventually
 
 
 def test_migrations_and_transactions_go_through_it(pooled_url):
-    """No startup parameter is refused, and statements that the driver prepares are found again."""
+    """No startup parameter is refused, and statements that the driver prepares are still valid."""
     schema.upgrade(pooled_url)
     schema.check(pooled_url)
     store = Store(pooled_url, busy_seconds=5)

@@ -73,7 +73,7 @@ def test_the_migrations_make_what_the_models_state(url):
 
 
 def test_conflicts_of_an_older_version_count_as_compared(url):
-    """Drafts of long ago are not put in doubt by an upgrade; a conflict that comes now is compared."""
+    """An upgrade puts no old draft in doubt; a new conflict is compared."""
     schema.upgrade(url, "0003")
     _execute(url, *_ROWS_OF_0003)
     schema.upgrade(url, "0005")
@@ -91,7 +91,7 @@ def test_conflicts_of_an_older_version_count_as_compared(url):
 
 
 def test_jobs_of_an_older_version_have_no_destinations_of_their_own(url):
-    """Rows of revision 0003 stay what they were, both ways; a job that is made then has its own."""
+    """Rows of revision 0003 stay unchanged both ways; a job that is created later has its own."""
     schema.upgrade(url, "0003")
     _execute(url, *_ROWS_OF_0003)
     schema.upgrade(url)
@@ -172,7 +172,7 @@ _CONFLICT_OF_0005 = """INSERT INTO instances (id, study_instance_uid, sop_instan
 
 
 def test_deliveries_survive_both_ways_and_notices_go_with_their_version(url):
-    """An older version has one row for each destination: what it cannot tell apart is not kept."""
+    """An older version has one row for each destination: others are not kept."""
     schema.upgrade(url, "0003")
     _execute(url, *_ROWS_OF_0003)
     _execute(url, _DELIVERY.format(number=1, more="", values=""))
@@ -199,7 +199,7 @@ _DELIVERY = """INSERT INTO deliveries (id, job_id, destination, state, attempts,
 
 
 def test_counting_alarms_walks_no_table(tmp_path):
-    """The queue's page asks each few seconds; of a million jobs it must not look at each."""
+    """The queue's page polls every few seconds; it must not scan a million jobs."""
     url = f"sqlite:///{tmp_path / 'wetread.db'}"
     schema.upgrade(url)
     for status, index in (
@@ -220,7 +220,7 @@ def test_counting_alarms_walks_no_table(tmp_path):
 
 
 def test_an_upgrade_twice_at_the_same_time_is_one(url):
-    """Processes that start together and all upgrade do not trip over each other."""
+    """Processes that start together and all upgrade do not disturb each other."""
     faults = []
 
     def upgrade():
@@ -239,7 +239,7 @@ def test_an_upgrade_twice_at_the_same_time_is_one(url):
 
 
 def test_many_that_open_a_new_file_at_once_all_get_it(tmp_path):
-    """SQLite tells some of them at once that it is locked, however long they would wait."""
+    """SQLite reports to some of them at once that it is locked, for any busy timeout."""
     faults = []
 
     def begin(url, together):
@@ -263,7 +263,7 @@ def test_many_that_open_a_new_file_at_once_all_get_it(tmp_path):
 
 
 def test_an_empty_database_is_refused_with_the_command_that_helps(url):
-    """Before the first upgrade the check names the revision that is needed and how to get there."""
+    """Before the first upgrade the check names the revision that is needed and the command for it."""
     with pytest.raises(SchemaMismatch, match="wetread db upgrade"):
         schema.check(url)
 
@@ -275,7 +275,7 @@ def test_a_database_that_is_away_is_unavailable(free_port):
 
 
 def test_another_database_is_a_fault_of_the_configuration():
-    """Only SQLite and PostgreSQL are taken."""
+    """Only SQLite and PostgreSQL are accepted."""
     with pytest.raises(ConfigurationError, match="sqlite and postgresql"):
         make_engine("mysql://host/name")
 
@@ -291,7 +291,7 @@ def test_an_upgrade_that_fails_changes_nothing(tmp_path):
 
 
 def test_a_database_of_a_newer_version_is_reported_as_such(url):
-    """After going back to an older version neither check nor upgrade gives wrong advice."""
+    """After going back to an older version neither check nor upgrade prints wrong advice."""
     schema.upgrade(url)
     engine = make_engine(url)
     with engine.begin() as connection:

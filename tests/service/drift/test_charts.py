@@ -1,4 +1,4 @@
-"""Simulated sites: no more false alarms than stated, and a changed model is found in time."""
+"""Simulated sites: false alarms within the stated rate, and a changed model is found in time."""
 
 import importlib.util
 from collections import Counter
@@ -52,7 +52,7 @@ def test_no_more_false_alarms_than_stated(simulation):
 
 @pytest.mark.parametrize("observation", [Observation.PNEUMOTHORAX, Observation.EDEMA])
 def test_a_flipped_finding_is_found_on_its_first_day(simulation, observation):
-    """A month: ten days as before, then the model's sentences about one finding are turned around."""
+    """A month: ten days as before, then the model's sentences about one finding are negated."""
     site = simulation.SimulatedSite(7)
     summary, before = simulation.reference(site)
     after = site.days(35, 10) + site.days(45, 20, rates=simulation.flipped(observation))
@@ -109,7 +109,7 @@ def test_a_doubled_disagreement_is_found_within_the_stated_delay(simulation):
 
 
 def test_a_new_device_is_named_at_its_third_study(simulation):
-    """And another alert names it as what changed."""
+    """Another alert names it as the change."""
     site = simulation.SimulatedSite(3)
     summary, before = simulation.reference(site)
     after = site.days(35, 3, device="New Z")
@@ -174,7 +174,7 @@ def test_an_alert_of_studies_not_analyzed_names_the_reason(simulation):
 
 
 def test_an_acknowledged_alert_starts_its_chart_anew(simulation):
-    """Rows until then count no more."""
+    """Earlier rows count no more."""
     site = simulation.SimulatedSite(9)
     summary, _ = simulation.reference(site)
     rows = site.days(35, 5, rates=simulation.flipped(Observation.EDEMA)) + site.days(40, 20)

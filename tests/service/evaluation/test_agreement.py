@@ -40,7 +40,7 @@ def test_known_figures_of_three_readers():
 
 
 def test_random_ratings_agree_with_scikit_learn_and_statsmodels():
-    """200 tables, with categories that nobody used."""
+    """200 tables, with unused categories."""
     generator = np.random.default_rng(11)
     for _ in range(200):
         n, q = int(generator.integers(2, 40)), int(generator.integers(2, 6))

@@ -68,7 +68,7 @@ def same_regression(truth, scores):
 
 
 def test_a_score_on_an_edge_lies_in_the_bin_to_its_right_and_one_in_the_last():
-    """0.1, 0.2 and 0.3 are no sums of halves: they lie on their edges all the same."""
+    """0.1, 0.2 and 0.3 are no sums of halves: they still lie on their edges."""
     scores = [0.0, 0.1, 0.2, 0.3, 0.6, 0.7, 0.9, 1.0]
     bins = reliability_bins([0] * 8, scores)
     assert [b.observed.n for b in bins] == [1, 1, 1, 1, 0, 0, 1, 1, 0, 2]

@@ -1,4 +1,4 @@
-"""Charts as numbers: everything lies in the frame, at the place of its value."""
+"""Charts as numbers: everything is within the frame, at the position of its value."""
 
 import numpy as np
 import pytest

@@ -76,7 +76,7 @@ def test_labels_are_counted_by_finding():
 
 
 def test_rows_and_columns_are_chosen_by_name():
-    """In the order asked for; what a row of a mapping lacks is unknown."""
+    """In the order asked for; a missing value of a row is unknown."""
     rows = {"a": {"edema": Label.POSITIVE}, "b": {"fracture": Label.NEGATIVE}}
     whole = LabelTable.from_rows(rows, ("edema", "fracture"))
     assert whole.values.tolist() == [[1, -2], [-2, 0]]

@@ -32,7 +32,7 @@ def test_random_tables_agree_with_statsmodels():
 
 
 def test_no_cases_have_no_proportion():
-    """The reason is the caller's."""
+    """The calling code gives the reason."""
     estimate = wilson(0, 0, reason=Reason.NO_POSITIVES)
     assert estimate.value == estimate.interval == Undefined(Reason.NO_POSITIVES)
     assert estimate.n == 0

@@ -57,13 +57,13 @@ class Elements(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
-        """Note an element that opens."""
+        """Record an element that opens."""
         self.found.append((tag, dict(attrs)))
         if tag not in {"meta", "br"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
-        """Note an element without content."""
+        """Record an element without content."""
         self.found.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag):
@@ -71,7 +71,7 @@ class Elements(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        """Note text."""
+        """Record text."""
         self.text.append(data)
 
 
@@ -86,7 +86,7 @@ def test_the_page_has_no_script_and_no_other_file():
 
 
 def test_texts_of_a_site_are_escaped_everywhere():
-    """Names of devices and findings come from files: they are text and nothing else."""
+    """Names of devices and findings come from files: they are escaped text."""
     page = Elements(render(report(HOSTILE)))
     assert "script" not in {tag for tag, _ in page.found}
     assert not any(name.startswith("on") for _, attributes in page.found for name in attributes)
@@ -111,7 +111,7 @@ def test_a_flow_that_loses_studies_is_refused():
 
 
 def test_equal_inputs_give_equal_bytes():
-    """The page holds no time and no order of chance."""
+    """The page holds no time and no random order."""
     assert render(report()) == render(report())
 
 

@@ -74,7 +74,7 @@ def test_equal_seeds_give_equal_intervals_in_any_order_of_studies():
 
 
 def test_studies_of_one_patient_widen_the_interval():
-    """Ten copies of each patient's value hold no more than one copy."""
+    """Ten copies of each patient's value carry no more information than one copy."""
     values = np.random.default_rng(3).normal(size=30)
     single = bootstrap(mean, values, Clusters(names(30))).interval
     copies = np.repeat(values, 10)
@@ -120,7 +120,7 @@ def test_the_interval_covers_as_often_as_it_states():
 
 
 def counts_of(truth, predicted):
-    """Row counts of two arrays of 0 and 1."""
+    """Counts by row of two arrays of 0 and 1."""
     ids, findings = tuple(names(len(truth))), tuple(f"f{n}" for n in range(truth.shape[1]))
     return row_counts(
         pairs(
@@ -156,7 +156,7 @@ def test_equal_models_differ_by_zero_with_p_one():
 
 
 def test_a_worse_model_is_found():
-    """The interval leaves 0 out and p is small; exchanging the models turns the sign only."""
+    """The interval leaves 0 out and p is small; exchanging the models changes the sign only."""
     first, second = two_models(0.2)
     clusters = Clusters(names(120))
     found = bootstrap_difference(micro, first, second, clusters, draws=500)

@@ -45,7 +45,7 @@ def test_the_power_is_that_of_simulated_samples():
 
 
 def test_the_detectable_drop_is_the_inverse_of_the_size():
-    """What 89 cases at .9 could have seen is about ten points; more cases see less."""
+    """89 cases at .9 can detect about ten points; more cases detect less."""
     assert detectable_drop(89, 0.9) == pytest.approx(0.1, abs=0.01)
     drops = [detectable_drop(n, 0.9) for n in (50, 100, 400, 1600)]
     assert drops == sorted(drops, reverse=True)

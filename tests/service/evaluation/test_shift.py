@@ -70,7 +70,7 @@ def test_equal_values_fill_one_bin():
 
 
 def test_a_reference_of_one_value_has_no_bins():
-    """Another value in the window is news, but no PSI."""
+    """Another value in the window is a change, but has no PSI."""
     assert population_stability([3.0] * 100, [4.0] * 100).statistic == Undefined(Reason.NO_VARIANCE)
 
 
@@ -126,7 +126,7 @@ def test_categories_that_cannot_be_compared():
 
 
 def test_a_new_device_is_named_at_once():
-    """Whatever its number; one that has no study is none."""
+    """For any number; a category without studies does not count."""
     assert new_categories({"a": 5, "b": 0}, {"a": 1, "b": 1, "c": 2, "d": 0}) == ("b", "c")
 
 

@@ -17,7 +17,7 @@ def test_edges_divide_a_sample_into_equal_parts():
 
 
 def test_equal_shares_have_no_index():
-    """Whatever the size; a shift has the sum of its definition."""
+    """For any size; a shift gives the sum of the definition."""
     assert psi([10, 10], [10, 10]) == 0
     first, second = (10.5 / 31, 20.5 / 31), (20.5 / 31, 10.5 / 31)
     expected = sum((b - a) * math.log(b / a) for a, b in zip(first, second, strict=True))

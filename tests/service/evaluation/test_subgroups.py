@@ -63,7 +63,7 @@ def test_an_impossible_age_is_refused(years):
     ],
 )
 def test_small_cells_are_merged_until_no_patient_is_alone(counts, merged):
-    """A cell below 5 is merged with others; an empty cell discloses nobody."""
+    """A cell below 5 is merged with others; an empty cell discloses no person."""
     names = merged_small_cells(counts)
     assert {name for name, shown in names.items() if shown == MERGED} == merged
     assert all(shown == name for name, shown in names.items() if name not in merged)
@@ -100,7 +100,7 @@ def test_a_subgroup_that_differs_is_found():
 
 
 def test_without_members_or_others_there_is_no_difference():
-    """Nobody, or everybody."""
+    """A group of no cases, or of all."""
     clusters = Clusters(["a", "b", "c"])
     for members in (np.zeros(3, bool), np.ones(3, bool)):
         found = difference_from_rest(mean, np.arange(3.0), members, clusters, draws=5)

@@ -153,7 +153,7 @@ def test_equal_texts_reach_the_top_and_unrelated_ones_zero():
 
 
 def test_a_constant_text_scores_on_normal_reports():
-    """The baseline is not 0: what a model reaches must be read against it."""
+    """The baseline is not 0: a model's score must be compared with it."""
     normal = "Heart size normal. Lungs are clear. No pneumothorax or pleural effusion."
     assert constant_baseline([normal, normal]).rouge_l > 0.4
 

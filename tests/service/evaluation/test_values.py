@@ -24,7 +24,7 @@ def test_a_ratio_over_nothing_is_undefined_with_its_reason():
 
 
 def test_an_undefined_value_cannot_be_used_as_a_number_or_a_condition():
-    """It fails loudly where code forgets to ask."""
+    """Code that does not check for it gets an error."""
     undefined = Undefined(Reason.NO_CASES)
     with pytest.raises(TypeError):
         bool(undefined)

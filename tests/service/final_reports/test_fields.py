@@ -62,7 +62,7 @@ def test_a_report_in_full():
     ],
 )
 def test_a_fault_names_its_column_and_no_value(changes, column):
-    """What to do stands there; what the cell holds does not."""
+    """The message states what to do, without the value of the cell."""
     with pytest.raises(FieldFault) as fault:
         made(**changes)
     assert fault.value.column == column

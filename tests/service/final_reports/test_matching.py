@@ -45,6 +45,6 @@ OTHER = StudyIdentity(study_uid="1.3", patient_id="P2")
     ],
 )
 def test_the_first_key_that_finds_a_study_decides(keys, found, state, uid, by):
-    """Never a study of a patient who is known to be another, never one of several."""
+    """Never a study of a patient known to be different, never one of several."""
     match = matched_study(ReportKeys(accession_number="A1", **keys), Candidates(**found))
     assert (match.state, match.study_uid, match.matched_by) == (state, uid, by)

@@ -139,7 +139,7 @@ def test_a_database_that_is_written_all_the_time_is_copied(tmp_path):
 
 
 def test_a_site_restored_to_another_path_is_whole(used, site, tmp_path):
-    """Images, jobs, tokens, device UID and commitments are there, and each row names its file there."""
+    """Images, jobs, tokens, device UID and commitments are there, and each row has its file."""
     manifest = Backup(used, tmp_path / "backup").make(None)
     assert manifest.files == 5  # two images, device UID, commitment, database
     assert list(damaged_files(tmp_path / "backup", read_backup(tmp_path / "backup")[1])) == []
@@ -269,7 +269,7 @@ def test_a_verified_report_is_found_at_the_new_path(used, site, tmp_path, review
 
 
 def test_rows_of_a_site_that_was_moved_before_find_their_files(used, site, tmp_path):
-    """A row that names a folder of long ago is changed by the end of its path."""
+    """A row with an old folder is updated by the end of its path."""
     if used.database.url is not None:
         pytest.skip("the rows are changed by the same statements")
     Backup(used, tmp_path / "backup").make(None)

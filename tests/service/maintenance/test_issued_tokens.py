@@ -1,4 +1,4 @@
-"""Tokens that are made for people, and calling AE titles that nobody configured."""
+"""Tokens that are made for people, and calling AE titles that are not configured."""
 
 from datetime import timedelta
 

@@ -39,7 +39,7 @@ def test_old_files_go_and_rows_stay(sweeper, store, settings, clock, arrive):
 def test_an_image_that_comes_again_after_its_removal_is_kept_as_long_as_a_new_one(
     sweeper, store, settings, clock, arrive
 ):
-    """It is read again, as a new revision, and it does not lie there for ever."""
+    """The image is read again as a new revision, and is not kept for ever."""
     arrive()
     job = drafted(store, settings, schedule(store))
     delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
@@ -65,7 +65,7 @@ def test_an_image_that_comes_again_after_its_removal_is_kept_as_long_as_a_new_on
 def test_a_removal_that_was_killed_in_the_middle_is_finished(
     sweeper, store, settings, clock, arrive
 ):
-    """The folder is gone and nothing is noted: the next sweeper notes it instead of dying of it."""
+    """The folder is missing but not recorded: the next sweeper records it and does not fail."""
     job, path = old(store, settings, arrive)
     path.unlink()
     path.parent.rmdir()
@@ -101,7 +101,7 @@ def test_one_study_that_cannot_be_removed_does_not_hold_up_the_others(
 
 
 def test_a_spool_without_images_is_no_removal(sweeper, store, settings, clock, arrive):
-    """Its disk is not mounted: what is not there is not noted as removed, and goes when it is back."""
+    """Without its disk no missing image is recorded as removed; it is removed once mounted again."""
     job, path = old(store, settings, arrive)
     away = settings.spool_dir.rename(settings.data_dir / "on another disk")
     clock.move(31 * 86400)
@@ -122,7 +122,7 @@ def test_a_spool_without_images_is_no_removal(sweeper, store, settings, clock, a
 def test_an_image_that_comes_while_its_study_is_removed_stays(
     sweeper, store, settings, clock, arrive, monkeypatch, number
 ):
-    """The same image again or another: what was acknowledged after the choice is not deleted."""
+    """The same image again or another: an image acknowledged after the selection is not deleted."""
     job, _ = old(store, settings, arrive)
     clock.move(31 * 86400)
     choose = store.removable
@@ -180,7 +180,7 @@ def refused(store, settings, job):
 def test_what_a_destination_refused_stays_until_a_person_gives_it_up(
     sweeper, store, settings, clock, arrive
 ):
-    """However old it is, it can be sent again; a canceled job is owed to nobody."""
+    """However old it is, it can be sent again; a canceled job is not kept for delivery."""
     image = arrive()
     job = refused(store, settings, schedule(store))
     sweep_for(60, sweeper, clock)
@@ -198,7 +198,7 @@ def test_what_a_destination_refused_stays_until_a_person_gives_it_up(
 def test_what_a_destination_refused_is_let_go_by_a_later_draft(
     sweeper, store, settings, clock, arrive
 ):
-    """The later draft stands in its place; neither retry nor a look by hand is needed."""
+    """The later draft replaces it; neither a retry nor a manual check is needed."""
     images = [arrive(1)]
     first = refused(store, settings, schedule(store))
     images.append(arrive(2))
@@ -212,7 +212,7 @@ def test_what_a_destination_refused_is_let_go_by_a_later_draft(
 
 
 def test_what_a_destination_refused_is_let_go_by_a_recall(sweeper, store, settings, clock, arrive):
-    """A withdrawn draft is owed to nobody."""
+    """A withdrawn draft is not kept for delivery."""
     image = arrive()
     job = refused(store, settings, schedule(store))
     store.withdraw(job.id, "admin", "The model is recalled.")
@@ -227,7 +227,7 @@ def test_what_a_destination_refused_is_let_go_by_a_recall(sweeper, store, settin
 def test_an_image_outside_the_spool_is_not_removed(
     sweeper, store, settings, clock, arrive, tmp_path
 ):
-    """A row that names a file elsewhere cannot make retention delete it."""
+    """Retention does not delete a file outside its folders that a row names."""
     arrive()
     precious = tmp_path / "precious"
     precious.write_text("x")

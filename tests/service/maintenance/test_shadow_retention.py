@@ -1,4 +1,4 @@
-"""Retention removes what a shadow model wrote together with the images of its study."""
+"""Retention removes the drafts of a shadow model together with the images of its study."""
 
 from datetime import timedelta
 

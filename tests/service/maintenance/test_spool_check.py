@@ -1,4 +1,4 @@
-"""Spool and database held against each other: real images, a real spool, both databases."""
+"""Spool and database compared: real images, a real spool, both databases."""
 
 import fcntl
 import json
@@ -63,7 +63,7 @@ def images(phantom_images):
 
 
 def keep(spool, image):
-    """Return the instance of an image that lies in the spool; no row knows of it."""
+    """Return the instance of an image in the spool without a row."""
     header = read_header(image)
     identity = check_identity(header)
     announced = Announced(
@@ -92,7 +92,7 @@ def arrive(store, spool, images):
 
 @pytest.fixture
 def verify(store, settings):
-    """A function that looks at everything and returns the findings and the tally."""
+    """A function that checks everything and returns the findings and the counts."""
 
     def look(scope=AT_ONCE, *, repair=False):
         intake = Intake(store, settings, lambda *_: None)
@@ -111,7 +111,7 @@ def kinds(found):
 
 
 def rot(path):
-    """Let one bit of an image's last byte fall over, its length and times as they were."""
+    """Flip one bit of an image's last byte, its length and times as they were."""
     status = path.stat()
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -135,7 +135,7 @@ def test_where_both_agree_nothing_is_found(arrive, verify, spool):
 def test_an_image_between_file_and_row_is_adopted_and_read_once(
     store, spool, images, verify, clock
 ):
-    """The receiver died there: its sender got nothing, sends again, and that is the same image."""
+    """The receiver was killed there: its sender got no answer and sends the same image again."""
     instance = keep(spool, images["effusion"])
     assert kinds(verify()[0]) == [Kind.UNKNOWN_IMAGE]
     (finding,), tally = verify(repair=True)
@@ -152,7 +152,7 @@ def test_an_image_between_file_and_row_is_adopted_and_read_once(
 
 
 def test_what_came_a_moment_ago_is_passed_over(spool, images, verify):
-    """Its row is on its way: nothing is reported about it, and nothing is done to it."""
+    """Its row is not committed yet: the file is neither reported nor changed."""
     instance = keep(spool, images["normal"])
     found, tally = verify(Scope(young_seconds=600), repair=True)
     assert (found, tally.young) == ([], 1)
@@ -160,7 +160,7 @@ def test_what_came_a_moment_ago_is_passed_over(spool, images, verify):
 
 
 def test_a_sender_between_file_and_row_is_waited_for(store, spool, images, verify):
-    """It holds the image's lock; once its row is committed there is nothing to say."""
+    """It holds the image's lock; once its row is committed there is no finding."""
     instance = keep(spool, images["normal"])
     found = []
     with spool.uid_lock(instance.sop_instance_uid):
@@ -173,7 +173,7 @@ def test_a_sender_between_file_and_row_is_waited_for(store, spool, images, verif
 
 
 def test_what_is_no_whole_image_is_set_aside(spool, images, verify, settings):
-    """Half an image under an image's name, and a file of nobody's: out of the way, and still there."""
+    """A partial image under an image's name, and an unknown file, are set aside and kept."""
     half = keep(spool, images["normal"]).path
     os.truncate(half, half.stat().st_size // 2)
     stranger = spool.root / half.parent.name / "notes.txt"
@@ -284,7 +284,7 @@ def test_a_spool_whose_old_place_is_a_link_to_it_keeps_its_images(
 
 
 def test_no_image_is_given_up_while_the_disk_is_not_there(store, arrive, settings, verify):
-    """Where the spool's disk is not mounted every image is missed; repaired would be forgotten."""
+    """Without the spool's disk every image is missing; a repair would forget all of them."""
     instance = arrive("normal")
     away = settings.spool_dir.rename(settings.data_dir / "away")
     (finding,), tally = verify(repair=True)
@@ -297,7 +297,7 @@ def test_no_image_is_given_up_while_the_disk_is_not_there(store, arrive, setting
 
 
 def test_what_retention_takes_during_the_look_does_not_end_it(arrive, verify, monkeypatch):
-    """A file is gone between the list and the look at its length."""
+    """A file disappears between the listing and the check of its length."""
     gone, kept = arrive("normal"), arrive("effusion")
 
     def listed(root):
@@ -336,7 +336,7 @@ def copied(instance, folder):
 
 
 def cut(path):
-    """Take the end of an image away."""
+    """Cut off the end of an image."""
     os.truncate(path, 4000)
 
 
@@ -347,7 +347,7 @@ def cut(path):
 def test_the_copy_of_a_damaged_image_becomes_the_image(
     store, arrive, spool, verify, damage, folder, hashes
 ):
-    """Whichever of the two is met first, the whole one ends where the row says, the other aside."""
+    """For either order the complete one ends at the path of the row, the other is set aside."""
     scope = Scope(hashes=hashes, young_seconds=0)
     instance = arrive("normal")
     copy = copied(instance, folder)
@@ -367,7 +367,7 @@ def test_the_copy_of_a_damaged_image_becomes_the_image(
 
 
 def test_of_two_damaged_copies_none_is_the_image(store, arrive, verify):
-    """The second is set aside, and the image is given up as if there were no other."""
+    """The second is set aside, and the image counts as lost, as without a second copy."""
     instance = arrive("normal")
     copy = copied(instance, "ff")
     rot(instance.path)
@@ -379,7 +379,7 @@ def test_of_two_damaged_copies_none_is_the_image(store, arrive, verify):
 
 
 def test_leftovers_go_and_what_is_being_written_stays(spool, verify):
-    """A temporary file that a person still writes is held by its lock."""
+    """A temporary file that is still written is protected by its lock."""
     dead = spool.root / "tmp" / "dead.part"
     dead.write_bytes(b"half an image")
     alive = spool.root / "tmp" / "alive.part"
@@ -406,7 +406,7 @@ def test_levels_are_no_images_and_are_removed_without_their_image(arrive, spool,
 
 
 def test_a_lock_that_is_held_for_long_is_reported(spool, verify, monkeypatch):
-    """Nobody but its holder can let it go: it is left, with what to do."""
+    """Only the holder of the lock can release it: it stays, with what to do."""
     monkeypatch.setattr("service.maintenance.spool_check._LOCK_SECONDS", 0.1)
     stripe = spool.root / "locks" / "00"
     stripe.touch()
@@ -417,7 +417,7 @@ def test_a_lock_that_is_held_for_long_is_reported(spool, verify, monkeypatch):
 
 
 def test_results_without_an_owner_are_set_aside(settings, verify):
-    """A database that was restored from an older copy does not know of them."""
+    """A database that was restored from an older copy has no rows of them."""
     folder = settings.outbox_dir / uuid.uuid4().hex / "1"
     folder.mkdir(parents=True)
     (folder / "draft-report.dcm").write_bytes(b"report")
@@ -429,7 +429,7 @@ def test_results_without_an_owner_are_set_aside(settings, verify):
 
 
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
-    """Two thousand rows without files and twenty thousand: what is held at a time is the same."""
+    """Two thousand rows without files and twenty thousand: the memory held at a time is the same."""
 
     def peak(count):
         settings = load_settings(data_dir=tmp_path / str(count))
@@ -449,7 +449,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
         engine.dispose()
         store = Store.open(settings)
         check = SpoolCheck(store, settings, AT_ONCE)
-        check._look_for = lambda _row: None  # what is lost is looked for one by one: too slow here
+        check._look_for = lambda _row: None  # each lost file is searched for: too slow
         tracemalloc.start()
         assert list(check.findings()) == []
         most = tracemalloc.get_traced_memory()[1]
@@ -458,7 +458,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
         assert check.tally.rows == count
         return most
 
-    # Python keeps a table of the paths' words, of 4 MiB; the rows alone would be 16 MiB.
+    # Python keeps a table of the path names, of 4 MiB; the rows alone would be 16 MiB.
     assert peak(20_000) < peak(2_000) + 6 * 2**20
 
 

@@ -101,7 +101,7 @@ def test_a_header_that_cannot_be_read_delays_no_other(store, arrive, settings):
 
 
 def test_many_studies_of_an_earlier_version_are_read_by_and_by(store, arrive):
-    """Those that were there before this version, too."""
+    """Images from before this version, too."""
     uids = [arrive(number, PatientID=f"P-{number}") for number in range(1, 12)]
     reader = StudyIdentityReader(store)
     reader.record_new()
@@ -117,7 +117,7 @@ def test_values_of_a_hostile_header_fit_their_columns(store, arrive):
 
 
 def test_retention_removes_the_identity_with_the_images(store, arrive, settings):
-    """Not before the last image, and with what was asked about it; the study's history stays."""
+    """Not before the last image, and with the questions about it; the study's history stays."""
     uid = arrive(1, PatientID="P-1")
     StudyIdentityReader(store).record_new()
     store.remove_identity(uid)

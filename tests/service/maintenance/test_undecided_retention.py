@@ -80,7 +80,7 @@ def notices(store, settings):
 def test_an_undecided_draft_keeps_its_image_until_the_limit(
     store, settings, retention, clock, job, reviewing
 ):
-    """Not removed by age nor by a full disk; afterwards incident, audit record and refusal tell it."""
+    """Not removed by age nor by a full disk; afterwards incident, audit record and refusal state it."""
     add_radiologist(store)
     clock.move(80 * 86400)
     assert retention.remove_old(clock()) == 0
@@ -136,7 +136,7 @@ def test_a_decision_that_was_undone_is_none(store, settings, retention, clock, j
 
 
 def test_a_site_without_radiologists_removes_by_age(store, settings, retention, clock, job):
-    """No draft awaits a decision where nobody may decide: the default limit keeps nothing longer."""
+    """No draft awaits a decision where no account may decide: the default limit keeps nothing longer."""
     assert store.job(job.id).removed_at is None
     roles = frozenset({Role.ADMIN})
     store.add_person("ada", roles=roles, password_hash="$argon2id$", actor="t")  # noqa: S106
@@ -147,7 +147,7 @@ def test_a_site_without_radiologists_removes_by_age(store, settings, retention, 
 
 
 def test_a_limit_of_zero_removes_by_age_and_says_so(store, settings, clock, job):
-    """The admin has chosen it; that a draft awaited a decision is recorded all the same."""
+    """The admin has chosen it; that a draft awaited a decision is still recorded."""
     add_radiologist(store)
     without = settings.model_copy(
         update={"sweep": settings.sweep.model_copy(update={"undecided_days": 0.0})}

@@ -1,4 +1,4 @@
-"""A background task continues after an error that nobody foresaw, and says that it fails."""
+"""A background task continues after an unexpected error, and is reported as failing."""
 
 import asyncio
 import threading
@@ -11,12 +11,12 @@ from service.monitoring.background import Task, in_thread
 
 
 def fail():
-    """Raise an error whose words quote a value."""
+    """Raise an error whose message quotes a value."""
     return {}["sec" + "ret"]
 
 
 def test_a_task_fails_until_it_succeeds():
-    """The fault is logged once with its place and without its words, and so is its end."""
+    """The fault is logged once with its place and without its message, and so is its end."""
     task = Task("look around")
     with capture_logs() as logs:
         assert [task.attempt(fail), task.attempt(fail)] == [False, False]
@@ -45,7 +45,7 @@ def test_an_item_that_fails_keeps_no_later_one_from_being_done():
 
 
 def test_an_error_that_the_caller_handles_is_passed_on():
-    """It says nothing of the task."""
+    """It is no statement about the task."""
     task = Task("look", passed_on=(StoreUnavailable,))
 
     def away():
@@ -57,7 +57,7 @@ def test_an_error_that_the_caller_handles_is_passed_on():
 
 
 def test_a_coroutine_is_attempted_likewise():
-    """Its error becomes the fault; its cancellation leaves the task."""
+    """Its error becomes the fault; its cancellation ends the task."""
 
     async def broken():
         fail()

@@ -1,4 +1,4 @@
-"""What waits for each destination, how it answers, and the incidents of an outage."""
+"""The results that wait for each destination, its answers, and the incidents of an outage."""
 
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def state(store, settings, name="pacs"):
 
 
 def test_an_unused_destination_is_listed(store, settings):
-    """Before the first result each configured destination is there, by name, with nothing waiting."""
+    """Before the first result each configured destination is listed by name, with nothing waiting."""
     found = backlogs(store, settings)
     assert [each.destination for each in found] == ["archive", "pacs"]
     assert {each.state for each in found} == {DestinationState.UNUSED}
@@ -159,7 +159,7 @@ def test_results_of_a_removed_destination_are_a_configuration_fault(store, setti
 
 
 def test_an_outage_is_one_incident_and_its_end_another(store, settings, draft, clock):
-    """However many sweepers look, however often, and however many results wait."""
+    """For any number of sweepers, of their runs, and of waiting results."""
 
     def looked():
         for _ in range(2):
@@ -207,7 +207,7 @@ def test_results_that_are_given_up_do_not_bring_a_destination_back(store, settin
 
 
 def test_the_alert_can_be_set(store, settings, draft, clock):
-    """`delivery.alert_minutes` says how old a result may be."""
+    """`delivery.alert_minutes` is the permitted age of a result."""
     patient = settings.model_copy(
         update={"delivery": settings.delivery.model_copy(update={"alert_minutes": 60.0})}
     )
@@ -222,7 +222,7 @@ def test_the_alert_can_be_set(store, settings, draft, clock):
 
 @pytest.mark.usefixtures("store")
 def test_each_query_reads_an_index(tmp_path):
-    """SQLite's plan names the indexes and scans no table, so that a page costs the same after years."""
+    """SQLite's plan names the indexes and scans no table, so that a page stays fast for years."""
     if not (tmp_path / "wetread.db").exists():
         pytest.skip("the plan of SQLite")
     engine = create_engine(f"sqlite:///{tmp_path / 'wetread.db'}")

@@ -50,7 +50,7 @@ def test_the_stages_follow_the_job_from_arrival_to_read_back(store, clock):
 
 
 def test_a_refused_delivery_fails_the_last_stages(store):
-    """The draft itself stands."""
+    """The draft itself is kept."""
     job = claimed(store)
     store.draft(job.id, job.fence, draft_of(job), objects_of(job), ("A",))
     found, _ = store.claim_delivery(job.id, "sender", 60, {})
@@ -60,7 +60,7 @@ def test_a_refused_delivery_fails_the_last_stages(store):
 
 @pytest.mark.parametrize("ended", [JobState.NOT_ANALYSED, JobState.FAILED])
 def test_without_a_draft_the_later_stages_are_omitted(store, ended):
-    """A study that is not analyzed was looked at; a reading that failed was not completed."""
+    """A study that is not analyzed was examined; a failed reading was not completed."""
     job = claimed(store)
     if ended is JobState.NOT_ANALYSED:
         store.not_analysed(job.id, job.fence, "NOT_FRONTAL", "No frontal image.")
@@ -71,7 +71,7 @@ def test_without_a_draft_the_later_stages_are_omitted(store, ended):
 
 
 def test_each_attempt_has_its_end_and_cause(store, clock):
-    """One that was handed back, then the one that is under way."""
+    """One that was handed back, then the current one."""
     job = claimed(store)
     clock.move(3)
     store.hand_back(job.id, job.fence, "CANNOT_SEND_NOW", "The disk is full.")

@@ -1,4 +1,4 @@
-"""With a library's version that was not tried, the plain path serves, and log and check state it."""
+"""With an untested version of a library the plain path is used, and log and check state it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from dicom.scu.store_scu import send_files
 from service.database import schema
 from service.settings.config import load_settings
 
-# Python imports it at its start, before anything asks for a version.
+# Python imports it at its start, before any version is read.
 OTHER_VERSIONS = """
 import importlib.metadata
 import os
@@ -36,7 +36,7 @@ class Site:
 
     def __init__(self, folder: Path, broker: str, ports: tuple[int, int]) -> None:
         (folder / "sitecustomize.py").write_text(OTHER_VERSIONS)
-        # It has a function that makes a job, and the processes below are others than this one.
+        # It has a function that makes a job, and the processes below are not this one.
         shutil.copy(
             Path(__file__).parents[1] / "queue" / "test_job_queue.py", folder / "tests_queue.py"
         )
@@ -116,7 +116,7 @@ def listens(port: int) -> bool:
 
 
 def test_an_image_is_received_by_the_plain_path(site, phantom_images, eventually):
-    """Of pynetdicom 99.1 nobody knows the internal parts: they are not used, and the log states it."""
+    """The internals of pynetdicom 99.1 are untested: they are not used, and the log states it."""
     image = next(iter(phantom_images.values()))
     with site.running("receive", other="pynetdicom") as (_, log):
         eventually(lambda: listens(site.dicom), seconds=60, what="the receiver listens")
@@ -143,7 +143,7 @@ def test_the_fast_path_needs_a_tried_version(site, other):
 
 
 def test_check_names_each_version_that_was_not_tried(site):
-    """A warning each, with both versions and what is different; the others in one line."""
+    """A warning each, with both versions and the consequence; the others in one line."""
     output = site.run(*WETREAD, "check", "--no-model", other="pynetdicom,uvicorn").stdout
     lines = [" ".join(line.split()) for line in output.splitlines()]
     (line,) = [line for line in lines if "library pynetdicom" in line]
@@ -175,7 +175,7 @@ def test_where_no_path_is_left_the_error_names_both_versions(site, command):
 
 
 def test_messages_are_sent_and_counted_by_kombu_itself(site):
-    """And no id of a waiting job is claimed to be known."""
+    """The ids of waiting jobs count as unknown."""
     program = """
 from tests_queue import job
 from service.settings.config import load_settings
@@ -192,7 +192,7 @@ queue.close()
 
 
 def test_a_worker_serves_with_other_versions_of_celery_and_kombu(site, eventually):
-    """It takes messages, stays at SIGHUP, and ends in order."""
+    """It takes messages, continues after SIGHUP, and stops in order."""
     program = """
 from tests_queue import JobState, job, load_settings
 from service.queue.job_queue import Queue
@@ -227,7 +227,7 @@ def test_the_stow_endpoint_serves_by_uvicorns_own_protocol(site, eventually):
 
 
 def test_postgresql_is_used_without_a_limit_of_ours(site, postgres_url):
-    """The server's own limits are set all the same."""
+    """The server's own limits are still set."""
     program = """
 import sys
 from service.database import schema

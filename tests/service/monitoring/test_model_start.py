@@ -35,7 +35,7 @@ def test_a_model_that_loads_ends_it(store):
 
 
 def test_the_reason_outlives_the_process(store, clock):
-    """The silent process is forgotten after a minute, why it ended is not."""
+    """The silent process is forgotten after a minute, the reason of its end is not."""
     start(store)
     note_failure(store, "reading", "demo", NO_CARD)
     now = clock.move(3600)

@@ -61,7 +61,7 @@ def tls_files(tmp_path_factory, program):
 
 @pytest.fixture
 def rsyslog(tmp_path, free_port, eventually, program):
-    """A function that starts rsyslog with an input; it returns port and file of what came."""
+    """A function that starts rsyslog with an input; it returns port and output file."""
     started = []
     folder = tmp_path / "rsyslog"
     folder.mkdir()
@@ -166,7 +166,7 @@ def test_a_server_that_is_away_loses_nothing(store, rsyslog, free_port, eventual
 
 
 def test_a_silent_server_stops_nothing(store):
-    """It takes connections and no bytes: records are written meanwhile, and a stop does not wait."""
+    """It accepts and reads nothing: records are written meanwhile, and a stop does not wait."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         for _ in range(5):
@@ -185,7 +185,7 @@ def test_a_silent_server_stops_nothing(store):
 
 
 def test_a_server_that_closes_at_once_gets_the_records_later(store):
-    """Bytes that nobody took do not count as sent."""
+    """Bytes that were not read do not count as sent."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def close_all():

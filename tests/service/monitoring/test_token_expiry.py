@@ -11,7 +11,7 @@ from service.tokens import Scope, TokenState, mint
 
 @pytest.fixture
 def add(store):
-    """A function: name, lifetime -> the token, and what presents it."""
+    """A function: name, lifetime -> the token, and a function that presents it."""
 
     def make(name, lives, scope=Scope.STOW):
         _, credential = mint()
@@ -39,7 +39,7 @@ def add(store):
     ],
 )
 def test_the_warning_begins_in_time(lives, left, state, add, store, clock):
-    """Two weeks before the end, or in the last quarter of a shorter life; it is in force till then."""
+    """Two weeks before the end, or in the last quarter of a shorter life; it is in force until then."""
     token, credential = add("router", lives)
     clock.move((lives - left).total_seconds())
     assert token.state(clock()) is state

@@ -1,4 +1,4 @@
-"""Redis that answers and takes no message, and Redis behind TLS of a private authority."""
+"""Redis that answers and accepts no message, and Redis behind TLS of a private authority."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def waiting_job():
-    """A job as the store hands it out."""
+    """A job as the store returns it."""
     return Job(
         id=f"{1:032x}",
         study_instance_uid="1.2.3",
@@ -71,7 +71,7 @@ def test_a_redis_that_takes_messages_has_no_fault(redis_server):
 
 
 def test_a_full_redis_is_not_ready(own_redis):
-    """It answers a ping and refuses each message: that is the fault, until there is room again."""
+    """It answers a ping and refuses each message: this is a fault until there is free memory again."""
     settings = settings_of(own_redis.url)
     limit(own_redis, "maxmemory", "1kb")
     assert ping(settings).startswith("Redis ")
@@ -89,7 +89,7 @@ def test_a_full_redis_is_not_ready(own_redis):
 
 
 def test_a_replica_is_not_ready(own_redis, redis_server_class, tmp_path):
-    """A replica answers and is read-only; promoted it takes messages."""
+    """A replica answers and is read-only; once promoted it accepts messages."""
     with redis_server_class(tmp_path / "replica") as copy:
         settings = settings_of(copy.url)
         with redis.Redis.from_url(copy.url) as client:
@@ -122,7 +122,7 @@ def test_a_redis_that_cannot_save_is_not_ready(redis_server_class, tmp_path):
 
 
 def test_a_user_without_permission_is_a_fault(own_redis):
-    """An ACL that lets nobody write is reported; one for our queues is enough."""
+    """An ACL without write permission is reported; permission for our queues is enough."""
     with redis.Redis.from_url(own_redis.url) as client:
         client.execute_command("ACL", "SETUSER", "reader", "on", ">p", "~*", "+@read", "+ping")
         client.execute_command("ACL", "SETUSER", "writer", "on", ">p", f"~{READING}*", "+@all")
@@ -215,7 +215,7 @@ def test_a_private_authority_is_trusted_by_tls_ca(tls_redis, papers):
 
 @pytest.mark.parametrize("name", ["server", "elsewhere", "stranger"])
 def test_nothing_goes_to_a_redis_that_is_not_trusted(tls_redis, papers, name):
-    """Unknown authority, other host, self-signed: refused by each client, Celery's included."""
+    """Unknown authority, other host, self-signed: each client refuses it, Celery's included."""
     server = tls_redis(name)
     trusted = {} if name == "server" else {"tls_ca": papers / "authority.pem"}
     settings = settings_of(f"rediss://127.0.0.1:{server.port}/0", **trusted)
@@ -258,7 +258,7 @@ def test_tls_ca_alone_decides_where_it_is_given(tls_redis, papers, monkeypatch):
 
 
 def test_a_client_certificate_is_shown(tls_redis, papers):
-    """A Redis that asks for one refuses those without."""
+    """A Redis that requires one refuses clients without."""
     server = tls_redis(asks="yes")
     url, ca = f"rediss://127.0.0.1:{server.port}/0", papers / "authority.pem"
     assert check_broker(settings_of(url, tls_ca=ca)).fault in {BrokerFault.TLS, BrokerFault.AWAY}
@@ -280,13 +280,13 @@ def test_a_client_certificate_is_shown(tls_redis, papers):
     ],
 )
 def test_settings_that_would_not_be_secure_are_refused(options, message):
-    """No parameter of the URL switches the judgment off, and a file without TLS is a mistake."""
+    """No parameter of the URL disables the verification, and a file without TLS is a mistake."""
     with pytest.raises(ConfigurationError, match=message):
         load_settings(broker=options)
 
 
 def test_a_file_that_is_not_there_is_reported(tmp_path):
-    """The check ends by a sentence and not by a traceback."""
+    """The check ends with a message and not with a traceback."""
     settings = settings_of("rediss://127.0.0.1:1/0", tls_ca=tmp_path / "nowhere.pem")
     assert check_broker(settings).fault is not None
     with pytest.raises(BrokerUnavailable):

@@ -22,7 +22,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def job(number, *, urgent=False, state=JobState.SCHEDULED):
-    """A job as the store hands it out."""
+    """A job as the store returns it."""
     return Job(
         id=f"{number:032x}",
         study_instance_uid="1.2.3",
@@ -115,7 +115,7 @@ def test_a_drafted_job_goes_to_the_deliverers(queue, settings):
 
 
 def test_what_is_in_sight_includes_urgent_messages(queue):
-    """Both priorities are looked at; foreign messages in the list are passed over."""
+    """Both priorities are read; foreign messages in the list are skipped."""
     queue.publish(job(1))
     queue.publish(job(2, urgent=True))
     queue._client.lpush(READING, b"not json", b'{"body": "AAAA"}')
@@ -123,7 +123,7 @@ def test_what_is_in_sight_includes_urgent_messages(queue):
 
 
 def test_nothing_of_the_study_is_in_the_broker(queue):
-    """The message names the job, no study, and no patient could be found from it."""
+    """The message names the job, no study, and nothing in it leads to the patient."""
     queue.publish(job(1))
     stored = b"".join(
         queue._client.lrange(key, 0, -1)[0]
@@ -135,7 +135,7 @@ def test_nothing_of_the_study_is_in_the_broker(queue):
 
 @pytest.mark.serial
 def test_a_redis_that_is_away_costs_little(free_port):
-    """Publishing, looking and asking all say BrokerUnavailable, without the tries of the libraries."""
+    """Publishing, listing and probing raise BrokerUnavailable, without the retries of the libraries."""
     settings = settings_for(f"redis://:secret@127.0.0.1:{free_port()}/0")
     queue = Queue(settings)
     for ask in (lambda: queue.publish(job(1)), lambda: queue.queued_job_ids(READING), queue.ping):
@@ -150,7 +150,7 @@ def test_a_redis_that_is_away_costs_little(free_port):
 
 @pytest.mark.serial
 def test_a_redis_that_hangs_costs_a_second_or_two():
-    """A server that accepts connections and says nothing does not hold up the sender."""
+    """A server that accepts connections and never answers does not block the sender."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)
@@ -174,12 +174,12 @@ def test_a_redis_that_comes_back_is_used_again(own_redis):
 
 
 def test_ping_names_the_server(settings):
-    """The answer is a word for the table of `wetread check`."""
+    """The answer is a text for the table of `wetread check`."""
     assert ping(settings).startswith("Redis ")
 
 
 def test_each_model_has_a_queue_of_its_own(settings):
-    """A job of a further model, or of one that is configured no more, is put before no other model."""
+    """A job of a further or no longer configured model is not given to another model."""
     both = settings.model_copy(update={"models": (Model(name="second", model="tiny"),)})
     assert reading_queues(both) == {"demo": "reading", "second": "reading.second"}
     assert both.for_model("second").model_name == "second"
@@ -217,7 +217,7 @@ def test_a_wrong_password_of_redis_is_named(redis_server):
 
 
 def test_a_missing_tls_file_of_redis_is_no_missing_redis(redis_server, tmp_path):
-    """The library says "No such file or directory" and an address; the setting is what is wrong."""
+    """The library reports "No such file or directory" and an address; the setting is wrong."""
     url = redis_server.url.replace("redis://", "rediss://")
     broker = {"url": url, "tls_ca": str(tmp_path / "nowhere.pem")}
     with pytest.raises(BrokerUnavailable, match=r"a file of broker\.tls_ca, tls_certificate or"):

@@ -91,7 +91,7 @@ def test_non_inferiority_is_the_lower_bound_against_the_margin(share, verdict):
     items = []
     for case in range(300):
         for arm, rate in ((Arm.DRAFT, share), (Arm.REFERENCE, 0.84)):
-            # Two readers say the same of one text: no more cases than 300.
+            # Two readers rate one text alike: the number of cases stays 300.
             grade = "A" if draw.random() < rate else "D"
             items += [item(reader, str(case), arm, grade) for reader in ("kim", "lee")]
     found = analysis_of(items, margin=0.1).comparison
@@ -120,7 +120,7 @@ def test_equal_ratings_of_few_cases_show_nothing(cases, verdict):
 
 
 def test_an_open_study_without_ratings_has_no_figures():
-    """Each says why, and none is 0."""
+    """Each states the reason, and none is 0."""
     found = analysis_json(analysis_of([item("kim", "1", Arm.DRAFT, "")], margin=0.1))
     assert found["arms"]["draft"]["success"]["value"] == "no cases"
     assert found["comparison"]["non_inferiority"] == "not estimated"

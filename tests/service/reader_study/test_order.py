@@ -1,4 +1,4 @@
-"""The order of a reader's items: far apart, repeated in part, and no sign of the arms."""
+"""The order of a reader's items: far apart, repeated in part, and nothing that reveals the arms."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What a reader may send: checked word by word, and the same judgment recognized again."""
+"""The entries of a reader: every field is checked, and a repeated judgment is recognized."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Settings with known calling AEs, and associations of theirs."""
+"""Settings with known calling AEs, and their associations."""
 
 from pathlib import Path
 

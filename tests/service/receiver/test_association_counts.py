@@ -14,7 +14,7 @@ def ended(calling_ae="CR1", address="10.0.0.7"):
 
 
 def test_they_are_written_every_few_seconds_and_kept_without_the_database(tmp_path, clock):
-    """One row for each calling AE; none is lost while the database is away."""
+    """One row for each calling AE; none is lost while the database is unavailable."""
     url = f"sqlite:///{tmp_path / 'wetread.db'}"
     schema.upgrade(url)
     store = Store(url, clock=clock)

@@ -10,14 +10,14 @@ from service.settings.config import load_settings
 
 @pytest.fixture
 def file(tmp_path):
-    """A configuration with one caller."""
+    """A configuration with one calling AE."""
     path = tmp_path / "wetread.toml"
     path.write_text('[[receiver.callers]]\nae_title = "CR1"\n')
     return path
 
 
 def test_a_change_of_the_file_is_in_force_at_the_next_look(file):
-    """A new modality comes in, and a new quiet time counts, without a restart."""
+    """A new modality is admitted, and a new quiet time applies, without a restart."""
     callers = CallingAEs(load_settings(file), file, lambda: load_settings(file))
     assert callers("CR1") is not None
     assert callers("CR2") is None
@@ -28,7 +28,7 @@ def test_a_change_of_the_file_is_in_force_at_the_next_look(file):
 
 
 def test_a_broken_file_changes_nothing(file):
-    """Half a file, while a person edits it, sends no modality away."""
+    """Half a file, while a person edits it, rejects no modality."""
     callers = CallingAEs(load_settings(file), file, lambda: load_settings(file))
     file.write_text("[[receiver.callers")
     callers.reload_if_changed()
@@ -70,7 +70,7 @@ def test_a_start_is_no_reload_in_the_log(file, capsys):
 
 
 def test_a_fault_of_several_lines_is_one_line_in_the_log(file, capsys):
-    """Each fault of the file stands in the line, without a line break as a backslash and a letter."""
+    """The line has each fault of the file, without a line break as a backslash and a letter."""
     callers = CallingAEs(load_settings(file), file, lambda: load_settings(file))
     file.write_text('no_such = 1\nnor_such = 2\n[[receiver.callers]]\nae_title = "CR1"\n')
     callers.reload_if_changed()
@@ -106,7 +106,7 @@ destinations = ["clinic"]
 
 
 def test_each_caller_has_its_model_and_its_destinations(file):
-    """Whoever names none gets the model of [reading] and every destination."""
+    """A calling AE without them gets the model of [reading] and every destination."""
     file.write_text(TWO)
     settings = load_settings(file)
     plain, other = settings.caller("CR1"), settings.caller("CR2")
@@ -128,14 +128,14 @@ def test_each_caller_has_its_model_and_its_destinations(file):
     ],
 )
 def test_what_a_caller_names_must_be_there(file, old, new, message):
-    """A misspelt name is said at the start, not by a job that waits for ever."""
+    """A misspelled name is reported at the start, not by a job that waits for ever."""
     file.write_text(TWO.replace(old, new))
     with pytest.raises(ConfigurationError, match=message):
         load_settings(file)
 
 
 def test_only_callers_are_taken_anew(file):
-    """A model that no running process knows needs a restart; until then nothing changes."""
+    """A model that no running process has needs a restart; until then nothing changes."""
     file.write_text(TWO)
     callers = CallingAEs(load_settings(file), file, lambda: load_settings(file))
     file.write_text(TWO.replace('ae_title = "CR1"', 'ae_title = "CR1"\nmodel = "second"'))

@@ -96,7 +96,7 @@ def test_a_report_is_owed_before_the_request_is_accepted(settings, store):
 
 
 def test_a_peer_without_a_port_gets_its_report_on_its_association(settings, store):
-    """Nothing is owed in the database: the association of the request carries the report."""
+    """The database has no pending report: the association of the request carries the report."""
     reception = StorageService(
         settings, store, Intake(store, settings, lambda _: None), Commitments(settings, store)
     )
@@ -107,7 +107,7 @@ def test_a_peer_without_a_port_gets_its_report_on_its_association(settings, stor
 
 @pytest.mark.parametrize("fault", ["database", "spool", "file"])
 def test_a_fault_of_ours_is_no_answer(settings, store, fault):
-    """The outcome is unknown then, and no report is promised without a database."""
+    """The outcome is unknown then, and no report is announced without a database."""
     instance = keep(settings, store, "1.2.1", b"film")
     place = {
         "database": settings.data_dir / settings.database_url.rpartition("/")[2],

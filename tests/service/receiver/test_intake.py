@@ -48,7 +48,7 @@ def header(*, view="PA", sop_class=DX, **other):
 
 @pytest.fixture
 def settings(tmp_path):
-    """Three callers: as usual, patient, urgent."""
+    """Three calling AEs: default, longer quiet time, urgent."""
     callers = [
         {"ae_title": "MODALITY"},
         {"ae_title": "SLOW", "quiet_time": 30},
@@ -86,7 +86,7 @@ def arrive(intake, number=1, *, calling_ae="MODALITY", association="A1", **about
 
 
 def test_the_job_starts_when_the_association_is_released(intake, store, published):
-    """Not a moment of quiet time is waited for after a frontal image."""
+    """There is no quiet time after a frontal image."""
     assert arrive(intake) is Arrival.NEW
     assert store.jobs() == []
     (job,) = intake.association_ended("A1", "released")
@@ -99,7 +99,7 @@ def test_the_job_starts_when_the_association_is_released(intake, store, publishe
     [("MODALITY", ("wards", "clinic")), ("CLINIC", ("clinic",)), ("TRIAL", ())],
 )
 def test_the_job_keeps_where_its_callers_results_go(intake, store, calling_ae, names):
-    """All that there are now where the caller names none; no destination is a choice, too."""
+    """All configured ones if the calling AE names none; an empty list is a choice, too."""
     arrive(intake, calling_ae=calling_ae)
     (job,) = intake.association_ended("A1", "released")
     assert job.destinations == names
@@ -148,7 +148,7 @@ def test_an_urgent_study_makes_an_urgent_job(intake, about):
 
 
 def test_a_routine_study_is_not_urgent(intake):
-    """ROUTINE, and no word at all, overtake nobody."""
+    """ROUTINE, and no value at all, give no priority."""
     arrive(intake, RequestedProcedurePriority="ROUTINE")
     (job,) = intake.association_ended("A1", "released")
     assert not job.urgent
@@ -180,7 +180,7 @@ def test_associations_that_end_together_are_published_in_one_go(store, settings)
 
 
 def test_a_broker_that_is_away_does_not_matter(store, settings, clock):
-    """The job is there, marked as unpublished, for the sweeper to publish."""
+    """The job exists, marked as unpublished, for the sweeper to publish."""
 
     def refuse(*_jobs):
         raise BrokerUnavailable("Redis does not answer")
@@ -193,7 +193,7 @@ def test_a_broker_that_is_away_does_not_matter(store, settings, clock):
 
 
 def test_a_database_that_is_away_refuses_the_image(settings, free_port):
-    """The image is not kept, so the sender must not hear Success; the end of the association passes."""
+    """The image is not kept, so the sender must not get Success; the association ends well."""
     url = f"postgresql+psycopg://wetread@127.0.0.1:{free_port()}/none"
     intake = Intake(Store(url, busy_seconds=1), settings, lambda _: None)
     with pytest.raises(StoreUnavailable):
@@ -226,7 +226,7 @@ def send_document(intake, number=9, association="A1"):
 
 
 def test_a_document_alone_begins_no_job(intake, store, clock):
-    """It is stored; its study waits for nothing."""
+    """It is stored; its study gets no job."""
     assert send_document(intake) is Arrival.NEW
     assert intake.association_ended("A1", "released") == []
     clock.move(3600)
@@ -269,7 +269,7 @@ def test_a_result_of_ours_that_comes_back_begins_no_job(intake, store):
 
 @pytest.mark.parametrize("modality", ["CR", "DX"])
 def test_a_secondary_capture_with_a_radiographs_modality_is_read(intake, store, modality):
-    """Digitizers send so; nothing has to be configured for it."""
+    """Digitizers send these; no configuration is needed."""
     capture = replace(image(7), sop_class_uid=SECONDARY_CAPTURE)
     about = header(sop_class=SECONDARY_CAPTURE, Modality=modality)
     intake.instance_arrived(capture, about, calling_ae="MODALITY", association_id="A1")

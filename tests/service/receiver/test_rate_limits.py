@@ -1,4 +1,4 @@
-"""The rate of a caller, counted by several processes as by one."""
+"""The rate of a calling AE, counted by several processes as by one."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 from service.receiver.rate_limits import RateLimits
 
-# Takes images as fast as it can until its input ends, and says how many were within the limit.
+# Takes images as fast as it can until its input ends, and prints how many were within the limit.
 TAKER = """
 import sys
 from pathlib import Path
@@ -22,13 +22,13 @@ print(sum(limits.try_take("CR1", 600) for _ in range(500)), flush=True)
 
 @pytest.fixture
 def now():
-    """What the clock shows: a list of one number, to be set."""
+    """The clock's time: a list of one number that the test sets."""
     return [100_000.0]
 
 
 @pytest.fixture
 def limits(tmp_path, now):
-    """Limits whose buckets lie in a folder that is not there yet."""
+    """Limits whose buckets lie in a folder that does not exist yet."""
     return RateLimits(tmp_path / "run" / "rates", lambda: now[0])
 
 
@@ -64,7 +64,7 @@ def test_two_processes_take_from_one_bucket(tmp_path):
 
 
 def test_a_restart_gives_no_new_bucket(limits, tmp_path, now):
-    """A receiver that is started again finds what its caller has left."""
+    """A receiver that is started again continues with the bucket of its calling AE."""
     assert sum(limits.try_take("A", 60) for _ in range(60)) == 60
     assert not RateLimits(tmp_path / "run" / "rates", lambda: now[0]).try_take("A", 60)
 
@@ -84,7 +84,7 @@ def test_a_clock_that_is_set_back_stops_no_process(limits, now):
 
 
 def test_a_bucket_that_was_cut_short_is_a_new_one(limits, tmp_path):
-    """Nothing but the disk's own trouble keeps a caller out."""
+    """A truncated bucket counts as a new one; it refuses no calling AE."""
     assert limits.try_take("A", 1)
     (bucket,) = (tmp_path / "run" / "rates").iterdir()
     bucket.write_bytes(b"half")

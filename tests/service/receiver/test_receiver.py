@@ -1,4 +1,4 @@
-"""The receiver process: what it answers, logs and counts, how it stops and comes back."""
+"""The receiver process: its answers, log and counts, its stop and restart."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
 
 
 def test_a_new_caller_comes_in_without_a_restart(receiver, dcmtk, eventually):
-    """The configuration file changes; the running receiver takes it up by itself."""
+    """The configuration file changes; the running receiver reads it by itself."""
     file = receiver.folder / "wetread.toml"
     file.write_text('[[receiver.callers]]\nae_title = "CR7"\n')
     del receiver.environment["WETREAD_RECEIVER__CALLERS"]
@@ -144,15 +144,15 @@ def test_an_image_becomes_a_row_and_a_job_and_the_receiver_stops_in_order(
 
 
 def test_it_listens_after_less_than_two_seconds_of_work(receiver):
-    """A receiver that was restarted is away for less than a modality's patience."""
+    """A restarted receiver is down for less than a modality's timeout."""
     receiver.start()
-    # Processor time: what else runs on the machine must not decide.
+    # Processor time: other load on the machine must not matter.
     used = psutil.Process(receiver.process.pid).cpu_times()
     assert used.user + used.system < 2.0
 
 
 def test_an_unknown_calling_ae_is_refused_with_a_message_and_logged_once(receiver, dcmtk):
-    """The sender's own log says why; ours says who, from where and why, in one line."""
+    """The sender's log has the reason; ours has AE title, address and reason in one line."""
     receiver.start()
     done = dcmtk("echoscu", "-v", "-aet", "STRANGER", "-aec", "WETREAD", "127.0.0.1", receiver.port)
     assert "Calling AE Title Not Recognized" in done.stderr
@@ -164,7 +164,7 @@ def test_an_unknown_calling_ae_is_refused_with_a_message_and_logged_once(receive
 
 
 def test_what_is_not_accepted_is_logged_and_counted_by_the_process(receiver, eventually):
-    """A refused class, an unknown caller and a malformed request: a log line and a row for each."""
+    """A refused class, an unknown calling AE and a malformed request: a log line and a row for each."""
     receiver.start()
     known = AE(ae_title="CR1")
     known.add_requested_context(ULTRASOUND)
@@ -213,7 +213,7 @@ def test_a_refused_instance_and_an_association_are_counted(receiver, phantom_ima
     assert (found.refused.cause, found.count) == (Cause.INSTANCE_MISMATCH, 1)
     assert found.refused.calling_ae == "CR1"
     assert found.refused.sop_class_uid == whole.SOPClassUID
-    receiver.end()  # writes what the last seconds brought
+    receiver.end()  # writes the counts of the last seconds
     (sent,) = receiver.store.calling_aes()
     assert (sent.ae_title, sent.address, sent.associations) == ("CR1", "127.0.0.1", 1)
     assert (sent.instances, sent.day_studies) == (1, 1)
@@ -264,7 +264,7 @@ def test_a_stop_lets_the_running_association_finish_and_takes_no_new_one(
 def test_two_processes_share_the_port_and_one_that_dies_comes_back(
     receiver, dcmtk, shared_data, eventually
 ):
-    """Kill -9 of one of them refuses nobody for long; the end of the parent ends both."""
+    """Kill -9 of one of them refuses few associations; the end of the parent ends both."""
     receiver.environment["WETREAD_RECEIVER__PROCESSES"] = "2"
     image = shared_data / "cxr-dicom/barre_CR-MONO1-10_pa_explicitLE.dcm"
     call = ("-aet", "CR1", "-aec", "WETREAD", "127.0.0.1", receiver.port)
@@ -285,7 +285,7 @@ def test_two_processes_share_the_port_and_one_that_dies_comes_back(
 
 
 def test_a_receiver_whose_port_closed_by_a_fault_ends_so_that_another_starts(receiver):
-    """It would go on to call itself listening; its supervisor starts again what has ended."""
+    """It would continue to report itself as listening; the supervisor restarts an ended process."""
     program = (
         "import sys; from dicom.scp import listener; from service.cli import main\n"
         "def broken(self, listening): raise KeyError\n"
@@ -312,7 +312,7 @@ def test_a_receiver_whose_port_closed_by_a_fault_ends_so_that_another_starts(rec
 
 
 def test_a_port_that_is_taken_is_reported_in_one_line(receiver):
-    """Whoever starts it twice reads which setting is in the way."""
+    """A second start reports which setting conflicts."""
     with socket.create_server(("127.0.0.1", receiver.port)):
         done = subprocess.run(
             [sys.executable, "-m", "service.cli", "receive"],

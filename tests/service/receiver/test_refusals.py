@@ -1,4 +1,4 @@
-"""What the receiver did not accept is counted, bounded, and shown with what to do about it."""
+"""Refusals of the receiver are counted, limited in number, and shown with what to do."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
 
 
 def refused(cause=Cause.SOP_CLASS, *, calling_ae="ROUTER_1", uid=ULTRASOUND, address="10.0.0.7"):
-    """Something that was not accepted."""
+    """One refusal."""
     return NotAccepted(cause=cause, calling_ae=calling_ae, address=address, sop_class_uid=uid)
 
 
@@ -51,7 +51,7 @@ def test_counts_add_up_and_state_what_to_do(store):
 
 
 def test_the_contexts_of_one_calling_ae_are_one_line(store):
-    """An Orthanc offers every class it knows; other senders and other causes keep their lines."""
+    """An Orthanc offers all its classes; other senders and other causes keep their lines."""
     counting = Refusals(store)
     for number in range(49):
         counting.add(refused(calling_ae="ORTHANC", uid=f"1.2.840.10008.5.1.4.1.1.88.{number}"))
@@ -69,7 +69,7 @@ def test_the_contexts_of_one_calling_ae_are_one_line(store):
 
 
 def test_a_peer_that_tries_many_names_fills_nothing(store):
-    """Beyond the bound new names are counted together; what has a row continues counting."""
+    """Beyond the bound new names are counted together; those with a row continue counting."""
     counting = Refusals(store)
     counting.add(refused())
     counting.write()
@@ -88,7 +88,7 @@ def test_a_peer_that_tries_many_names_fills_nothing(store):
 
 
 def test_a_name_that_no_database_takes_is_counted_with_the_others(store):
-    """PostgreSQL refuses NUL, and both refuse half a surrogate pair: no peer stops the counting."""
+    """PostgreSQL refuses NUL, and both refuse half a surrogate pair: no peer can stop the counting."""
     store.add_refusals(
         {refused(calling_ae="A\0B"): 1, refused(calling_ae="C\udc80"): 2, refused(): 3}
     )
@@ -97,7 +97,7 @@ def test_a_name_that_no_database_takes_is_counted_with_the_others(store):
 
 
 def test_old_rows_make_room(store, clock):
-    """What was last refused more than 90 days ago gives way to what is new."""
+    """Rows whose last refusal is more than 90 days old are replaced by new ones."""
     counting = Refusals(store)
     for number in range(MOST_ROWS - 1):
         counting.add(refused(Cause.CALLING_AE, calling_ae=f"OLD{number}", uid=""))
@@ -117,7 +117,7 @@ def test_nothing_is_lost_while_the_database_is_away():
 
     class Away:
         def add_refusals(self, counts):
-            """Fail once, then take them."""
+            """Fail once, then accept them."""
             if not written:
                 written.append(None)
                 raise StoreUnavailable("away")
@@ -133,7 +133,7 @@ def test_nothing_is_lost_while_the_database_is_away():
 
 @pytest.mark.parametrize("cause", list(Cause))
 def test_every_cause_has_its_advice(cause):
-    """No cause leaves the reader without a next step."""
+    """Each cause has a next step."""
     from service.records import RefusalCount  # noqa: PLC0415
     from service.store.session import utc_now  # noqa: PLC0415
 

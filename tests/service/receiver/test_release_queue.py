@@ -14,13 +14,13 @@ HEADER = as_dataset(draw(seed=1, rows=64, columns=64), seed=1)
 
 @pytest.fixture
 def published():
-    """The jobs that were published, a list for each time."""
+    """The published jobs, a list for each call."""
     return []
 
 
 @pytest.fixture
 def releases(store, tmp_path, published):
-    """A function that makes what is tested, with what publishing does besides."""
+    """A function that makes the tested queue, with a hook in publishing."""
 
     def make(publishing=lambda: None) -> tuple[Intake, ReleaseQueue]:
         def publish(*jobs):
@@ -34,7 +34,7 @@ def releases(store, tmp_path, published):
 
 
 def arrive(intake, number):
-    """Let an image of a study of its own arrive on an association of its own; return that one's id."""
+    """Let an image of a study of its own arrive on an association of its own; return its id."""
     image = Instance(
         sop_instance_uid=f"1.{number}.1",
         sop_class_uid=str(HEADER.SOPClassUID),
@@ -82,7 +82,7 @@ def test_releases_that_follow_each_other_are_gathered(releases, published):
 
 
 def test_a_bug_while_making_jobs_is_logged_and_the_next_are_made(releases, published, capfd):
-    """The thread outlives it, and no value is quoted."""
+    """The thread continues after the error, and no value is quoted."""
     faults = [RuntimeError("Doe^John")]
 
     def publishing():
@@ -104,7 +104,7 @@ def test_a_bug_while_making_jobs_is_logged_and_the_next_are_made(releases, publi
 def test_a_release_for_which_there_was_no_thread_goes_with_the_next(
     releases, published, monkeypatch, error
 ):
-    """Whatever kept the thread from it, the next release finds both."""
+    """The next release handles both, for any cause of the delay."""
     intake, made = releases()
     ended = arrive(intake, 1)
 

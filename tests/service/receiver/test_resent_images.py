@@ -43,7 +43,7 @@ def test_an_image_whose_row_was_there_without_its_file_is_read_when_it_comes_aga
 def test_an_image_whose_file_was_damaged_is_read_when_it_comes_again(
     service_for, phantom_images, tmp_path, harm
 ):
-    """Its job failed on what lay there; the sound bytes take its place and are a reason to read."""
+    """Its job failed on the damaged file; the intact bytes replace it and are a reason to read."""
     receiver, spool = service_for(), Spool(tmp_path / "spool")
     store = receiver._store
     image = Ingest(spool, receiver.record).store(
@@ -64,7 +64,7 @@ def test_an_image_whose_file_was_damaged_is_read_when_it_comes_again(
 def test_a_damaged_image_that_came_again_in_vain_is_read_when_it_comes_once_more(
     service_for, phantom_images, tmp_path
 ):
-    """Its sound bytes are in their place since the first time, but no row reported it."""
+    """Its intact bytes are in place since the first time, but no row recorded it."""
     receiver, spool = service_for(), Spool(tmp_path / "spool")
     store = receiver._store
     image = Ingest(spool, receiver.record).store(
@@ -92,7 +92,7 @@ def test_a_damaged_image_that_came_again_in_vain_is_read_when_it_comes_once_more
 
 
 def incoming_of(spool, image):
-    """Return an image's data set on its way to the spool."""
+    """Return an image's data set as an incoming file of the spool."""
     header = read_header(image)
     identity = check_identity(header)
     incoming = spool.receive(

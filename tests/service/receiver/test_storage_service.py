@@ -28,7 +28,7 @@ CR = "1.2.840.10008.5.1.4.1.1.1"
 
 @pytest.fixture
 def reception(tmp_path):
-    """A reception over a store of its own; the sender BAD meets a bug."""
+    """A storage service with a store of its own; the sender BAD triggers a bug."""
     settings = Settings(data_dir=tmp_path)
     schema.upgrade(settings.database_url)
     store = Store(settings.database_url)
@@ -105,7 +105,7 @@ def test_an_open_receiver_admits_any_valid_ae_title(service_for):
 
 
 def test_a_blank_title_is_refused_unless_the_receiver_is_open(service_for):
-    """What stands for a blank title on the wire is named so in the incident."""
+    """The incident names the value that a blank title has in the request."""
     receiver = service_for()
     assert receiver.admit(peer(calling_ae=BLANK_TITLE)) is Refusal.CALLING_AE_NOT_RECOGNIZED
     assert "the calling AE title is blank" in receiver._store.incidents()[0].detail
@@ -113,7 +113,7 @@ def test_a_blank_title_is_refused_unless_the_receiver_is_open(service_for):
 
 
 def test_a_refusal_is_one_incident_however_often_it_tries(service_for):
-    """The page shows who was refused and why, once; not a line for each attempt."""
+    """The page shows the refused AE and the reason once, not for each attempt."""
     receiver = service_for()
     for _ in range(5):
         receiver.admit(peer(calling_ae="STRANGER"))
@@ -127,7 +127,7 @@ def test_a_refusal_is_one_incident_however_often_it_tries(service_for):
 
 
 def test_a_flood_of_names_writes_no_flood_of_incidents(service_for, monkeypatch):
-    """Somebody who tries thousands of AE titles cannot fill the database."""
+    """Attempts with thousands of AE titles cannot fill the database."""
     monkeypatch.setattr("service.receiver.storage_service._REMEMBERED", 10)
     receiver = service_for()
     for number in range(50):

@@ -30,7 +30,7 @@ def test_instances_by_study_in_their_order():
 
 
 def test_what_is_no_more_absent():
-    """What was fetched."""
+    """The fetched Instances."""
     assert without([held(1), held(2)], [held(2)]) == ["1.1.1"]
 
 

@@ -51,7 +51,7 @@ def site(tmp_path, archive):
         table = {"archive": connection | address, "calling_ae": "ORTHANC", "hours": LONG}
         settings = load_settings(
             data_dir=str(tmp_path / "data"),
-            broker={"url": "redis://127.0.0.1:1/0"},  # away: the sweeper would publish later
+            broker={"url": "redis://127.0.0.1:1/0"},  # unavailable: the sweeper would publish later
             receiver={"callers": [{"ae_title": "ORTHANC"}], "min_free_bytes": 0},
             reconcile=[table | keys],
         )
@@ -196,7 +196,7 @@ def test_what_is_here_is_not_asked_for_again(archive, site, image, stored):
 
 
 def test_an_archive_that_is_away_is_reported_once(archive, site, image, stored):
-    """The look fails with the reason; page and metrics have it; the missing studies stay counted."""
+    """It fails with the reason; page and metrics have it; the missing studies stay counted."""
     settings = site()
     upload(archive, image(1))
     look(settings)
@@ -230,7 +230,7 @@ def test_an_instance_that_cannot_be_stored_states_why_and_is_fetched_once(archiv
 
 
 def test_what_cannot_be_stored_now_is_fetched_later(archive, site, image, stored):
-    """A full disk, or too many images in a minute (0xA700): nothing is given up, and the reason told."""
+    """A full disk, or too many images in a minute (0xA700): nothing is abandoned, with reason."""
     settings = site(after_seconds=0)
     receiver = settings.receiver.model_copy(update={"min_free_bytes": 2**60})
     full = settings.model_copy(update={"receiver": receiver})
@@ -246,9 +246,9 @@ def test_what_cannot_be_stored_now_is_fetched_later(archive, site, image, stored
 
 @pytest.mark.parametrize("kind", ["orthanc", "stow", "dimse"])
 def test_no_outage_is_too_long(kind, archive, site, image, stored):
-    """What is older than `hours` is fetched if it came while nothing was compared.
+    """Instances older than `hours` are fetched if they arrived while nothing was compared.
 
-    A look by hand has its own window and moves no position.
+    A manual comparison has its own window and moves no position.
     """
     hour = timedelta(hours=1)
     today = f"{datetime.now().astimezone():%Y%m%d}"
@@ -274,13 +274,13 @@ def test_no_outage_is_too_long(kind, archive, site, image, stored):
 def test_what_is_on_its_way_holds_the_window_only_where_its_age_is_not_known(
     archive, site, image, stored
 ):
-    """On a busy site something always is; after a restart nobody knows since when it has been absent."""
+    """A busy site always has some; after a restart the time since when one is absent is unknown."""
     settings = site(after_seconds=60)
     store = stored(settings)
     passed, began = [0.0], store.now()
 
     def complete_after(reconciler, seconds):
-        """Return the seconds until which everything is here, after a look at this time."""
+        """Return the time up to which everything is here, after a comparison at this time."""
         passed[0] = seconds
         reconciler._passed = lambda: passed[0]
         reconciler._store._clock = lambda: began + timedelta(seconds=passed[0])
@@ -291,7 +291,7 @@ def test_what_is_on_its_way_holds_the_window_only_where_its_age_is_not_known(
         reconciler = context.reconciler(settings.reconcile[0], fetches=True)
         assert complete_after(reconciler, 0) == 0
         upload(archive, image(1))
-        assert complete_after(reconciler, 10) == 10  # it came after the look before
+        assert complete_after(reconciler, 10) == 10  # it arrived after the previous comparison
         assert complete_after(reconciler, 40) == 10
     with open_context(settings, fetches=True) as (_, context):
         again = context.reconciler(settings.reconcile[0], fetches=True)
@@ -301,7 +301,7 @@ def test_what_is_on_its_way_holds_the_window_only_where_its_age_is_not_known(
 
 
 def test_many_changes_are_looked_at_in_several_looks(archive, site, image, monkeypatch, stored):
-    """A long list of changes is taken piece by piece; it is complete after the last piece."""
+    """A long list of changes is read in parts; it is complete after the last piece."""
     monkeypatch.setattr("service.reconcile.reconciliation._MOST_CHANGES", 1)
     monkeypatch.setattr("dicom.archives.orthanc._CHANGES", 3)
     settings = site(after_seconds=0)
@@ -318,7 +318,7 @@ def test_many_changes_are_looked_at_in_several_looks(archive, site, image, monke
 
 
 def test_what_stays_absent_hides_nothing_that_came_later(archive, site, image, monkeypatch):
-    """However many changes come after it, they are looked at; what the archive deletes is forgotten."""
+    """All later changes are examined; Instances that the archive deletes are forgotten."""
     monkeypatch.setattr("service.reconcile.reconciliation._MOST_CHANGES", 1)
     monkeypatch.setattr("dicom.archives.orthanc._CHANGES", 3)
     settings = site(after_seconds=60)
@@ -357,7 +357,7 @@ def delete_study(server, study_uid):
 
 @pytest.mark.parametrize("kind", ["stow", "dimse"])
 def test_studies_that_left_the_window_are_forgotten(kind, archive, site, image):
-    """A process that runs for years remembers what the archive lists now, and lists none of it again."""
+    """A process that runs for years remembers what the archive lists now, and requests no list twice."""
     settings = site(kind, after_seconds=0)
     studies = upload(archive, image(1), image(2))
     assert len(look(settings, fetches=True, complete=False).fetched) == 2
@@ -424,6 +424,6 @@ def test_a_study_of_captures_only_lacks_no_job(archive, site, image):
     ],
 )
 def test_a_wrong_table_is_a_fault_of_the_settings(keys, fault, site):
-    """What it names must be there."""
+    """The objects that it names must exist."""
     with pytest.raises(ConfigurationError, match=fault):
         site(**keys)

@@ -1,4 +1,4 @@
-"""What a person must know of a job's draft."""
+"""The alarms of a job's draft."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What a process reports, in words."""
+"""The text of a process's report."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Words that code compares and that the database stores."""
+"""Values that code compares and that the database stores."""
 
 import pytest
 
@@ -43,6 +43,6 @@ def test_a_word_has_one_meaning_in_a_column():
 
 
 def test_a_lost_image_is_an_incident_and_an_event():
-    """The store makes both of the finding of a spool check."""
+    """The store creates both from the finding of a spool check."""
     for kind in (Kind.LOST_IMAGE, Kind.DAMAGED_IMAGE):
         assert IncidentKind(kind.value).value == Event(kind.value).value

@@ -1,4 +1,4 @@
-"""How sure a draft is, in words."""
+"""The confidence of a draft, as text."""
 
 import pytest
 
@@ -22,6 +22,6 @@ def test_by_what_the_text_states(presence, expected):
 
 
 def test_a_score_that_contradicts_the_text_makes_it_unsure():
-    """Whatever the presence."""
+    """For any presence."""
     found = Finding(observation=Observation.EDEMA, presence=Presence.PRESENT, score=0.05)
     assert confidence(found) is Confidence.UNSURE

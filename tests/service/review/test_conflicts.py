@@ -13,7 +13,7 @@ from service.review.words import OBSTACLE_TEXT, Obstacle
 
 
 def test_messages_for_the_person():
-    """Each says what to do."""
+    """Each message states what to do."""
     assert str(VersionConflict(None)) == (
         "no text is stored: compare the two and decide which one stays"
     )

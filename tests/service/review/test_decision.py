@@ -1,4 +1,4 @@
-"""The rules that a decision must meet, and the texts and answers that are taken."""
+"""The rules that a decision must meet, and the texts and answers that are accepted."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_an_unanswered_sentence_is_named_with_its_reasons(reviewing, verdict):
 
 
 def test_a_changed_or_removed_sentence_is_answered(reviewing):
-    """The person has dealt with it."""
+    """The person has handled it."""
     texts = {"f2": "No effusion.", "f3": "", "f4": "The tube ends above the carina.", "i1": ""}
     checked(reviewing, reviewing.request(verdict=Verdict.EDIT, answers={}, texts=texts))
 
@@ -70,7 +70,7 @@ def test_a_changed_or_removed_sentence_is_answered(reviewing):
     ],
 )
 def test_a_decision_that_contradicts_itself_is_refused(reviewing, changes, message):
-    """The message says what is wrong."""
+    """The message states the fault."""
     with pytest.raises(InvalidReview, match=message):
         checked(reviewing, reviewing.request(**changes))
 
@@ -85,7 +85,7 @@ def test_a_sentence_with_which_the_person_disagrees_may_not_stay(reviewing):
 
 
 def test_a_report_without_any_sentence_is_refused(reviewing):
-    """An empty report says nothing."""
+    """An empty report is refused."""
     texts = dict.fromkeys(("f1", "f2", "f3", "f4", "i1"), " ")
     with pytest.raises(InvalidReview, match="at least one sentence"):
         checked(reviewing, reviewing.request(verdict=Verdict.EDIT, texts=texts))

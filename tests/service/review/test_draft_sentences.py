@@ -65,7 +65,7 @@ def test_a_finding_makes_its_sentence_unsure_or_contradicted(reviewing, finding,
 
 
 def test_every_sentence_of_an_older_draft_with_notes_must_be_answered(reviewing):
-    """Such a draft does not say which sentence its notes are about."""
+    """Such a draft does not state which sentence its notes refer to."""
     draft = reviewing.draft(findings=(), doubts=None, notes=("The text contradicts itself.",))
     assert set(answers_due(draft)) == {"f1", "f2", "f3", "f4", "i1"}
     assert answers_due(replace(draft, notes=())) == {}

@@ -16,7 +16,7 @@ def test_an_unchanged_text():
 
 
 def test_one_word_that_was_added():
-    """One of nine words; the other sentence stands."""
+    """One of nine words; the other sentence is kept."""
     edits = TextEdits.between(DRAFT, DRAFT.replace("is enlarged", "is not enlarged"))
     assert (edits.distance, edits.kept) == (1, 1)
     assert edits.share == pytest.approx(1 / 9)

@@ -75,7 +75,7 @@ def table(decisions):
 
 
 def standing(decisions):
-    """Return the decisions that stand, the earliest first."""
+    """Return the decisions in force, the earliest first."""
     made, undone = decisions
     last = {}
     for each in made:

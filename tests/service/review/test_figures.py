@@ -120,7 +120,7 @@ def test_a_group_without_ratings_has_no_figure_and_no_zero():
 
 
 def test_verdicts_come_from_the_finding_then_the_answer_then_the_kept_sentence(reviewing):
-    """A changed sentence without an answer shows nothing."""
+    """A changed sentence without an answer counts for nothing."""
     draft = reviewing.draft()
 
     def found(*, makes_report=True, **content):

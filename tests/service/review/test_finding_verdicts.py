@@ -35,7 +35,7 @@ def test_a_changed_sentence_without_an_answer_shows_nothing(reviewing):
 
 
 def test_added_findings_are_named_or_other(reviewing):
-    """As one that is none of the known."""
+    """As a finding that is none of the known ones."""
     added = [
         {"verdict": "add", "observation": "edema"},
         {"verdict": "add", "text": "a nodule"},

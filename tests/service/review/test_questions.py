@@ -1,4 +1,4 @@
-"""Which texts of questions are taken."""
+"""Which texts of questions are accepted."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The words of a review."""
+"""The labels of a review."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The order of the worklist, and why each draft stands where it does."""
+"""The order of the worklist, and the reason for each draft's place."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -81,9 +81,9 @@ def test_the_order_is_limit_site_ai_age(job_of):
 
 
 def test_each_states_why_it_stands_there(job_of):
-    """The finding with its side and how sure the draft is, not a percentage."""
+    """The finding with its side and the confidence of the draft, not a percentage."""
     ai, age = worklist([job_of("b", 1), job_of("a", 2, has_pneumothorax=True)], NOW, LIMIT)
-    # Its score is against it.
+    # Its score contradicts it.
     assert ai.reason == "Urgent by AI: right pneumothorax, unsure"
     assert age.reason == "By waiting time"
     (site,) = worklist([job_of("c", 1, is_urgent=True, has_pneumothorax=True)], NOW, LIMIT)
@@ -91,7 +91,7 @@ def test_each_states_why_it_stands_there(job_of):
 
 
 def test_a_draft_in_doubt_is_listed_with_its_obstacle(job_of):
-    """It waits for a rejection or a new draft; nobody can accept it."""
+    """It waits for a rejection or a new draft; it cannot be accepted."""
     (entry,) = worklist([job_of("a", 1, doubt="It differs in Patient ID.")], NOW, LIMIT)
     assert entry.obstacle is Obstacle.IN_DOUBT
     assert "of another patient" in entry.obstacle_text

@@ -35,7 +35,7 @@ REPORT = FinalReport(
 
 
 def found(vectors, text):
-    """Return the studies that a search by words finds."""
+    """Return the studies that a text search finds."""
     return vectors.searching.with_text(TextQuery.of(text)).studies
 
 

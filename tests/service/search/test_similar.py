@@ -1,4 +1,4 @@
-"""Similar studies: exact neighbors, what is known of them, and vectors that cannot be used."""
+"""Similar studies: exact neighbors, their data, and vectors that cannot be used."""
 
 import os
 import subprocess
@@ -164,7 +164,7 @@ def test_similarity_is_the_place_among_all_images():
 
 
 def test_a_query_is_read_by_the_labeler():
-    """Findings with presence and side, and the words without those that say nothing."""
+    """Findings with presence and side, and the words without stop words."""
     query = TextQuery.of("No pneumothorax. Large left pleural effusion")
     assert set(query.findings) == {
         WantedFinding(observation=Observation.PNEUMOTHORAX, presence=Presence.ABSENT),

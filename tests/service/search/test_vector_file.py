@@ -1,4 +1,4 @@
-"""The file of a vector space: in place, whole, never truncated; what is no such file is refused."""
+"""The file of a vector space: in place, whole, never truncated; any other file is refused."""
 
 import os
 
@@ -44,7 +44,7 @@ def test_a_cleared_row_is_zeros_in_the_file(files):
 
 
 def test_a_file_without_a_whole_header_is_completed(files):
-    """What a process leaves that is killed before its first row."""
+    """The file of a process that was killed before its first row."""
     files.path(SPACE).parent.mkdir()
     files.path(SPACE).write_bytes(b"WETR")
     files.write(vector(1, 2), 0)

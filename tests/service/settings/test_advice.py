@@ -1,4 +1,4 @@
-"""Valid settings that do nothing, or that nobody may overlook, are named."""
+"""Valid settings without effect, or of importance, are reported."""
 
 import pytest
 
@@ -26,7 +26,7 @@ REAL = {"model": "cxr-llava-v2", "model_dir": "/srv/models/v2"}
     ],
 )
 def test_settings_that_take_effect_need_no_advice(reading):
-    """The demo model's scores have been measured; asked-for scores give places."""
+    """The demo model's scores have been measured; requested scores give locations."""
     assert advice(settings(**reading)) == ()
 
 
@@ -40,14 +40,14 @@ def test_settings_that_take_effect_need_no_advice(reading):
     ],
 )
 def test_a_setting_without_effect_is_named(reading, expected):
-    """Which table, which key, why, and what to set instead."""
+    """The table, the key, the reason, and what to set instead."""
     (sentence,) = without_effect(settings(**reading))
     assert sentence.startswith("reading: ")
     assert expected in sentence
 
 
 def test_a_further_model_is_named_by_its_name():
-    """The table of a further model is said by the model's name."""
+    """The table of a further model is identified by the model's name."""
     (sentence,) = without_effect(settings(Model(name="trial", where="on", scores="off")))
     assert sentence.startswith("models trial: ")
 

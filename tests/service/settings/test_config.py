@@ -38,7 +38,7 @@ def test_the_environment_overrides_the_file_and_arguments_override_both(toml, mo
 
 
 def test_all_faults_are_reported_at_once_and_without_values(toml):
-    """One message names every wrong key; a secret that stands beside a fault is not shown."""
+    """One message names every wrong key; a secret beside a fault is not shown."""
     toml(
         '[receiver]\nport = 99999\nae_title = "seventeen letters!"\nnonsense = 1\n'
         '[web]\nhost = "0.0.0.0"\npassword = "hunter2"\nport = "x"\n'
@@ -83,7 +83,7 @@ def test_a_fault_is_named(toml, text, named):
 
 
 def test_a_missing_file_that_was_named_is_an_error(tmp_path, monkeypatch):
-    """WETREAD_CONFIG pointing nowhere must not silently mean the defaults."""
+    """WETREAD_CONFIG with a missing file must not silently give the defaults."""
     monkeypatch.setenv("WETREAD_CONFIG", str(tmp_path / "none.toml"))
     with pytest.raises(ConfigurationError, match="no such configuration file"):
         load_settings()
@@ -99,7 +99,7 @@ def test_a_misspelt_variable_is_an_error(tmp_path, monkeypatch, name):
 
 
 def test_overrides_reach_a_child_as_environment(tmp_path, monkeypatch):
-    """What `load_settings(**overrides)` gives here, a child reads from `as_environment(overrides)`."""
+    """A child reads from `as_environment(overrides)` what `load_settings(**overrides)` gives here."""
     monkeypatch.chdir(tmp_path)
     overrides = {
         "data_dir": str(tmp_path),
@@ -113,7 +113,7 @@ def test_overrides_reach_a_child_as_environment(tmp_path, monkeypatch):
 
 
 def test_only_known_callers_unless_open(tmp_path, monkeypatch):
-    """An unknown calling AE title has no caller; an open receiver makes one with the defaults."""
+    """An unknown calling AE title has no entry; an open receiver creates one with the defaults."""
     monkeypatch.chdir(tmp_path)
     known = load_settings(receiver={"callers": [{"ae_title": "CR1", "quiet_time": 9}]})
     assert known.caller("CR1").quiet_time == 9
@@ -122,7 +122,7 @@ def test_only_known_callers_unless_open(tmp_path, monkeypatch):
 
 
 def test_the_private_broker_is_found_by_its_file(tmp_path, monkeypatch):
-    """Without broker.url the address is what the running private Redis left, or a clear error."""
+    """Without broker.url the address is that of the running private Redis, or a clear error."""
     monkeypatch.chdir(tmp_path)
     settings = load_settings()
     with pytest.raises(ConfigurationError, match="wetread up"):
@@ -133,7 +133,7 @@ def test_the_private_broker_is_found_by_its_file(tmp_path, monkeypatch):
 
 
 def test_restarts_are_handed_to_a_child(monkeypatch):
-    """The supervisor's count arrives where the process reports itself."""
+    """The process reports the supervisor's count with its heartbeat."""
     assert restarts() == 0
     monkeypatch.setenv(
         "WETREAD_RESTARTS", child_environment(WETREAD_RESTARTS="3")["WETREAD_RESTARTS"]
@@ -142,7 +142,7 @@ def test_restarts_are_handed_to_a_child(monkeypatch):
 
 
 def test_a_file_that_cannot_be_read_is_a_configuration_error():
-    """Whoever looks at its file again, as receivers do, continues with what it knows."""
+    """A process that reads the file again, as receivers do, continues with its present values."""
     unreadable = Path("/proc/self/mem")  # for root as well
     with pytest.raises(ConfigurationError, match="cannot be read: Input/output error"):
         load_settings(unreadable)
@@ -162,7 +162,7 @@ def test_a_receiver_may_have_the_tls_port_only(tmp_path, monkeypatch, how):
 
 
 def test_a_receiver_without_any_port_is_a_clear_fault(tmp_path):
-    """The sentence says what may be given."""
+    """The message states what may be given."""
     path = tmp_path / "wetread.toml"
     path.write_text('[receiver]\nport = "none"\n')
     with pytest.raises(ConfigurationError, match="neither port nor tls_port is set: give port"):

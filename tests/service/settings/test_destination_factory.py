@@ -69,7 +69,7 @@ def test_a_result_becomes_what_a_destination_takes(tmp_path):
 
 
 def test_a_result_with_a_wrong_uid_is_refused(tmp_path):
-    """A UID that is none never becomes a path or an address."""
+    """An invalid UID never becomes a path or an address."""
     result = _result(tmp_path / "report.dcm")
     broken = ResultObject(
         **{

@@ -14,7 +14,7 @@ NO_PORT = {"web": {"port": 0}, "receiver": {"port": 0}}
 
 
 def refused(tmp_path, monkeypatch, **settings) -> str:
-    """Return the message that these settings lead to, "" when they are taken."""
+    """Return the message that these settings lead to, "" if they are accepted."""
     monkeypatch.chdir(tmp_path)
     try:
         load_settings(**settings)
@@ -74,12 +74,12 @@ def test_only_addresses_that_overlap_are_a_fault(tmp_path, monkeypatch, host, ot
 
 
 def test_a_free_port_is_no_fault(tmp_path, monkeypatch):
-    """0 takes a free one, as often as it is given."""
+    """Each 0 takes a free port."""
     assert refused(tmp_path, monkeypatch, **NO_PORT, stow={"port": 0}) == ""
 
 
 def test_up_does_not_start_with_two_ports_alike(tmp_path):
-    """It ends with the sentence before any part is started; no folder is made."""
+    """It ends with the message before any part is started; no folder is made."""
     (tmp_path / "wetread.toml").write_text("[receiver]\nport = 8100\n")
     done = subprocess.run(
         [sys.executable, "-m", "service.cli", "up"],

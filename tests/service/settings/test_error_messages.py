@@ -1,4 +1,4 @@
-"""Mistakes in the settings, and the sentence that each one leads to."""
+"""Mistakes in the settings, and the message for each."""
 
 import pytest
 
@@ -159,7 +159,7 @@ def test_faults_stand_in_the_order_of_the_file(message):
     ],
 )
 def test_a_secret_is_not_repeated(message, text):
-    """A wrong value that may hold a password does not stand in the message."""
+    """A wrong value that may hold a password is not in the message."""
     assert "hunter2" not in message(text)
 
 
@@ -194,7 +194,7 @@ def test_a_wrong_variable_is_named_instead_of_the_file(tmp_path, monkeypatch):
     ],
 )
 def test_a_variable_that_cannot_be_used_is_named(tmp_path, monkeypatch, name, value, sentence):
-    """A misspelt variable, and a list that is not JSON, are reported under the variable's name."""
+    """A misspelled variable, and a list that is not JSON, are reported under the variable's name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=sentence):
@@ -290,7 +290,7 @@ def test_no_fault_hides_another(message):
     ],
 )
 def test_a_fault_has_no_false_consequences(message, text):
-    """A rule that needs a value that is wrong or misspelt says nothing."""
+    """A rule that needs a wrong or misspelled value is not reported."""
     assert len(faults_of(message(text))) == 1
 
 
@@ -307,7 +307,7 @@ def test_a_fault_has_no_false_consequences(message, text):
     ],
 )
 def test_a_wrong_device_is_named_with_what_is_allowed(message, given, meant):
-    """cpu, cuda and cuda:N, and the one that is meant."""
+    """cpu, cuda and cuda:N, and the nearest one."""
     [fault] = faults_of(message(f'[reading]\ndevice = "{given}"\n'))
     assert fault.startswith(f"line 2: reading.device = '{given}': not allowed; allowed are: cpu, ")
     assert fault.endswith(f"(did you mean '{meant}'?)")
@@ -337,7 +337,7 @@ def test_a_misspelt_model_is_named_while_its_folder_is_missing(message):
     ],
 )
 def test_opposite_mistakes_have_different_sentences(message, text, expected):
-    """A base model that is missing, and one that nothing needs."""
+    """A missing base model, and one without use."""
     [fault] = faults_of(message(f"[reading]\n{text}\n"))
     assert expected in fault
 
@@ -440,7 +440,7 @@ def test_variables_and_file_are_reported_together(tmp_path, monkeypatch):
     ],
 )
 def test_a_fault_between_keys_names_the_variable(tmp_path, monkeypatch, name, value, expected):
-    """Where a key of it comes from the environment; a line of the file where the other stands there."""
+    """The variable if a key comes from the environment; the line of the file for the other key."""
     monkeypatch.chdir(tmp_path)
     text = '[receiver]\nport = 104\n[[receiver.callers]]\nae_title = "A"\n'
     (tmp_path / "wetread.toml").write_text(text)

@@ -1,4 +1,4 @@
-"""Rules between keys, evaluated though some keys are wrong."""
+"""Rules between keys, evaluated although some keys are wrong."""
 
 from typing import ClassVar
 
@@ -63,7 +63,7 @@ def test_a_rule_that_needs_an_unknown_value_yields_nothing():
 
 @pytest.mark.parametrize("use", [bool, str, len, list, lambda x: x < 1, lambda x: x.port])
 def test_every_use_of_an_unknown_value_raises(use):
-    """No rule takes it for a value."""
+    """No rule uses it as a value."""
     with pytest.raises(NotKnown):
         use(UNKNOWN)
 

@@ -39,7 +39,7 @@ def test_url_model_and_profile_are_enough():
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_key(change, message):
-    """The message begins with the key and says what to do."""
+    """The message begins with the key and states what to do."""
     reading = {key: value for key, value in (OWN | change).items() if value is not None}
     with pytest.raises(ConfigurationError) as raised:
         load_settings(reading=reading)

@@ -22,7 +22,7 @@ def test_a_shadow_model_is_configured_and_reads_for_nobody():
 
 
 def test_a_calling_ae_cannot_name_a_shadow_model():
-    """The message says why, not that there is no such model."""
+    """The message states the reason, not that there is no such model."""
     receiver = {"callers": [{"ae_title": "CR1", "model": "trial"}]}
     with pytest.raises(ConfigurationError, match="trial is a shadow model, whose drafts are never"):
         load_settings(models=[SHADOW], receiver=receiver)

@@ -1,4 +1,4 @@
-"""File, variables and arguments: which one counts, and where a value came from."""
+"""File, variables and arguments: which one applies, and the source of a value."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""TOML files: the line of each key, and faults in words."""
+"""TOML files: the line of each key, and messages about faults."""
 
 import pytest
 

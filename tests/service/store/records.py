@@ -30,7 +30,7 @@ def image(number=1, *, study=STUDY, sha="a"):
 
 
 def arrive(store, number=1, *, association="A1", eligible=True, **other):
-    """Add an image; return what the store found."""
+    """Add an image; return the result of the store."""
     keep = {key: other.pop(key) for key in ("study", "sha") if key in other}
     return store.add_instance(
         image(number, **keep),

@@ -1,4 +1,4 @@
-"""The images that arrive, and when their study is complete."""
+"""Arriving images, and the moment at which their study is complete."""
 
 import threading
 
@@ -10,7 +10,7 @@ from tests.service.store.records import STUDY, arrive, image, schedule
 
 
 class TestArrival:
-    """What `add_instance` keeps."""
+    """The rows of `add_instance`."""
 
     def test_an_image_is_kept_with_its_time(self, store, clock):
         """A new image has its sender and the time by the clock of the store, to the microsecond."""
@@ -98,7 +98,7 @@ class TestCompletion:
         assert store.completed_by(["A1"]) == []
 
     def test_one_unknown_study_makes_no_job_of_the_others(self, store):
-        """All or none: what was not made stays due for the sweeper."""
+        """All or none: a study without its job stays due for the sweeper."""
         arrive(store, study="1.1")
         wanted = [
             JobRequest(study_instance_uid=study, model="tiny", version="1")
@@ -110,7 +110,7 @@ class TestCompletion:
         assert store.completed_by(["A1"]) == [("1.1", "MODALITY")]
 
     def test_a_broken_association_leaves_it_to_the_quiet_time(self, store, clock):
-        """Without a release nothing is complete until the caller's quiet time has passed."""
+        """Without a release nothing is complete until the quiet time of its calling AE has passed."""
         arrive(store, quiet_seconds=5)
         assert store.quiet_studies(clock.move(4.9)) == []
         assert store.quiet_studies(clock.move(0.2)) == [STUDY]

@@ -1,4 +1,4 @@
-"""A change and its record in the audit trail are one transaction: both are there, or neither."""
+"""A change and its record in the audit trail are one transaction: both exist, or neither."""
 
 import signal
 import subprocess
@@ -33,7 +33,7 @@ _TRIGGERS = {
 
 
 class Actions:
-    """Each audited change of the store, ready to be made once."""
+    """Each audited change of the store, prepared for one execution."""
 
     def __init__(self, store, reviewing):
         self._store = store
@@ -126,7 +126,7 @@ def content(url):
 
 @pytest.mark.parametrize("name", OF_A_JOB)
 def test_a_change_of_a_job_is_not_made_without_its_record(database_url, store, actions, name):
-    """Where the record is refused nothing is changed; otherwise it names study and job."""
+    """If the record is refused nothing is changed; otherwise it names study and job."""
     act = getattr(actions, name)()
     prepared = store.audit_records(AuditFilter())
     known = {each.id for each in store.jobs()}

@@ -1,4 +1,4 @@
-"""What waits for each destination, and the incidents of those that take nothing."""
+"""The results that wait for each destination, and the incidents of those that accept none."""
 
 from datetime import timedelta
 
@@ -35,7 +35,7 @@ def test_the_latest_failure_and_success_are_named(store, clock):
 
 
 def test_an_outage_is_one_incident_and_its_end_another(store):
-    """However often it is noted; an end without a beginning is none."""
+    """For any number of calls; an end without a beginning is ignored."""
     noted = [
         store.note_outage("A", away=away, actor="sweeper", detail="It waits.")
         for away in (False, True, True, False, False, True)

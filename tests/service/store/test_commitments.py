@@ -1,4 +1,4 @@
-"""Storage commitment reports: owed, claimed by one sender at a time, ended or given up."""
+"""Storage commitment reports: pending, claimed by one sender at a time, sent or given up."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ AUDIT = AuditEvent(action=AuditAction.RETRIED, actor="kim")
 
 
 def owe(store, transaction="1.2", ae_title="CR1"):
-    """Record that a report is owed."""
+    """Record a pending report."""
     request = CommitmentRequest(
         transaction_uid=transaction,
         references=(Reference(sop_class_uid="1.2.840", sop_instance_uid="1.1"),),

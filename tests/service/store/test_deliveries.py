@@ -22,7 +22,7 @@ from tests.service.store.records import (
 
 
 class TestDeliveries:
-    """Results on their way."""
+    """The sending of results."""
 
     def test_the_last_confirmation_completes_the_job(self, store):
         """Two destinations that confirm at the same time complete the job exactly once."""
@@ -65,7 +65,7 @@ class TestDeliveries:
         assert store.claim_delivery(None, "sender", 60, {"A": 3}) is not None
 
     def test_a_full_destination_does_not_hold_up_another(self, store):
-        """With A at its limit the delivery to B is what comes next."""
+        """With A at its limit the next delivery is that to B."""
         job = claimed(store)
         drafted(store, job, ("A", "B"))
         assert store.claim_delivery(job.id, "s", 60, {"A": 1})[0].destination == "A"
@@ -88,7 +88,7 @@ class TestDeliveries:
         assert (again.attempts, again.first_error) == (2, "Refused.")
 
     def test_a_stale_sender_may_write_nothing(self, store, clock):
-        """After its lease ended and another sends, its confirmation is LeaseLost."""
+        """Once its lease has ended and another worker sends, its confirmation raises LeaseLost."""
         job = claimed(store)
         drafted(store, job)
         stale, _ = store.claim_delivery(job.id, "s", 60, {})
@@ -106,7 +106,7 @@ class TestDeliveries:
         assert store.confirm_delivery(fresh.id, fresh.fence) is JobState.COMPLETED
 
     def test_one_refusal_fails_the_job_after_the_others_are_done(self, store):
-        """The job waits for the destination that may still take it, then fails and says which."""
+        """The job waits for the destination that may still accept it, then fails and names the other."""
         job = claimed(store)
         drafted(store, job, ("A", "B"))
         first, _ = store.claim_delivery(job.id, "s", 60, {})
@@ -163,7 +163,7 @@ class TestDeliveries:
         assert len(store.instances(STUDY)) == 2
 
     def test_a_delivery_that_loses_its_worker_again_and_again_fails(self, store, clock):
-        """After five losses in a row it is FAILED with a sentence; a retry sends it afresh."""
+        """After five losses in a row it is FAILED with a message; a retry sends it afresh."""
         job = drafted(store, claimed(store), ("A",))
         for _ in range(MAX_LAPSES - 1):
             store.claim_delivery(job.id, "s", 60, {})
@@ -194,7 +194,7 @@ class TestDeliveries:
         assert [each.state for each in store.deliveries(job.id)] == [DeliveryState.PENDING]
 
     def test_a_canceled_job_is_sent_nowhere(self, store):
-        """Its open deliveries are CANCELED, and a sender that is at it has lost the lease."""
+        """Its open deliveries are CANCELED, and a sender at work has lost the lease."""
         job = claimed(store)
         drafted(store, job, ("A", "B"))
         delivery, _ = store.claim_delivery(job.id, "s", 60, {})

@@ -1,4 +1,4 @@
-"""Conflicts that are compared, and what the comparison makes of drafts and their notices."""
+"""Comparison of conflicts, and its effect on drafts and their notices."""
 
 from service.jobs import DeliveryState, DraftStatus
 from service.store.doubts import differs_in
@@ -38,7 +38,7 @@ def test_no_difference_changes_nothing(store):
 
 
 def test_a_withdrawn_draft_is_not_put_in_doubt(store):
-    """Its notice of withdrawal says more."""
+    """The notice of withdrawal replaces it."""
     job = drafted(store, claimed(store))
     store.withdraw(job.id, "Ann", "It errs.")
     arrive(store, sha="b")
@@ -79,5 +79,5 @@ def test_a_second_copy_makes_a_second_notice(store):
 
 
 def test_the_sentence_without_names():
-    """Where it is not known in what a copy differs."""
+    """The differences of a copy are not known."""
     assert differs_in("") == "A later copy of its image differs."

@@ -39,7 +39,7 @@ def test_a_removed_file_is_noted(store):
 
 
 def test_an_earlier_digest_needs_the_file_to_be_read(store, phantom_images):
-    """The transaction asks for it, and finds the row when it is there."""
+    """The transaction queries for it, and finds an existing row."""
     path = Path(phantom_images["normal"])
     earlier = replace(image(), path=path, digest=content_digest(path, like="0" * 64))
     store.add_instance(earlier, calling_ae="CR1", association_id="A", eligible=True)
@@ -58,7 +58,7 @@ def test_an_earlier_digest_needs_the_file_to_be_read(store, phantom_images):
 
 
 def test_a_file_that_cannot_be_read_is_an_error(store, tmp_path):
-    """It is not taken for another image."""
+    """It does not count as another image."""
     arrive(store)
     gone = replace(image(), path=tmp_path / "gone.dcm", digest="0" * 56)
     files = StoredFiles([gone.path])

@@ -41,7 +41,7 @@ class Site:
 
     Attributes:
         before: The image's file.
-        arrivals: What the store said of each image that came since.
+        arrivals: The store's result for each image that arrived since.
     """
 
     def __init__(self, tmp_path, url, image):
@@ -92,7 +92,7 @@ class Site:
         return incoming
 
     def send(self, content):
-        """Let a data set come by the receiver's way; return the instance."""
+        """Receive a data set as the receiver does; return the instance."""
         association = IncomingAssociation(
             id="B", calling_ae="CR1", called_ae="WETREAD", address="127.0.0.1"
         )
@@ -103,7 +103,7 @@ class Site:
         return [None] * len(images)
 
     def place_a_copy(self):
-        """Leave what kill -9 leaves of an image that was sent again: its new file, not yet removed."""
+        """Leave the remains of kill -9 during a repeated send: the new file, not yet removed."""
         return self.spool.store(self._incoming(self.content), self.identity).instance.path
 
     def files(self):
@@ -115,7 +115,7 @@ class Site:
         return self.store.instances_with_uid(self.identity.sop_instance_uid)
 
     def verify(self, *, repair=False):
-        """Return the kinds of what reading every image finds."""
+        """Return the kinds of findings of a check that reads every image."""
         repairs = Repairs(self.store, self.settings, self.intake) if repair else None
         scope = Scope(hashes=True, young_seconds=0)
         found = SpoolCheck(self.store, self.settings, scope, repairs).findings()
@@ -132,7 +132,7 @@ def database_url(request, tmp_path):
 
 @pytest.fixture
 def site(tmp_path, database_url, phantom_images):
-    """A site as the version before left it, upgraded."""
+    """A site of the previous version, upgraded."""
     made = Site(tmp_path, database_url, phantom_images["normal"])
     yield made
     made.store.close()
@@ -140,7 +140,7 @@ def site(tmp_path, database_url, phantom_images):
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_the_same_image_sent_again_is_the_image_and_another_is_a_conflict(site):
-    """The acknowledged file and its row stay as they are; what came with other bytes lies beside."""
+    """The acknowledged file and its row stay as they are; other bytes are stored beside it."""
     (known,) = site.images()
     site.send(site.content)
     assert site.arrivals == [Arrival.SAME]
@@ -171,7 +171,7 @@ def test_an_image_whose_file_is_gone_or_spoilt_takes_the_new_file(site, spoil):
 
 
 def test_an_image_that_cannot_be_read_back_is_refused_and_not_called_another(site, monkeypatch):
-    """The disk fails while the old digest is made anew: the sender hears so, and may try again."""
+    """The disk fails while the old digest is computed: the sender gets an error and may try again."""
     monkeypatch.setattr("service.store.duplicate_lookup.content_digest", lambda *_, **__: "")
     with pytest.raises(StoreError, match="cannot be read back"):
         site.send(site.content)
@@ -183,10 +183,10 @@ def test_an_image_that_cannot_be_read_back_is_refused_and_not_called_another(sit
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_other_writers_do_not_wait_while_a_file_is_read(site, eventually):
-    """What they change meanwhile is seen: here the image's file is moved to another path."""
+    """Their changes meanwhile are noticed: here the image's file is moved to another path."""
     (row,) = site.store.instances_after(0, limit=1)
     moved = site.before.rename(site.before.with_name("moved.dcm"))
-    os.mkfifo(site.before)  # a disk that does not answer: who opens the file waits for `_answer`
+    os.mkfifo(site.before)  # a disk that does not answer: the opening thread waits for `_answer`
     with ThreadPoolExecutor(1) as threads:
         sent = threads.submit(site.send, site.content)
         answer = partial(_answer, site.before, site.store, row, moved)
@@ -198,7 +198,7 @@ def test_other_writers_do_not_wait_while_a_file_is_read(site, eventually):
 
 
 def _answer(pipe, store, row, moved):
-    """If another thread waits for a named pipe, write to the database and let the thread go on."""
+    """If another thread waits for a named pipe, write to the database and let the thread continue."""
     try:
         end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
     except OSError:  # ENXIO: no thread has opened it yet

@@ -1,4 +1,4 @@
-"""The processes that report themselves."""
+"""Heartbeats of processes, and incidents."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

@@ -51,7 +51,7 @@ def test_models_with_drafts_are_counted(store):
 
 
 def test_timings_of_the_latest_drafts(store, database_url):
-    """The newest first; what is no number is left out, and invalid JSON in SQLite fails nothing."""
+    """The newest first; non-numbers are left out, and invalid JSON in SQLite fails nothing."""
     held = claimed(store)
     draft = replace(draft_of(held), timings_ms={"model": 12.5})
     store.draft(held.id, held.fence, draft, objects_of(held), ("PACS",))

@@ -23,7 +23,7 @@ from tests.service.store.records import (
 
 
 def test_a_stale_holder_may_write_nothing(store, clock):
-    """After its job was taken back and claimed by another, every write of the first is LeaseLost."""
+    """Once its job was taken back and claimed by another, every write of the first raises LeaseLost."""
     first = claimed(store)
     clock.move(61)
     store.hand_back(first.id, first.fence, "LEASE_EXPIRED", "Lost.", lapsed_at=clock())
@@ -47,7 +47,7 @@ def test_a_stale_holder_may_write_nothing(store, clock):
 
 
 def test_a_live_lease_is_not_taken_back(store, clock):
-    """A holder that extended in time keeps its job although the sweeper had it on its list."""
+    """A holder that extended in time keeps its job although the sweeper had it in its list."""
     job = claimed(store)
     clock.move(61)
     (seen,) = store.lapsed(clock())
@@ -91,7 +91,7 @@ class TestLife:
         assert states == {"A": DeliveryState.PENDING, "B": DeliveryState.PENDING}
 
     def test_without_destination_a_draft_is_the_end(self, store):
-        """The job is COMPLETED at once and says why nothing was sent."""
+        """The job is COMPLETED at once and states why nothing was sent."""
         job = claimed(store)
         after = drafted(store, job, ())
         assert (after.state, after.reason_code) == (JobState.COMPLETED, "NO_DESTINATION")
@@ -144,7 +144,7 @@ class TestLife:
             store.retry(job.id, "admin")
 
     def test_an_earlier_revision_is_not_sent_after_a_later_one(self, store):
-        """Its draft would arrive last and look like the newest; once the later is withdrawn it may."""
+        """Refused, as its draft would look like the newest; allowed once the later one is withdrawn."""
         first = claimed(store, 1)
         drafted(store, first, ("A",))
         delivery, _ = store.claim_delivery(first.id, "sender", 60, {})
@@ -157,7 +157,7 @@ class TestLife:
         assert store.retry(first.id, "admin").state is JobState.DRAFTED
 
     def test_a_claim_that_meets_a_cancel_finds_nothing(self, postgres_url):
-        """The worker's thread continues: a cancel that is being committed is no fault of the claim."""
+        """The worker's thread continues: a cancel during its commit is no error of the claim."""
         schema.upgrade(postgres_url)
         store = Store(postgres_url)
         arrive(store)
@@ -193,7 +193,7 @@ class TestLife:
 
 
 def test_urgent_jobs_of_another_model_do_not_hide_ones_own(store):
-    """However many of another model wait for longer, the next of this model is found."""
+    """The next job of this model is found behind any number of older jobs of another model."""
     for number in range(70):
         study = f"1.9.{number}"
         arrive(store, study=study)

@@ -1,4 +1,4 @@
-"""The notice that a study was not read has deliveries of its own; the job has ended all the same."""
+"""The notice that a study was not read has deliveries of its own; the job has still ended."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The end-to-end check in the database: what leaves it out, who cannot hide behind it, its removal."""
+"""The end-to-end check in the database: lists without it, forged checks, its removal."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -106,7 +106,7 @@ def test_nobody_decides_on_a_check(store, reviewing):
     ("sop", "digest"), [("9", f"{9:064x}"), ("1", f"{9:064x}")], ids=["another", "other bytes"]
 )
 def test_no_sender_can_hide_a_study_as_a_check(store, reviewing, sop, digest):
-    """Even with the check's UIDs and its calling AE: the study is then one like any other, and stays."""
+    """Even with the check's UIDs and its calling AE: the study is then a normal one, and stays."""
     probe = begun(store)
     job = drafted(store, reviewing, probe)
     uid = probe.study_instance_uid
@@ -178,7 +178,7 @@ def test_every_table_that_references_a_job_is_emptied():
 
 
 def test_one_check_at_a_time_and_one_in_a_period(store, clock):
-    """Also where two sweepers begin it at once; another sweeper goes on after the lease."""
+    """Also where two sweepers begin it at once; another sweeper continues after the lease."""
     probe = begun(store)
     assert not store.begin_probe("slot 1")
     assert not store.begin_probe("slot 2")
@@ -191,7 +191,7 @@ def test_one_check_at_a_time_and_one_in_a_period(store, clock):
 
 
 def test_health_says_failed_late_and_well_again(store, clock):
-    """A failure stands until a check passes; without any end in time the check is late."""
+    """A failure lasts until a check passes; a check without an end in time is late."""
     period, limit = timedelta(minutes=60), timedelta(minutes=10)
 
     def health():

@@ -19,7 +19,7 @@ from tests.service.store.records import arrive, claimed, schedule
 
 
 class TestQueries:
-    """What pages and commands ask."""
+    """The queries of pages and commands."""
 
     def test_a_job_is_found_by_a_unique_beginning_of_its_id(self, store):
         """Eight characters do; fewer than four, wild cards and unknown ids are NotFound."""
@@ -31,7 +31,7 @@ class TestQueries:
                 store.job(wrong)
 
     def test_an_ambiguous_beginning_is_reported_as_such(self, store, monkeypatch):
-        """Two jobs that begin alike: the sentence asks for more."""
+        """Two jobs that begin alike: the message requests more characters."""
         ids = iter(["abcd" + "0" * 28, "abcd" + "1" * 28])
         monkeypatch.setattr("service.store.scheduling.new_id", lambda: next(ids))
         for study in ("1.1", "1.2"):
@@ -66,7 +66,7 @@ class TestQueries:
         assert store.oldest_waiting().id == first.id
 
     def test_the_version_changes_with_every_change(self, store, clock):
-        """Images, jobs, events and incidents each give another word; looking does not."""
+        """Images, jobs, events and incidents each change the version; reading does not."""
         seen = [store.version()]
 
         def differs():
@@ -86,7 +86,7 @@ class TestQueries:
 
 
 def test_jobs_of_another_model_do_not_hide_a_place_in_line(store):
-    """The places of a model's jobs are counted within that model, and so is the limit."""
+    """The place of a job is counted within its model, and so is the limit."""
     for number, model in enumerate(("other", "other", "other", "tiny", "tiny")):
         study = f"1.9.{number}"
         arrive(store, study=study)
@@ -114,7 +114,7 @@ def _later(store):
 
 @pytest.fixture
 def drafted_job(store):
-    """A job with a draft that one destination has not yet."""
+    """A job with a draft that one destination lacks."""
     image = Instance(
         sop_instance_uid="1.2.3.1",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",

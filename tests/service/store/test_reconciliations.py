@@ -29,7 +29,7 @@ def test_studies_have_a_job_wait_for_one_or_lack_one(store):
 
 
 def test_the_result_of_a_comparison_is_kept(store, clock):
-    """A later fault leaves it; the time up to which all is here never goes back."""
+    """A later fault leaves it; the time up to which all is here never decreases."""
     begun = clock()
     store.note_reconciliation("PACS", position=7, missing=2, complete_at=begun)
     clock.move(60)

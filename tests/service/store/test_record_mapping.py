@@ -34,7 +34,7 @@ def test_a_draft_is_decoded_or_says_why_not(store):
 
 
 def test_the_image_of_a_draft_is_found_or_none(store):
-    """Whatever JSON is stored."""
+    """For any stored JSON."""
     found = row(store)
     for draft in (None, [], {"source": 1}, {"source": {"sop_instance_uid": 5}}):
         found.draft = draft

@@ -1,4 +1,4 @@
-"""Counts of what was not accepted, in a bounded number of rows."""
+"""Counts of refusals, in a bounded number of rows."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_what_peers_choose_is_cut_and_printable(store):
 
 
 def test_many_peers_fill_a_bounded_number_of_rows(store, clock, monkeypatch):
-    """Then new ones are counted together; rows of last quarter make room."""
+    """Then new ones are counted together; rows of the last quarter are replaced."""
     monkeypatch.setattr(refusals, "MOST_ROWS", 3)
     store.add_refusals({refused(f"CR{number}"): 1 for number in range(3)})
     store.add_refusals({refused("CR1"): 1, refused("NEW"): 4})

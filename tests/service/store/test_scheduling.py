@@ -30,7 +30,7 @@ class TestLaterImages:
         assert [each.sop_instance_uid for each in read.instances] == ["1.2.3.1.1", "1.2.3.1.2"]
 
     def test_after_the_claim_there_is_a_new_revision_that_waits(self, store):
-        """An image that comes while the job is read makes revision 2, claimable once 1 is read."""
+        """An image that arrives during the reading makes revision 2, claimable once 1 is read."""
         first = claimed(store, 1)
         arrive(store, 2)
         second = schedule(store)
@@ -91,21 +91,21 @@ class TestLaterImages:
         assert store.previous_draft(third.id).id == first.id
 
     def test_later_images_that_cannot_be_read_make_no_job(self, store):
-        """They get a line in the history of the job that stands."""
+        """They get a line in the history of the job in force."""
         first = claimed(store, 1)
         arrive(store, 2, eligible=False)
         assert schedule(store) is None
         assert actions(store, first)[-1] == "later_films"
 
     def test_a_job_without_eligible_image_is_read_again_with_more(self, store):
-        """NOT_ANALYSED is no draft: any later image is worth a look."""
+        """NOT_ANALYSED is no draft: any later image is read."""
         first = claimed(store, 1, eligible=False)
         store.not_analysed(first.id, first.fence, "NOT_FRONTAL", "Only a lateral image.")
         arrive(store, 2, eligible=False)
         assert schedule(store).revision == 2
 
     def test_nothing_new_makes_no_job_unless_forced(self, store):
-        """The same images are not read twice, except by a person's wish."""
+        """The same images are not read twice, except at a person's request."""
         first = claimed(store, 1)
         drafted(store, first)
         assert schedule(store) is None
@@ -120,7 +120,7 @@ class TestLaterImages:
         assert schedule(store) is None
 
     def test_images_and_claims_at_once_leave_no_image_unread(self, store):
-        """Whatever the interleaving, each image is covered by a claimed job or by one that waits."""
+        """For any interleaving, each image is covered by a claimed job or by one that waits."""
         arrive(store, 1)
         first = schedule(store)
         claimer = threading.Thread(target=store.claim_reading, args=(first.id, "reader", 60))

@@ -1,4 +1,4 @@
-"""Transactions: what is written is there after the block, and nothing of a block that failed."""
+"""Transactions: a block's changes are visible after it, and none of a failed block."""
 
 import threading
 
@@ -25,7 +25,7 @@ def incidents(store):
 
 
 def test_a_block_that_fails_leaves_nothing(store):
-    """The error goes on; the next transaction works."""
+    """The error propagates; the next transaction works."""
 
     def write(detail):
         with store._writing() as session:
@@ -40,14 +40,14 @@ def test_a_block_that_fails_leaves_nothing(store):
 
 
 def test_errors_of_the_library_are_ours(store):
-    """No caller needs to know SQLAlchemy."""
+    """Calling code needs no exception of SQLAlchemy."""
     with pytest.raises(StoreError), store._reading() as session:
         session.execute(text("SELECT nothing FROM nowhere"))
     store.ping()
 
 
 def test_a_row_that_is_there_is_not_inserted_again(store):
-    """The answer says which of the two it was."""
+    """The result tells the two apart."""
     values = {"archive": "A", "tried_at": store.now(), "position": 0, "missing": 0, "fault": ""}
     with store._writing() as session:
         assert store._insert_new(session, ReconcileRow, **values)

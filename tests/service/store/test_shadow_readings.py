@@ -131,7 +131,7 @@ def test_an_abandoned_reading_does_not_count(store, reviewing):
 
 
 def test_a_reading_is_removed_with_the_images(store, reviewing):
-    """Also one that is in progress then: it must not come back when it ends."""
+    """Also one that is in progress then: it must not reappear at its end."""
     job = reviewing.drafted(store)
     claim = claimed(store)
     store.removed(job.id, "old")

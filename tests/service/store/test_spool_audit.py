@@ -17,7 +17,7 @@ from tests.service.store.records import (
 
 
 def test_instances_are_listed_in_pieces(store):
-    """By their row id; removed ones are left out, and found by name all the same."""
+    """By their row id; removed ones are left out, but still found by name."""
     for number in (1, 2, 3):
         arrive(store, number)
     first, second = store.instances_after(0, limit=2)

@@ -1,4 +1,4 @@
-"""The stop of drafting, within a transaction."""
+"""The check for a stop of drafting, within a transaction."""
 
 import pytest
 

@@ -68,7 +68,7 @@ class TestFaults:
         assert image() in store.study(STUDY).instances
 
     def test_a_time_without_zone_is_refused(self, database_url):
-        """A clock that does not say its zone is a fault of the program."""
+        """A clock without a time zone is an error of the program."""
         store = Store(database_url, clock=lambda: datetime(2026, 1, 1))  # noqa: DTZ001 - the fault
         with pytest.raises(Exception, match=r"time without zone|refused"):
             arrive(store)

@@ -30,7 +30,7 @@ def test_values_of_damaged_headers_fit(store):
 
 
 def test_search_is_by_words_in_any_case(store):
-    """Every word must occur; the signs of LIKE are themselves; the latest comes first."""
+    """Every word must occur; the wildcards of LIKE are literal; the latest comes first."""
     arrive(store, study="1.1")
     arrive(store, study="1.2")
     store.record_identity(identity("1.1"), 1)

@@ -1,4 +1,4 @@
-"""What is due, what was lost, what is old."""
+"""Due jobs, lost claims, old studies."""
 
 from datetime import timedelta
 
@@ -54,7 +54,7 @@ def test_due_readings_are_urgent_first_and_not_published_lately(store, clock):
 
 
 def test_due_deliveries_name_their_job(store, clock):
-    """With the time of the latest message; one that is being sent is not due."""
+    """With the time of the latest message; one in progress is not due."""
     job = drafted(store, claimed(store), ("A", "B"))
     drafted_at = clock()
     clock.move(3600)
@@ -99,7 +99,7 @@ def test_a_study_is_removable_when_all_its_jobs_ended_before(store, clock):
 
 
 def test_a_removal_is_noted_once(store):
-    """One line in the history; the job says when."""
+    """One line in the history; the job has the time."""
     job = deliver_all(store, drafted(store, claimed(store)))
     assert not store.removed(job.id, "Old.")
     assert not store.removed(job.id, "Old.")
@@ -108,7 +108,7 @@ def test_a_removal_is_noted_once(store):
 
 
 def test_jobs_with_void_claims_are_listed_with_what_they_keep(store, clock):
-    """The claim that failed left files; the claim that drafted keeps its folder."""
+    """A failed claim leaves files to remove; the claim that drafted keeps its folder."""
     held = claimed(store)
     store.hand_back(held.id, held.fence, "TRANSIENT", "Again.")
     again = store.claim_reading(held.id, "reader", 60)

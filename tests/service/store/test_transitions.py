@@ -29,7 +29,7 @@ def test_a_change_has_its_reason_and_a_line_of_history(store, clock):
 
 
 def test_what_the_table_does_not_allow_changes_nothing(store):
-    """Neither from the state it has, nor from one that it had."""
+    """Neither from its state, nor from an earlier one."""
     job = claimed(store)
     before = actions(store, job)
     with pytest.raises(IllegalTransition):
@@ -76,7 +76,7 @@ def test_later_drafts_are_those_that_stand(store):
 
 
 def test_the_end_of_a_reading_makes_later_revisions_due(store, clock):
-    """They waited for it, whatever was published before."""
+    """They waited for it, even if published before."""
     first = claimed(store)
     second = schedule(store, force=True)
     store.mark_published([second.id], [], clock())

@@ -22,7 +22,7 @@ FAILED, REFERENCED, OTHER = "00081198", "00081199", "0008119A"
 
 @dataclass
 class RunningEndpoint:
-    """A running STOW-RS endpoint, its store and what a test sends to it."""
+    """A running STOW-RS endpoint, its store and the requests of a test."""
 
     url: str
     store: Store
@@ -43,11 +43,11 @@ class RunningEndpoint:
         return httpx.post(self.studies + path, content=content, headers=given, timeout=30)
 
     def images(self) -> list[Path]:
-        """Return what is kept in the spool."""
+        """Return the files in the spool."""
         return sorted(self.settings.spool_dir.glob("??/*.dcm"))
 
     def leftovers(self) -> list[Path]:
-        """Return what is half written."""
+        """Return the incomplete files."""
         return list((self.settings.spool_dir / "tmp").iterdir())
 
 
@@ -93,7 +93,7 @@ def body(*parts: bytes, boundary: str = "frontier") -> bytes:
 
 
 def data_set_of(content: bytes) -> bytes:
-    """Return what follows the file meta group."""
+    """Return the bytes after the file meta group."""
     return content[144 + int.from_bytes(content[140:144], "little") :]
 
 

@@ -51,7 +51,7 @@ def test_of_too_many_silent_connections_the_oldest_end(endpoint, monkeypatch):
 
 
 def test_one_connection_too_many_is_closed(endpoint, monkeypatch, eventually):
-    """However the others keep theirs open: refused, silent, or slow."""
+    """For others of any kind: refused, silent, or slow."""
     monkeypatch.setattr(timeouts, "_MOST_OPEN", 10)
     host, port = endpoint.url.split("/")[2].split(":")
     held = [socket.create_connection((host, int(port)), timeout=20) for _ in range(10)]

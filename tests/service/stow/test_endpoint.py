@@ -29,7 +29,7 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 def test_an_image_is_stored_byte_for_byte_and_its_study_becomes_a_job(endpoint, eventually):
-    """200, one file with the same data set, one row, and a job although nobody waited."""
+    """200, one file with the same data set, one row, and a job without a quiet time."""
     content = image(1)
     response = endpoint.post(body(content))
     assert response.status_code == 200
@@ -46,7 +46,7 @@ def test_an_image_is_stored_byte_for_byte_and_its_study_becomes_a_job(endpoint, 
 
 
 def test_curl_stores_in_pieces_of_unknown_number(endpoint, tmp_path):
-    """A chunked body, announced by Expect: 100-continue, through curl."""
+    """A chunked body, with Expect: 100-continue, through curl."""
     curl = shutil.which("curl") or pytest.skip("curl is not installed")
     (tmp_path / "body").write_bytes(body(image(1, side=1500), image(2)))
     heads = [f"Authorization: Bearer {endpoint.token}", f"Content-Type: {MULTIPART}"]
@@ -106,7 +106,7 @@ def test_real_images_keep_their_bytes_and_their_transfer_syntax(make_endpoint_at
 
 
 def test_every_odd_file_is_stored_or_refused_and_nothing_is_left(endpoint, shared_data):
-    """Malformed, hostile and foreign files: a reason of the Standard each, never a fault of ours."""
+    """Malformed, hostile and foreign files: each gets a reason of the Standard, never a server error."""
     files = [each for each in sorted((shared_data / "edge-cases").rglob("*")) if each.is_file()]
     response = endpoint.post(body(*(file.read_bytes() for file in files)))
     assert response.status_code == 202
@@ -121,7 +121,7 @@ def test_every_odd_file_is_stored_or_refused_and_nothing_is_left(endpoint, share
 
 
 def test_the_same_image_again_changes_nothing(endpoint):
-    """A router that sends twice hears 200 twice; one file, one row."""
+    """A router that sends twice gets 200 twice; one file, one row."""
     assert [endpoint.post(body(image(1), image(1))).status_code for _ in range(2)] == [200, 200]
     assert len(endpoint.images()) == len(endpoint.store.instances("2.25.77.1")) == 1
 
@@ -131,7 +131,7 @@ def test_the_same_image_again_changes_nothing(endpoint):
     [(None, 401), ("Basic YTpi", 401), ("Bearer nonsense", 401), ("read", 403), ("stranger", 403)],
 )
 def test_without_the_right_token_nothing_is_read(endpoint, authorization, status):
-    """No token, another scheme, a wrong one, one that may only read, one of an unknown caller."""
+    """No token, another scheme, a wrong one, one that may only read, one of an unknown calling AE."""
     if authorization == "read":
         authorization = f"Bearer {add_token(endpoint.store, 'monitor', Scope.READ)}"
     elif authorization == "stranger":
@@ -158,13 +158,13 @@ def test_without_the_right_token_nothing_is_read(endpoint, authorization, status
     ],
 )
 def test_a_body_of_another_kind_is_refused_before_it_is_read(endpoint, content_type, status):
-    """415 for what is no multipart of PS3.10 files, 400 where its boundary is none."""
+    """415 for a body that is no multipart of PS3.10 files, 400 for an invalid boundary."""
     assert endpoint.post(body(image(1)), Content_Type=content_type).status_code == status
     assert endpoint.images() == []
 
 
 def test_odd_requests_are_refused(endpoint):
-    """A megabyte of boundary, a compressed body, a study that is none, another method."""
+    """A megabyte of boundary, a compressed body, an invalid study, another method."""
     long = f'multipart/related; type="application/dicom"; boundary="{"x" * 2**20}"'
     with contextlib.suppress(httpx.ReadError, httpx.WriteError):  # or closed while it still sends
         assert endpoint.post(b"", Content_Type=long).status_code == 400
@@ -176,7 +176,7 @@ def test_odd_requests_are_refused(endpoint):
 
 
 def test_an_image_of_another_study_than_the_address_names_is_refused(endpoint):
-    """409 with the reason; the same image is taken where it belongs."""
+    """409 with the reason; the same image is accepted for its own study."""
     response = endpoint.post(body(image(1)), path="/2.25.77.2")
     assert (response.status_code, reasons(response)) == (409, [0xA900])
     assert endpoint.images() == []
@@ -226,7 +226,7 @@ def test_a_caller_has_its_rate_and_its_urgency_here_too(make_endpoint_at, eventu
 
 
 def test_a_disk_that_was_full_is_left_as_late_as_by_the_other_endpoint(make_endpoint_at):
-    """Until a tenth more than the limit is free, or images would be let in and refused in turn."""
+    """Until a tenth more than the limit is free, or images would be accepted and refused in turn."""
     receiver = {"min_free_bytes": 1_000_000, "callers": [{"ae_title": "MODALITY"}]}
     endpoint = make_endpoint_at(receiver=receiver)
     free = [0]
@@ -263,6 +263,6 @@ def test_the_answer_comes_as_xml_to_who_asks_for_it(endpoint):
 
 
 def test_the_probes_need_no_token(endpoint):
-    """/healthz and /readyz, for who supervises the process."""
+    """/healthz and /readyz, for the supervisor of the process."""
     assert httpx.get(f"{endpoint.url}healthz").status_code == 200
     assert httpx.get(f"{endpoint.url}readyz").json() == {"status": "ready", "fault": ""}

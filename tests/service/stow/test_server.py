@@ -26,7 +26,7 @@ BOUNDARY = "frontier"
 
 
 class Process:
-    """A `wetread receive-web` in a folder of its own, started again as often as one likes."""
+    """A `wetread receive-web` in a folder of its own, restarted any number of times."""
 
     def __init__(self, folder: Path, eventually) -> None:
         self.folder = folder
@@ -143,7 +143,7 @@ END = f"--{BOUNDARY}--\r\n".encode()
 
 
 def test_what_was_acknowledged_outlives_a_kill(receiver):
-    """Four senders, killed at no good moment: each acknowledged image is there, none is half."""
+    """Four senders, killed at random moments: each acknowledged image is there, none is half."""
     url = receiver.start()
     acknowledged: list[int] = []
     enough = threading.Event()
@@ -171,13 +171,13 @@ def test_what_was_acknowledged_outlives_a_kill(receiver):
     assert all(has_digest(found[0].path, found[0].digest) for found in rows.values())
     receiver.start()
     assert list((receiver.spool / "tmp").iterdir()) == []
-    # An image whose answer never came may be there, but then it is whole and its row too.
+    # An image without an answer may exist, but then it and its row are complete.
     files = list(receiver.spool.glob("??/*.dcm"))
     assert all(has_digest(file, parse_file_name(file.name)[1]) for file in files)
 
 
 def test_a_hangup_has_the_callers_taken_anew(receiver):
-    """SIGHUP, which ends a program that does not heed it, has the settings read again."""
+    """SIGHUP, which ends a program without a handler, makes it read the settings again."""
     receiver.start()
     receiver.process.send_signal(signal.SIGHUP)
     log = receiver.folder / "log"
@@ -215,7 +215,7 @@ def test_a_stop_lets_a_running_request_finish(receiver, eventually):
 
 
 def test_a_stop_cuts_short_a_request_that_does_not_end(receiver, eventually):
-    """What was whole is kept, the sender gets 503, the log has a line and no traceback."""
+    """A complete part is kept, the sender gets 503, the log has a line and no traceback."""
     url = receiver.start(WETREAD_RECEIVER__STOP_SECONDS="1")
     released = threading.Event()
 
@@ -272,7 +272,7 @@ def test_memory_does_not_grow_with_what_is_sent(receiver):
 
 
 def test_without_a_port_there_is_no_endpoint(tmp_path):
-    """A sentence that names the setting, and exit status 1."""
+    """A message that names the setting, and exit status 1."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("WETREAD")}
     done = subprocess.run(
         [sys.executable, "-m", "service.cli", "receive-web"],
@@ -286,7 +286,7 @@ def test_without_a_port_there_is_no_endpoint(tmp_path):
 
 
 def test_the_lines_of_the_page_send_files_with_curl(receiver, tmp_path, program):
-    """The example of docs/api.md, run by a shell as it stands there, stores both files."""
+    """The example of docs/api.md, run by a shell unchanged, stores both files."""
     program("curl")
     page = (REPOSITORY / "docs" / "api.md").read_text()
     (lines,) = [

@@ -1,4 +1,4 @@
-"""What becomes of the parts of a STOW-RS request."""
+"""The results of the parts of a STOW-RS request."""
 
 import asyncio
 import contextlib
@@ -38,14 +38,14 @@ from tests.service.stow.requests import GOOD, body, image, raw, reasons
     ],
 )
 def test_a_broken_body_leaves_only_its_whole_parts(endpoint, content, status, kept):
-    """What came whole is kept, as its sender may have to be told again; nothing half is."""
+    """A complete part is kept, as its sender may ask again; an incomplete one is not."""
     assert endpoint.post(content).status_code == status
     assert len(endpoint.images()) == kept
     assert endpoint.leftovers() == []
 
 
 def test_ten_thousand_parts_are_too_many(endpoint):
-    """413 after the last part that is taken, and nothing held for the rest."""
+    """413 after the last accepted part, and no memory used for the rest."""
     assert endpoint.post(body(*[b"x"] * 10_000)).status_code == 413
     assert endpoint.leftovers() == []
 
@@ -85,7 +85,7 @@ def test_a_disk_that_fills_up_keeps_nothing_half(small_disk, make_endpoint_at):
 
 
 def test_a_database_that_takes_nothing_is_reported_and_nothing_is_kept(make_endpoint_at):
-    """Another program holds SQLite's only writer: 503, no file; afterwards all is well by itself."""
+    """Another program holds SQLite's only writer: 503, no file; afterwards it works by itself."""
     endpoint = make_endpoint_at(database={"busy_seconds": 0.2})
     assert endpoint.post(body(image(1))).status_code == 200
     other = sqlite3.connect(endpoint.settings.data_dir / "wetread.db")
@@ -102,7 +102,7 @@ def test_a_database_that_takes_nothing_is_reported_and_nothing_is_kept(make_endp
 
 
 def test_a_sender_that_goes_away_leaves_only_what_came_whole(endpoint, eventually):
-    """A Content-Length that lies, and the connection closed: the whole part stays, the half does not."""
+    """A wrong Content-Length, and a closed connection: the whole part stays, the half does not."""
     with raw(endpoint, b"Content-Length: 50000000") as connection:
         connection.sendall(GOOD + b"--frontier\r\n\r\n" + image(2, side=1500))
         eventually(lambda: len(endpoint.leftovers()) == 1, seconds=20, what="the second image")
@@ -113,7 +113,7 @@ def test_a_sender_that_goes_away_leaves_only_what_came_whole(endpoint, eventuall
 
 
 def test_a_sender_that_is_too_slow_is_informed(endpoint, monkeypatch):
-    """408 when it kept us waiting for longer than its bytes were worth."""
+    """408 when it took longer than the time for its bytes."""
     monkeypatch.setattr(upload, "_WAIT_SECONDS", 0.3)
     with raw(endpoint, b"Content-Length: 50000") as connection:
         connection.sendall(b"--frontier\r\n")
@@ -137,7 +137,7 @@ class OnePart:
         self._parts = [[part], []]
 
     def feed(self, *_):
-        """Take what comes."""
+        """Accept the bytes."""
 
     def advance(self, _, parts):
         """Add the part, after a while."""
@@ -147,10 +147,10 @@ class OnePart:
         parts.extend(self._parts.pop(0))
 
     def end(self):
-        """Be whole."""
+        """Count as complete."""
 
     def discard(self):
-        """Remember when that was."""
+        """Record the time."""
         self.did.append("discarded")
 
 
@@ -163,7 +163,7 @@ class Body:
 
 
 def test_an_upload_that_is_canceled_waits_for_the_thread_that_writes(tmp_path):
-    """It would close the file under it; and what the thread returns then is nobody's any more."""
+    """It would close the file under it; and the thread's result then has no reader."""
     path, kept = tmp_path / "image.part", []
     parts = OnePart(Part(incoming=Incoming(path, ANNOUNCED, max_bytes=1000), fault=None))
     upload = Upload(parts, keep=kept.append, interrupted=lambda: None, max_bytes=1000)
@@ -201,7 +201,7 @@ def test_a_part_for_which_no_thread_is_left_may_be_sent_again(tmp_path, monkeypa
 
 
 def test_a_bug_does_not_end_as_stored(tmp_path, caplog):
-    """An unexpected error is answered 0x0110, told without its words, and leaves no file."""
+    """An unexpected error is answered 0x0110, reported without its message, and leaves no file."""
     name = "DOE^JANE"
 
     def keep(_: Incoming) -> None:

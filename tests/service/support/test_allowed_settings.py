@@ -37,7 +37,7 @@ def test_only_numbers_switches_and_words_of_a_choice_are_allowed():
 
 
 def test_the_digest_changes_with_any_setting_but_a_secret(tmp_path):
-    """Secrets are not digested: a short one could be found by trying."""
+    """Secrets are not digested: a short one could be found by guessing."""
 
     def digest(**changes):
         found = allowed_settings(Settings(data_dir=tmp_path, **changes), KEY)

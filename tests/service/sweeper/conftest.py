@@ -10,7 +10,7 @@ from tests.service.sweeper.studies import STUDY
 
 
 class Post:
-    """What was published; `away` makes it refuse like a Redis that does not answer."""
+    """The published jobs; `away` makes it refuse like a Redis that does not answer."""
 
     def __init__(self):
         self.jobs = []
@@ -31,7 +31,7 @@ class Post:
 @pytest.fixture
 def settings(tmp_path):
     """Settings with a data folder of the test's own."""
-    # Whatever disk this is: how full it is has a test of its own.
+    # The free space of this disk must not matter: it has a test of its own.
     disk = {"warn_free_bytes": 0, "early_free_bytes": 0}
     reading = {"model": "tiny", "max_attempts": 2}
     return load_settings(data_dir=tmp_path / "data", reading=reading, sweep=disk)
@@ -45,7 +45,7 @@ def post():
 
 @pytest.fixture
 def sweeper(store, settings, post, clock):
-    """A sweeper that sees no message in any queue; for it time passes as the clock says."""
+    """A sweeper with empty queues whose time is that of the clock."""
     return Sweeper(store, settings, post, passed=lambda: clock().timestamp())
 
 

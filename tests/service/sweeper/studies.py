@@ -13,7 +13,7 @@ def schedule(store, study=STUDY):
 
 
 def sweep_for(seconds, sweeper, clock):
-    """Let time pass with a look now and then: the database is there all the time."""
+    """Let time pass with a tick now and then: the database answers all the time."""
     for _ in range(0, seconds, 15):
         clock.move(15)
         sweeper.tick()
@@ -52,13 +52,13 @@ def drafted(store, settings, job, destinations=("PACS",)):
 
 
 def old(store, settings, arrive, study=STUDY):
-    """Let a study come and end; return its job and its image's path."""
+    """Let a study arrive and end; return its job and its image's path."""
     path = arrive(study=study)
     return drafted(store, settings, schedule(store, study), ()), path
 
 
 def come(store, settings, study):
-    """Let a study of one image come whose quiet time is over at once."""
+    """Let a study of one image arrive whose quiet time ends at once."""
     path = settings.spool_dir / study / "1.dcm"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"film")
@@ -76,6 +76,6 @@ def come(store, settings, study):
 
 
 def come_and_end(store, settings, study):
-    """Let a study come that is drafted, with results in the outbox, and goes nowhere."""
+    """Let a study arrive that is drafted, with results in the outbox, and without a destination."""
     come(store, settings, study)
     return drafted(store, settings, schedule(store, study), ())

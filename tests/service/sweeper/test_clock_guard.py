@@ -1,4 +1,4 @@
-"""A clock that leaps ahead makes images old at once; they are not removed for it."""
+"""A clock that jumps ahead makes images old at once; they are not removed for that."""
 
 import pytest
 
@@ -9,7 +9,7 @@ HOUR = 3600
 
 
 class Passing:
-    """Time that passes, whatever the clock says."""
+    """The time that passes, independent of the clock."""
 
     def __init__(self):
         self.seconds = 5000.0
@@ -37,7 +37,7 @@ def steadiness_of(store, tmp_path, passed):
 
 
 def test_a_clock_is_trusted_an_hour_after_the_start(steadiness_of, clock, passed):
-    """By then a machine has asked others for the time."""
+    """By then a machine has synchronized its clock."""
     steadiness = steadiness_of()
     assert not steadiness.check(clock())
     passed.seconds += HOUR - 1
@@ -48,7 +48,7 @@ def test_a_clock_is_trusted_an_hour_after_the_start(steadiness_of, clock, passed
 
 @pytest.mark.parametrize("leap", [2 * HOUR, 31 * 24 * HOUR])
 def test_a_clock_that_leapt_is_not_trusted_for_a_day(steadiness_of, store, clock, passed, leap):
-    """It is an incident, once; so is a leap that comes while nobody looks."""
+    """It is an incident, once; so is a jump between two checks."""
     steadiness = steadiness_of()
     passed.seconds += HOUR
     assert steadiness.check(clock.move(HOUR))

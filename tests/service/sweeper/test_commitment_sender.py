@@ -64,7 +64,7 @@ class Modality:
 
     Attributes:
         reports: Transaction UID, event type, committed and failed SOP Instance UIDs of each report.
-        status: What it answers.
+        status: The status of its answers.
     """
 
     def __init__(self, port: int = 0, ae_title: str = "CR1") -> None:
@@ -140,7 +140,7 @@ def sending(store, settings, owner="sweep@here"):
 
 
 def owe(store, port, *uids, transaction="1.2.3.4", ae_title="CR1"):
-    """Record that a report is owed."""
+    """Record a pending report."""
     request = asked(*uids, transaction=transaction)
     store.owe_report(request, ae_title=ae_title, host="127.0.0.1", port=port)
 
@@ -154,7 +154,7 @@ def report_of(store, transaction="1.2.3.4"):
 
 
 def test_a_report_is_tried_again_until_the_modality_listens(settings, store, free_port, eventually):
-    """Nobody answers at first, the process starts anew, then the modality is there."""
+    """No answer at first, the process restarts, then the modality answers."""
     keep(settings, store, "1.2.1", b"film")
     port = free_port()
     owe(store, port, "1.2.1", "1.2.9")
@@ -212,7 +212,7 @@ def test_a_peer_that_is_away_delays_no_other(settings, store, modality, free_por
         assert modality.reports.get(timeout=20)[0] == "1.2.3.4"
     waiting = [each for each in store.commitment_reports() if each.ae_title == "AWAY"]
     assert len(waiting) == 50
-    # An attempt shows that the peer is away: the others wait with it and count no attempt.
+    # An attempt shows that the peer is unreachable: the others wait and count no attempt.
     assert sum(each.attempts for each in waiting) < 50
 
 
@@ -269,7 +269,7 @@ def test_the_reports_of_a_lost_peer_are_given_up_together(settings, store, free_
 
 
 def test_a_new_port_in_the_settings_counts_for_what_is_owed(settings, store, modality, free_port):
-    """An admin who corrects `commitment_port` need not make the modality ask again."""
+    """An admin who corrects `commitment_port` needs no new request of the modality."""
     keep(settings, store, "1.2.1", b"film")
     owe(store, free_port(), "1.2.1")
     corrected = Settings(
@@ -300,7 +300,7 @@ def test_a_clock_that_was_ahead_delays_no_report(settings, store, modality):
 def test_a_fault_of_ours_that_passes_is_no_final_answer(
     settings, store, modality, eventually, fault
 ):
-    """The report stays owed while the answer is not known, and then says what is true."""
+    """The report stays pending while the result is unknown, and then has the true result."""
     instance = keep(settings, store, "1.2.1", b"film")
     owe(store, modality.port, "1.2.1")
     place = {
@@ -326,7 +326,7 @@ def test_a_fault_of_ours_that_passes_is_no_final_answer(
 
 
 def test_files_of_an_earlier_version_are_sent_and_removed(settings, store, modality):
-    """Earlier versions kept owed reports as JSON files; a damaged one stays for a person."""
+    """Earlier versions kept pending reports as JSON files; a damaged one stays for a person."""
     keep(settings, store, "1.2.1", b"film")
     folder = settings.data_dir / "commitments"
     folder.mkdir()
@@ -412,7 +412,7 @@ def request_commitment(port, *uids, transaction):
 
 
 def test_kills_lose_no_report(parts, modality, eventually):
-    """The receiver is killed after its answer, the sweeper while the modality takes the report."""
+    """The receiver is killed after its answer, the sweeper while the modality receives the report."""
     store = Store.open(parts.settings)
     keep(parts.settings, store, "1.2.1", b"film")
     parts.start("receive")

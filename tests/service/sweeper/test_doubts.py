@@ -72,7 +72,7 @@ def test_what_states_whose_or_which_image_it_is_puts_the_draft_in_doubt(
 
 
 def test_another_picture_of_the_same_patient_puts_the_draft_in_doubt(site, store, read):
-    """A corner that was painted over is another picture."""
+    """An image with a changed corner is another picture."""
     _, job = read
     site.arrive(repainted(), "second.dcm")
     site.doubts.compare_due()
@@ -145,7 +145,7 @@ def test_what_was_found_before_a_file_was_removed_still_holds(site, store, read)
 
 
 def test_a_copy_whose_first_was_removed_cannot_be_distinguished_from_another(site, store, read):
-    """After retention nothing can be compared and no notice made: the job alone is in doubt."""
+    """After retention no comparison and no notice are possible: only the job is in doubt."""
     image, job = read
     for each in store.spooled(image.StudyInstanceUID):
         store.mark_instance_removed(each)
@@ -185,7 +185,7 @@ def test_copies_that_wait_keep_no_later_one_from_being_compared(site, store, rea
 def test_a_picture_that_cannot_be_decoded_now_is_compared_later(
     site, store, read, monkeypatch, raises
 ):
-    """Short resources, or a bug, put no draft in doubt at once, and end no later comparison."""
+    """A lack of resources, or a bug, puts no draft in doubt at once and stops no later comparison."""
     _, job = read
     seconds = [0.0]
     doubts = Doubts(store, site.settings, clock=lambda: seconds[0])
@@ -211,7 +211,7 @@ def test_a_picture_that_cannot_be_decoded_now_is_compared_later(
 def test_a_picture_that_can_never_be_decoded_puts_the_draft_in_doubt(
     site, store, read, monkeypatch
 ):
-    """After ten tries nobody can say that it is the same picture."""
+    """After ten tries the picture counts as different."""
     _, job = read
     seconds = [0.0]
     doubts = Doubts(store, site.settings, clock=lambda: seconds[0])

@@ -11,7 +11,7 @@ from tests.service.store.records import arrive, claimed
 
 
 def started(store):
-    """Start the thread; return its keeper and what ends it."""
+    """Start the thread; return the figure keeper and a function that stops the thread."""
     keeper, stop = FigureKeeper(store), threading.Event()
     thread = threading.Thread(target=keep_until, args=(keeper, stop))
     thread.start()
@@ -25,7 +25,7 @@ def started(store):
 
 
 def test_the_first_run_fills_the_older_hours(store, clock, eventually):
-    """After an upgrade, while the sweeper works on; then the thread waits a minute."""
+    """After an upgrade, while the sweeper continues; then the thread waits a minute."""
     arrive(store)
     begun = hour_of(clock())
     clock.move(40 * 3600)

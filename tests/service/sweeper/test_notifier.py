@@ -84,7 +84,7 @@ def make_notifier(store):
 
 
 def tick(notifier, times=2):
-    """Do what is due, and wait until every message was sent or refused."""
+    """Run what is due, and wait until every message was sent or refused."""
     for _ in range(times):
         notifier.tick()
         notifier.wait()
@@ -183,7 +183,7 @@ def test_an_alert_that_nobody_acknowledges_is_repeated(store, clock, webhook, ma
 
 
 def test_each_target_gets_its_levels_and_kinds(store, webhook, make_notifier):
-    """By level, or by kinds alone."""
+    """By level, or by kinds only."""
     with_level = {"name": "all", "url": webhook.url, "level": "notice"}
     only = {"name": "one", "url": webhook.url, "kinds": ["refused"]}
     high = {"name": "high", "url": webhook.url, "level": "alarm"}
@@ -300,7 +300,7 @@ class Mailbox:
 
 
 class Starttls(Controller):
-    """An SMTP server that wants STARTTLS and a login."""
+    """An SMTP server that requires STARTTLS and a login."""
 
     def factory(self):
         """Return the protocol of a connection."""

@@ -1,4 +1,4 @@
-"""A database that is away for longer than a lease: whose fault was the attempt?"""
+"""An outage of the database longer than a lease: whether the attempt counts."""
 
 import os
 import socket
@@ -49,7 +49,7 @@ def beat(store, started_at, name=WORKER):
 
 
 def test_a_worker_that_outlived_the_database_loses_no_attempt(sweeper, store, clock, tmp_path):
-    """Nobody could extend its lease; as soon as it reports itself again its job goes back."""
+    """Its lease could not be extended; as soon as it reports itself again its job goes back."""
     begun = clock()
     job = claimed(store, tmp_path, 60)
     sweeper.tick()
@@ -67,7 +67,7 @@ def test_a_worker_that_outlived_the_database_loses_no_attempt(sweeper, store, cl
 
 @pytest.mark.parametrize("reports", ["nobody", "another", "its successor"])
 def test_a_worker_that_died_meanwhile_loses_one(sweeper, store, clock, tmp_path, reports):
-    """Who has not said within 15 s of the database's return that it lives, does not."""
+    """A process without a heartbeat within 15 s of the database's return counts as dead."""
     begun = clock()
     job = claimed(store, tmp_path, 60)
     sweeper.tick()
@@ -87,7 +87,7 @@ def test_a_worker_that_died_meanwhile_loses_one(sweeper, store, clock, tmp_path,
 
 
 def test_a_lease_that_ended_without_an_outage_counts(sweeper, store, clock, tmp_path):
-    """A process that reports itself, but whose reading does not extend its lease, is no excuse."""
+    """The attempt counts if its process reports itself without extending the lease."""
     begun = clock()
     job = claimed(store, tmp_path, 60)
     for _ in range(61):

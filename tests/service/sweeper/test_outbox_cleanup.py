@@ -1,4 +1,4 @@
-"""The removal of what void claims left in the outbox."""
+"""The removal of files of expired claims from the outbox."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.service.sweeper.studies import drafted, schedule
 
 @pytest.mark.parametrize("state", [JobState.DRAFTED, JobState.FAILED, JobState.CANCELED])
 def test_what_void_claims_left_goes(sweeper, store, settings, clock, arrive, state):
-    """After ten leases; what the job's results lie in stays, and so does what validation refused."""
+    """After ten leases; the folder of the job's results stays, and so do refused objects."""
     arrive()
     job = schedule(store)
     folder = settings.outbox_dir / job.id
@@ -33,12 +33,12 @@ def test_what_void_claims_left_goes(sweeper, store, settings, clock, arrive, sta
     clock.move(62)
     sweeper.tick()
     kept = {"3"} if state is JobState.DRAFTED else set()
-    # No claim has that number yet: it may be at work.
+    # No claim has that number yet: its worker may be active.
     assert {path.name for path in folder.iterdir()} == kept | {"4", "quarantine"}
 
 
 def test_what_void_claims_left_goes_of_every_job(store, settings, clock, arrive, post, monkeypatch):
-    """However many there are, and though they all ended at one moment; a job at work keeps its files."""
+    """Any number of them that ended at one moment; a job in progress keeps its files."""
     monkeypatch.setattr(outbox_cleanup, "_AT_ONCE", 2)
     folders = []
     for number in range(5):
@@ -59,7 +59,7 @@ def test_what_void_claims_left_goes_of_every_job(store, settings, clock, arrive,
 def test_the_outbox_is_looked_through_again_when_the_clock_was_set_back(
     sweeper, store, settings, clock, arrive
 ):
-    """What ended while the clock was ahead hides nothing that ended before it by the clock."""
+    """A claim that ended while the clock was ahead hides no earlier one."""
     ended = []
     for study in ("1.1", "1.2"):
         clock.move(7200 if study == "1.1" else -7200)
@@ -75,7 +75,7 @@ def test_the_outbox_is_looked_through_again_when_the_clock_was_set_back(
 
 
 def left(folder):
-    """Leave a whole result in the folder of a claim; return the folder."""
+    """Leave a complete result in the folder of a claim; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "draft-report.dcm").write_bytes(b"report")
     return folder

@@ -94,7 +94,7 @@ def test_the_image_is_the_same_after_a_restart(store, make_runner):
     ],
 )
 def test_the_draft_must_state_the_finding(store, reviewing, make_runner, presence, outcome):
-    """A draft that denies it, or says nothing of it, fails the check at the reading."""
+    """A draft that denies the finding, or does not mention it, fails the check at the reading."""
     others = [f for f in reviewing.findings() if f.observation is not Observation.PNEUMOTHORAX]
     [its] = [f for f in reviewing.findings() if f.observation is Observation.PNEUMOTHORAX]
     stated = [replace(its, presence=presence)] if presence else []
@@ -169,7 +169,7 @@ def test_while_drafting_is_stopped_no_check_runs(store, clock, make_runner):
 
 
 def test_of_two_sweepers_one_makes_the_check(store, clock, make_runner):
-    """The other goes on with it once the lease of the first has ended."""
+    """The other continues it once the lease of the first has ended."""
     first, second = make_runner("sweep@one"), make_runner("sweep@two")
     assert first.tick()
     assert not second.tick()
@@ -180,7 +180,7 @@ def test_of_two_sweepers_one_makes_the_check(store, clock, make_runner):
 
 
 def test_a_study_with_another_image_is_kept(store, reviewing, make_runner):
-    """With its files: whatever arrived in it is not the check's."""
+    """With its files: no other image that arrived in it belongs to the check."""
     runner = make_runner()
     job = drafted(store, reviewing, runner)
     reviewing.drafted(store, job.study_instance_uid, (), number=9)

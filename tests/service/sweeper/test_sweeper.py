@@ -33,7 +33,7 @@ from tests.service.sweeper.studies import (
 
 
 def test_a_quiet_study_becomes_a_job_once(sweeper, store, clock, arrive, post):
-    """After the quiet time there is one published job, however often one looks."""
+    """After the quiet time there is one published job, for any number of ticks."""
     arrive()
     sweeper.tick()
     assert post.take() == []
@@ -46,7 +46,7 @@ def test_a_quiet_study_becomes_a_job_once(sweeper, store, clock, arrive, post):
 
 
 def test_a_quiet_study_is_read_and_sent_as_its_caller_has_it(store, clock, arrive, post, tmp_path):
-    """As the receiver does it at the release: who sent the last image decides."""
+    """As the receiver does it at the release: the sender of the last image decides."""
     settings = load_settings(
         data_dir=tmp_path / "data",
         models=[{"name": "second", "model": "tiny", "model_version": "7"}],
@@ -64,7 +64,7 @@ def test_a_quiet_study_is_read_and_sent_as_its_caller_has_it(store, clock, arriv
 
 
 def test_a_lost_worker_costs_one_lease(sweeper, store, clock, arrive, post):
-    """The job goes back, is published at once, and the next worker gets it."""
+    """The job goes back, is published at once, and the next worker claims it."""
     arrive()
     job = schedule(store)
     store.claim_reading(job.id, "reader", 60)
@@ -103,7 +103,7 @@ def test_a_lost_deliverer_costs_one_lease(sweeper, store, settings, clock, arriv
 
 
 def test_a_lost_message_is_sent_again(sweeper, store, clock, arrive, post):
-    """What waits longer than republish_seconds without a message in sight is published again."""
+    """A job that waits longer than republish_seconds without a message is published again."""
     arrive()
     job = schedule(store)
     clock.move(14)
@@ -136,7 +136,7 @@ def test_a_message_in_sight_is_not_doubled(store, clock, arrive, redis_server, t
 
 
 def test_while_redis_is_away_everything_waits_and_then_goes(sweeper, store, clock, arrive, post):
-    """Jobs made without a broker are published at the first look after it is back."""
+    """Jobs made without a broker are published at the first tick after its return."""
     post.away = True
     for number in range(3):
         arrive(study=f"1.{number + 1}")
@@ -152,7 +152,7 @@ def test_while_redis_is_away_everything_waits_and_then_goes(sweeper, store, cloc
 
 
 def test_several_sweepers_are_harmless(database_url, settings, clock, post):
-    """Three that look at the same time make one job of a study and take a job back once."""
+    """Three simultaneous sweepers make one job of a study and take a job back once."""
     stores = [Store(database_url, clock=clock) for _ in range(3)]
     sweepers = [Sweeper(each, settings, post) for each in stores]
     image = Instance(
@@ -208,7 +208,7 @@ def test_a_spool_that_cannot_be_used_ends_no_sweeper(sweeper, store, settings, c
 
 
 def test_two_sweeper_processes_are_harmless(tmp_path, redis_server, eventually):
-    """Hundreds of looks at one SQLite: jobs once, leases back once, old files gone, no fault."""
+    """Hundreds of ticks on one SQLite: jobs once, leases back once, old files removed, no fault."""
     overrides = {
         "data_dir": str(tmp_path),
         "broker": {"url": redis_server.url},
@@ -248,7 +248,7 @@ def test_two_sweeper_processes_are_harmless(tmp_path, redis_server, eventually):
             seconds=20,
             what="the leases",
         )
-        time.sleep(2.5)  # more than a hundred looks at what is due already
+        time.sleep(2.5)  # more than a hundred ticks with due work
         assert [process.poll() for process in processes] == [None, None]
         for job in lost:
             actions = [event.action for event in store.events(job.id)]
@@ -269,7 +269,7 @@ def test_two_sweeper_processes_are_harmless(tmp_path, redis_server, eventually):
 
 
 def test_a_model_without_a_worker_is_an_incident_once(sweeper, store, clock, arrive):
-    """Another model's worker is no help; when its own has come and gone it is reported again."""
+    """Another model's worker does not count; the end of its own is reported again."""
     arrive()
     job = schedule(store)
 
@@ -340,7 +340,7 @@ def test_what_a_clock_that_was_ahead_put_off_goes_on_once_it_is_right(
 
 
 def test_what_is_put_off_by_the_right_clock_stays_put_off(sweeper, store, clock, arrive, post):
-    """A job that is to wait a minute waits it, however often the sweeper tidies."""
+    """A job that is to wait a minute does so, for any number of ticks."""
     arrive()
     job = schedule(store)
     store.hand_back(job.id, store.claim_reading(job.id, "r", 60).fence, "OS_ERROR", "Full.", 60)
@@ -400,13 +400,13 @@ def arrive_in():
 
 
 def test_a_step_that_fails_keeps_no_other_from_being_done(store, settings, post, clock, arrive):
-    """A bug about one study is reported; other studies become jobs, and jobs are published."""
+    """A bug triggered by one study is reported; other studies become jobs, and jobs are published."""
     arrive(1, study="1.5.1")
     arrive(1, study="1.5.2")
     clock.move(60)
 
     def callers(_sender):
-        # A bug that one study meets: its sender is asked for first.
+        # A bug triggered by one study: its sender is read first.
         if not asked:
             asked.append(1)
             raise TypeError("bug")

@@ -17,7 +17,7 @@ MESSAGES = 3
 
 @contextlib.contextmanager
 def silent(server):
-    """Let the server answer nothing for the length of the block."""
+    """Make the server stop answering for the length of the block."""
     os.kill(server.process.pid, signal.SIGSTOP)
     try:
         yield
@@ -27,7 +27,7 @@ def silent(server):
 
 @pytest.mark.parametrize("end", ["ack", "reject"])
 def test_a_worker_that_is_full_while_redis_is_silent_takes_messages_after_it(own_redis, end):
-    """As many messages are in hand as it may hold, and none of them can be acknowledged."""
+    """The worker holds its maximum of messages, and none of them can be acknowledged."""
     app = worker_app(load_settings(broker={"url": own_redis.url}))
     received = []
     with app.connection_for_read() as connection:

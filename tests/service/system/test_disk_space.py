@@ -1,4 +1,4 @@
-"""A disk that fills up: reported, relieved of what is delivered, refused on, and roomy again."""
+"""A disk that fills up: reported, delivered images removed, new ones refused, and free again."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def settings(tmp_path):
 
 
 def test_a_step_is_left_later_than_it_was_entered(settings):
-    """At the limit nothing goes back and forth; a tenth more room ends the step."""
+    """At the limit the step does not oscillate; a tenth more free space ends it."""
     free = [0]
     mark = Watermark(settings, lambda _: free[0] * KIB)
     steps = []
@@ -59,7 +59,7 @@ def test_a_disk_that_does_not_answer_counts_as_full(settings):
 
 @pytest.fixture
 def ended(store, settings):
-    """A function: study, what its job ends as, how many deliveries are confirmed -> its image's path."""
+    """A function: study, end state of its job, number of confirmed deliveries -> its image's path."""
 
     def end(study, state, *, confirmed=2, size=150 * KIB):
         path = settings.spool_dir / study / "image.dcm"
@@ -115,7 +115,7 @@ def ended(store, settings):
 
 
 def test_only_what_every_destination_has_goes_early(store, settings, ended, clock):
-    """Not what was not read, is half delivered, or has no destination; whatever the disk says."""
+    """Not unread or partly delivered studies, nor those without a destination, at any free space."""
     kept = [
         ended("1.1", JobState.NOT_ANALYSED),
         ended("1.2", JobState.COMPLETED, confirmed=1),
@@ -138,7 +138,7 @@ def test_only_what_every_destination_has_goes_early(store, settings, ended, cloc
 
 
 def test_an_image_that_was_kept_apart_does_not_go_early(store, settings, ended, clock):
-    """Its study is read and delivered, but nothing was made of the image that conflicts."""
+    """Its study is read and delivered, but the conflicting image has no results."""
     path = ended("1.6", JobState.COMPLETED)
     (image,) = store.spooled("1.6")
     other = path.with_name("other.dcm")
@@ -156,7 +156,7 @@ def test_an_image_that_was_kept_apart_does_not_go_early(store, settings, ended, 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_small_disk_fills_up_and_is_relieved(store, ended, small_disk, clock, settings):
-    """On a file system of 2 MiB: told of, images go oldest first until there is room, refused, roomy."""
+    """On a file system of 2 MiB: reported, oldest images removed first, refused, free again."""
     settings.data_dir.mkdir(exist_ok=True)
     settings.spool_dir.symlink_to(small_disk)
     Spool(settings.spool_dir)
@@ -176,9 +176,7 @@ def test_a_small_disk_fills_up_and_is_relieved(store, ended, small_disk, clock, 
     assert "nearly full" in str(refused)
     assert care.check(clock.move(1)) is DiskLevel.FULL
     assert [path.exists() for path in [*paths, waiting]] == [False, False, True]
-    assert (
-        reception.unavailable(PEER) is None
-    )  # what was removed was room enough for the next image
+    assert reception.unavailable(PEER) is None  # the removal freed enough space for the next image
     (small_disk / "filling").unlink()
     assert care.check(clock.move(1)) is DiskLevel.WARN
     reception.close()

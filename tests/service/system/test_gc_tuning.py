@@ -1,4 +1,4 @@
-"""A process that receives: objects that hold each other go, and threads share few heaps."""
+"""A process that receives: reference cycles are freed, and threads share few heaps."""
 
 import subprocess
 import sys
@@ -59,7 +59,7 @@ print(gc.isenabled(), gc.get_freeze_count() > 10_000)
 
 
 def printed(program: str, *arguments: str) -> str:
-    """Return what a program prints in a process of its own: what it sets holds for a whole process."""
+    """Return what a program prints in a process of its own: its settings apply to a whole process."""
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout
@@ -67,17 +67,17 @@ def printed(program: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def rings():
-    """Most rings at once; whether an old one, and a new one, is looked at."""
+    """The most cycles at once; whether an old and a new one are collected."""
     return printed(RINGS).split()
 
 
 def test_rings_do_not_pile_up(rings):
-    """Of 100,000 rings few are ever there at the same time."""
+    """Of 100,000 cycles few exist at the same time."""
     assert 0 < int(rings[0]) < 30_000
 
 
 def test_only_what_is_new_is_looked_through(rings):
-    """What was there before is left out; what came later is not."""
+    """Objects from before are exempt; later ones are not."""
     assert rings[1:] == ["False", "True"]
 
 

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL and Redis that go silent: kept open by the peer, which says nothing."""
+"""Connections to PostgreSQL and Redis that go silent: kept open by a silent peer."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ def postgres_behind(postgres_server, silent_proxy):
 
 
 def seconds_until_refused(ask):
-    """Return how long it takes until the database is reported as away."""
+    """Return how long it takes until the database is reported as unavailable."""
     begun = time.monotonic()
     with pytest.raises(StoreUnavailable):
         ask()
@@ -44,7 +44,7 @@ def seconds_until_refused(ask):
 
 
 def test_a_pooled_connection_that_went_silent_is_replaced(postgres_behind):
-    """The next transactions find it out within seconds and go on by new connections."""
+    """The next transactions detect it within seconds and continue over new connections."""
     proxy, url = postgres_behind
     store = Store(url, busy_seconds=BUSY)
     with ThreadPoolExecutor(4) as threads:
@@ -61,7 +61,7 @@ def test_a_pooled_connection_that_went_silent_is_replaced(postgres_behind):
 
 
 def test_a_database_that_is_silent_is_away_until_it_answers(postgres_behind):
-    """Also new connections get no answer; after healing the next transaction succeeds."""
+    """Also new connections get no answer; after the repair the next transaction succeeds."""
     proxy, url = postgres_behind
     store = Store(url, busy_seconds=BUSY)
     store.ping()
@@ -99,7 +99,7 @@ def test_a_migration_has_no_time_limit(postgres_url):
 
 
 def test_the_session_is_set_so_that_commits_are_durable_and_both_ends_notice_a_cut(postgres_url):
-    """What the server's session says, without the startup parameter that pgbouncer refuses."""
+    """The settings of the server's session, without the startup parameter that pgbouncer refuses."""
     engine = make_engine(postgres_url, busy_seconds=5.0)
     shown = {}
     with engine.begin() as connection:
@@ -120,7 +120,7 @@ def test_the_session_is_set_so_that_commits_are_durable_and_both_ends_notice_a_c
 
 
 def test_limits_in_the_url_win():
-    """What database.url says of a limit is left as it is; durability is not its business."""
+    """A limit in database.url is kept; durability cannot be set there."""
     url = make_url(f"{URL}?connect_timeout=9&keepalives_idle=60")
     ours = postgresql_arguments(url)
     assert not {"connect_timeout", "keepalives_idle"} & set(ours)
@@ -188,7 +188,7 @@ def test_a_sender_whose_connections_went_silent_sends_by_new_ones(redis_behind):
 
 @pytest.mark.serial
 def test_a_silent_redis_costs_its_caller_few_seconds(redis_behind):
-    """No new connection is answered either: publishing, looking and asking all state it in time."""
+    """No new connection is answered either: publishing, listing and probing report it in time."""
     proxy, settings = redis_behind
     queue = Queue(settings)
     queue.publish(job(1))
@@ -212,7 +212,7 @@ def test_a_silent_redis_costs_its_caller_few_seconds(redis_behind):
 
 @pytest.fixture
 def consumer(redis_behind):
-    """A real worker behind the proxy: what it read so far."""
+    """A real worker behind the proxy, and the messages that it has read."""
     _, settings = redis_behind
     app, read = worker_app(settings), []
 

@@ -22,7 +22,7 @@ def _until(condition, seconds=10.0):
 
 @pytest.fixture
 def deaths():
-    """What the supervisor reported."""
+    """The reports of the supervisor."""
     return []
 
 
@@ -58,7 +58,7 @@ def test_a_killed_part_is_started_again_and_reported(supervise, deaths):
 
 
 def test_a_part_that_keeps_dying_is_started_at_growing_intervals(supervise, deaths):
-    """The wait doubles from death to death, so that a broken part does not burn a core."""
+    """The wait doubles with each end, so that a broken part does not use up a core."""
     supervisor = supervise(broken="raise SystemExit(3)")
     _until(lambda: supervisor.check_parts() or len(deaths) >= 3)
     assert [death.wait for death in deaths[:3]] == [0.5, 1.0, 2.0]
@@ -109,7 +109,7 @@ def test_a_machine_that_starts_no_process_now_is_asked_again():
 
 
 def test_a_part_that_asks_to_be_replaced_reports_it(supervise, deaths):
-    """Its own exit status is reported as text, for the page's incidents."""
+    """Its own exit status is reported as text, for the incidents on the page."""
     supervisor = supervise(hung=f"raise SystemExit({REPLACE_ME})")
     _until(lambda: supervisor.check_parts() or deaths)
     assert deaths[0].ended_by == "exit status 75 (it requested its replacement)"
@@ -130,7 +130,7 @@ def test_a_child_knows_how_often_it_was_started_again(supervise, tmp_path):
 
 
 def test_stop_ends_even_a_part_that_ignores_the_signal(supervise, tmp_path):
-    """What does not stop within the limit is killed; nothing is left."""
+    """A part that does not stop within the limit is killed; no process is left."""
     ready = tmp_path / "ready"
     supervisor = supervise(
         stop_seconds=0.5,
@@ -179,7 +179,7 @@ def _runs(pid):
 
 @pytest.mark.parametrize("before", [None, 0o755])
 def test_the_run_folder_is_closed_to_everybody_else(tmp_path, before):
-    """It holds addresses and the broker's password: only its owner may look into it."""
+    """It holds addresses and the broker's password: only its owner may read it."""
     folder = tmp_path / "run"
     if before is not None:
         folder.mkdir(mode=before)

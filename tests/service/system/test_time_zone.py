@@ -1,4 +1,4 @@
-"""A time zone that does not exist is reported, and not taken for UTC."""
+"""A time zone that does not exist is reported, and not treated as UTC."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ def test_a_zone_that_does_not_exist_is_a_fault(given):
 
 
 def test_the_nearest_name_is_offered():
-    """A misspelt zone is corrected; without zone files the package is named."""
+    """The message suggests a zone for a misspelled one; without zone files the package is named."""
     assert "did you mean Europe/Berlin?" in zone_fault("Europe/Berln")
     assert "tzdata" in zone_fault("Europe/Berlin", "/nowhere")
 
@@ -68,7 +68,7 @@ def test_check_and_log_state_it():
     outcome = time_zone()
     assert outcome.grade is Grade.WARNING
     assert outcome.detail.startswith("the time zone 'Nonsense/Zone' (TZ) does not exist")
-    # A process of its own: the logging of this one belongs to all tests.
+    # A separate process: the logging of this one is shared by all tests.
     started = subprocess.run(
         [sys.executable, "-c", START], capture_output=True, text=True, check=True
     )

@@ -58,13 +58,13 @@ CANCELED = job(JobState.CANCELED, ReasonCode.CANCELED)
         (study(images=[(SR, False), (CAPTURE, False)]), StudyClass.NO_IMAGE),
         (study(), StudyClass.NO_IMAGE),
         (study(images=[(SR, False), (DX, True)]), StudyClass.UNACCOUNTED),
-        # An image that is not read, such as a lateral, gets a job that says so.
+        # An image that is not read, such as a lateral, gets a job with that reason.
         (study(images=[(DX, False)]), StudyClass.UNACCOUNTED),
         (study(images=[(PHOTOGRAPH, False)]), StudyClass.UNACCOUNTED),
     ],
 )
 def test_the_class_of_a_study(standing, expected):
-    """The latest job that made a difference decides."""
+    """The latest job with a result decides."""
     assert standing.study_class is expected
 
 

@@ -15,7 +15,7 @@ GOLDEN = Path(__file__).resolve().parents[4].parent / (
 
 
 def test_without_examples_the_metric_has_another_name_and_no_sentence_on_examples():
-    """A prompt must not promise examples that it does not hold."""
+    """A prompt must not announce examples that it lacks."""
     prompt = Prompt()
     assert prompt.metric is Metric.ZERO_SHOT == "chexprompt-zero-shot"
     assert "Examples" not in prompt.system

@@ -1,4 +1,4 @@
-"""Replies of a judge: what is parsed, and by which reason nothing is."""
+"""Replies of a judge: what is parsed, and the reasons why a reply is not."""
 
 import json
 import time
@@ -103,7 +103,7 @@ def test_what_the_server_states_decides_the_reason():
 
 
 def test_golden_replies():
-    """What the published parser reads is read alike; what it loses is read, or refused with a reason."""
+    """Replies that the published parser reads give equal counts; the others are read or refused."""
     if not GOLDEN.exists():
         pytest.skip("the golden values (../shared/reference/goldens) are not on this machine")
     cases = json.loads(GOLDEN.read_text())["chexprompt"]["cases"]
@@ -141,7 +141,7 @@ def test_any_text_behind_the_headers_gives_valid_counts_or_a_reason(first, secon
 
 
 def test_a_long_reply_takes_no_long_time():
-    """A server that writes letters for ever must not hold up the run."""
+    """A server that sends text without end must not block the run."""
     begun = time.process_time()
     for filling in ("A" * 2**22, "(A," * 2**20, "<think>" * 2**18, "(" * 2**20):
         assert isinstance(parsed(f"{SIGNIFICANT}{filling}\n{INSIGNIFICANT}{filling}"), Unparsable)

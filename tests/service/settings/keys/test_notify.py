@@ -26,7 +26,7 @@ def test_a_url_is_never_shown():
     "url", ["dbus://", "windows://", "macosx://", "json:/x", "s3cret", "file:///etc/s3cret", ""]
 )
 def test_other_services_are_refused_without_the_url(url):
-    """What runs a program, writes a file, or is no URL."""
+    """Services that run a program or write a file, and invalid URLs."""
     with pytest.raises(ConfigurationError, match="begins with none of mailto://") as refused:
         made({"name": "hook", "url": url})
     assert "s3cret" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""The table [probe]: who may send as the check, where its results go, and conflicts."""
+"""The table [probe]: the calling AE of the check, the destination of its results, and conflicts."""
 
 import pytest
 
@@ -50,6 +50,6 @@ def test_only_destinations_where_nothing_is_left_take_part_by_default():
     ],
 )
 def test_conflicts_are_refused(given, message):
-    """The message says what to change."""
+    """The message states what to change."""
     with pytest.raises(ConfigurationError, match=message):
         settings_of(given)

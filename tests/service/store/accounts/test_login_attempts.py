@@ -36,7 +36,7 @@ def test_a_name_that_is_attacked_has_one_try_from_each_address(store):
 
 
 def test_one_address_has_a_hundred_tries_an_hour(store, clock):
-    """Whatever the names."""
+    """For any names."""
     for number in range(100):
         assert store.begin_login(f"name{number}", "10.0.0.1") == 0
     assert store.begin_login("another", "10.0.0.1") == 3601

@@ -43,7 +43,7 @@ def test_a_login_name_that_is_taken_is_changed(store):
 
 
 def test_a_disabled_account_stays_out(store):
-    """Whatever the provider says."""
+    """For any roles that the provider sends."""
     person(store)
     store.disable_person("lee")
     with pytest.raises(InvalidAccount, match="disabled by an administrator"):
@@ -51,7 +51,7 @@ def test_a_disabled_account_stays_out(store):
 
 
 def test_the_provider_ends_sessions_by_person_or_by_its_own_session(store):
-    """Those of other issuers go on."""
+    """Those of other issuers stay."""
     first, second = person(store), person(store, "s2", "mia")
     log_in(store, first, "a" * 64, oidc_sid="x")
     log_in(store, first, "b" * 64, oidc_sid="y")

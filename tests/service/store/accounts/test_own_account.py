@@ -30,7 +30,7 @@ def test_the_session_that_asks_goes_on(store):
 
 
 def test_a_password_that_was_changed_meanwhile_is_not_overwritten(store):
-    """And that of a provider's person is not kept here."""
+    """The password of a provider's person is not stored here."""
     account = add(store)
     with pytest.raises(InvalidAccount, match="changed in the meantime"):
         change(store, account, "old")

@@ -24,7 +24,7 @@ def invited(store, link="link"):
 
 
 def test_an_invited_person_sets_the_password_once(store):
-    """Before that nobody logs in; the link is used up."""
+    """Before that no login is possible; the link is used up."""
     account = invited(store)
     assert not account.has_password
     assert store.credentials_of("lee") is None
@@ -59,7 +59,7 @@ def test_the_password_in_force_stays_until_the_link_is_used(store, clock):
 
 
 def test_a_disabled_or_a_providers_account_has_no_link(store, clock):
-    """A link that was made before is void."""
+    """An earlier link is void."""
     add(store, "ann")
     add(store)
     store.add_password_link("kim", "link", clock() + DAY, AUDIT)

@@ -11,7 +11,7 @@ from tests.service.store.accounts.people import ADMIN, AUDIT, VIEWER, add, is_op
 
 
 def test_an_account_is_found_by_its_name(store, clock):
-    """In any case; its record says how the person logs in."""
+    """In any case; its record states how the person logs in."""
     made = add(store, "kim", display_name="Kim")
     assert store.account_of("KIM") == made
     assert (made.source, made.has_password, made.created_at) == (Source.LOCAL, True, clock())
@@ -45,7 +45,7 @@ def test_a_change_of_roles_ends_the_sessions(store):
 
 
 def test_the_last_admin_stays(store):
-    """Neither the role nor the account can be taken from the only one who can log in."""
+    """Neither the role nor the account can be removed from the only admin who can log in."""
     add(store)
     for change in (lambda: store.set_roles("kim", VIEWER), lambda: store.disable_person("kim")):
         with pytest.raises(InvalidAccount, match="kim is the last admin who can log in"):
@@ -78,7 +78,7 @@ def test_a_new_password_ends_the_sessions(store):
 
 
 def test_the_set_up_link_makes_the_first_account_once(store, clock):
-    """It expires, it is replaced by a new one, and it is useless where there is an account."""
+    """It expires, it is replaced by a new one, and it has no effect once there is an account."""
     soon = clock() + timedelta(hours=1)
     assert store.add_setup_link("old", soon)
     assert store.add_setup_link("new", soon)

@@ -115,7 +115,7 @@ def test_a_lost_response_is_no_second_action(store, clock, job, database_url):
 
 
 def test_a_refused_request_frees_its_key_unless_it_has_acted(store, job):
-    """So that it can be sent again when what it was refused for is over."""
+    """So that it can be sent again once the reason for the refusal has ended."""
     store.release_request(store.claim_request(KEY))
     claim = store.claim_request(KEY)
     assert isinstance(claim, RequestClaim)

@@ -1,4 +1,4 @@
-"""The audit trail in SQLite and PostgreSQL: appended by many, changed by nobody."""
+"""The audit trail in SQLite and PostgreSQL: appended by many processes, changed by none."""
 
 import threading
 
@@ -90,6 +90,6 @@ def test_records_are_found_by_person_patient_and_study(store):
 
 
 def test_long_texts_are_cut_before_they_are_chained(store):
-    """What a column would cut must not break the chain."""
+    """Text that a column would cut must not break the chain."""
     store.record_audit(event("x" * 500, detail="y" * 5000, patient_id="z" * 100))
     assert first_fault(store.whole_audit()) == ""

@@ -1,4 +1,4 @@
-"""Rows of drift are made of readings, each once."""
+"""Each reading gives one row of drift."""
 
 import pytest
 

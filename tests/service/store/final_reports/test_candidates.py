@@ -1,4 +1,4 @@
-"""The study of a final report, and the draft that stands."""
+"""The study of a final report, and its draft in force."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def identify(store, study=STUDY, **changes):
 
 
 def test_by_accession_number_uid_and_patient_and_day(store, matched):
-    """Each names the draft that stands."""
+    """Each names the draft in force."""
     job = drafted(store, claimed(store))
     identify(store)
     for by, keys in (

@@ -55,7 +55,7 @@ def rows(store, *columns):
 
 
 def test_a_report_is_matched_labeled_and_kept_without_text_and_keys(store, drafted):
-    """The row names the draft; nothing of the patient and no text stays."""
+    """The row names the draft; no patient attribute and no text is kept."""
     assert store.take_final_report(report(), RULES, READ).state is FinalState.MATCHED
     (found,) = store.final_reports()
     assert (found.study_uid, found.job_id) == ("1.2.3", drafted.id)
@@ -76,7 +76,7 @@ def test_the_same_report_twice_is_one_row(store):
 
 @pytest.mark.usefixtures("drafted")
 def test_a_corrected_report_replaces_the_earlier_one(store):
-    """The one that was reported later stands, also if it arrives first."""
+    """The one that was reported later applies, also if it arrives first."""
     at = datetime(2026, 11, 30, 8, tzinfo=UTC)
     store.take_final_report(report(words="second", reported_at=at), RULES, READ)
     earlier = report(words="first", reported_at=at - timedelta(hours=1))
@@ -96,12 +96,12 @@ def test_a_withdrawn_report_stands_no_more(store):
         store.take_final_report(replace(each, status=FinalStatus.WITHDRAWN, text=""), RULES)
     assert {row["state"] for row in rows(store)} == {"withdrawn"}
     assert "B" not in {row["accession_number"] for row in rows(store, "accession_number")}
-    # The file that brought it is imported once more: it stays withdrawn.
+    # The same file is imported once more: the report stays withdrawn.
     assert store.take_final_report(report(), RULES, READ).state is FinalState.WITHDRAWN
 
 
 def test_a_report_that_is_early_waits_for_study_and_draft(store, reviewing):
-    """Unmatched, then no draft, then matched; each minute the sweeper looks."""
+    """Unmatched, then no draft, then matched; the sweeper checks each minute."""
     store.take_final_report(report(), RULES, READ)
     assert store.final_report_counts() == {FinalState.UNMATCHED: 1}
     assert store.match_waiting_reports(RULES) == 0

@@ -1,4 +1,4 @@
-"""Counts of what calling AEs send: the same at any time, whatever part is counted already."""
+"""Counts of Instances by calling AE: equal at any time, for any part that is counted already."""
 
 from datetime import timedelta
 
@@ -64,7 +64,7 @@ def test_a_day_has_its_own_figures(store, clock):
 
 
 def test_many_instances_are_counted_in_slices(store, clock, monkeypatch):
-    """Each slice continues where the one before ended."""
+    """Each slice continues at the end of the previous one."""
     monkeypatch.setattr(calling_aes, "_SLICE", 2)
     for number in range(1, 6):
         arrive(store, number)
@@ -74,7 +74,7 @@ def test_many_instances_are_counted_in_slices(store, clock, monkeypatch):
 
 
 def test_an_association_has_time_and_address(store, clock):
-    """The latest is shown, all are counted; Instances of the same calling AE stand beside them."""
+    """The latest is shown, all are counted; with the Instances of the same calling AE."""
     store.add_associations({"CR1": EndedAssociations(address="10.0.0.7", at=clock(), count=2)})
     later = clock.move(10)
     store.add_associations({"CR1": EndedAssociations(address="10.0.0.8", at=later, count=1)})

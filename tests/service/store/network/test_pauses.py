@@ -36,7 +36,7 @@ def delivery_to(store, job, name="A"):
 
 
 def test_no_claim_and_no_message_for_a_paused_destination(store, job, clock):
-    """B gets its results; that of A is neither claimed nor published, and no attempt is counted."""
+    """B gets its results; A's is neither claimed nor published, and no attempt is counted."""
     pause(store)
     assert store.claim_delivery(job.id, "w", 60, {})[0].destination == "B"
     assert store.claim_delivery(job.id, "w", 60, {}) is None
@@ -77,7 +77,7 @@ def test_a_delivery_whose_worker_was_lost_waits_for_the_resume(store, job, clock
 
 
 def test_a_delivery_that_is_being_sent_is_confirmed_during_the_pause(store, job):
-    """What arrived has arrived."""
+    """A confirmed delivery stays confirmed."""
     sent, _ = store.claim_delivery(job.id, "w", 60, {})
     pause(store)
     store.extend_delivery(sent.id, sent.fence, 60)
@@ -86,7 +86,7 @@ def test_a_delivery_that_is_being_sent_is_confirmed_during_the_pause(store, job)
 
 
 def test_a_long_pause_fails_nothing_and_the_time_limit_begins_anew(store, job, clock):
-    """After four days of pause the result is due at once and has its whole time again."""
+    """After four days of pause the result is due at once and its full time limit begins anew."""
     claim, _ = store.claim_delivery(job.id, "w", 60, {})
     store.postpone_delivery(claim.id, claim.fence, "no answer", 600)
     pause(store)

@@ -1,4 +1,4 @@
-"""What a person does with a job: cancel, withdraw, try again, make urgent."""
+"""A person's actions on a job: cancel, withdraw, try again, make urgent."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_a_job_canceled_before_it_was_read_is_not_made_again(store):
 
 
 def test_a_withdrawal_names_what_was_being_sent(store):
-    """That may still arrive; nothing else is sent."""
+    """A delivery in progress may still arrive; nothing else is sent."""
     job = drafted(store, claimed(store), ("A", "B"))
     delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
     under_way = store.withdraw(job.id, "Ann", "It errs.")
@@ -59,7 +59,7 @@ def test_a_delivered_draft_is_withdrawn_in_its_state(store):
 
 
 def test_a_failed_reading_is_read_again(store):
-    """With all attempts anew."""
+    """With a new count of attempts."""
     job = claimed(store)
     store.fail(job.id, job.fence, "PIXEL_ERROR", "No.")
     again = store.retry(job.id, "Ann")
@@ -89,7 +89,7 @@ def test_a_refused_draft_is_sent_again(store):
     ],
 )
 def test_what_has_arrived_or_was_withdrawn_is_not_tried_again(store, end, problem):
-    """The message says what to do instead."""
+    """The message states what to do instead."""
     job = claimed(store)
     end(store, job)
     with pytest.raises(IllegalTransition, match=problem):

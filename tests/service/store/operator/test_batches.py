@@ -1,4 +1,4 @@
-"""One action on many jobs: what was counted, one audit record, one transaction."""
+"""One action on many jobs: those counted before, one audit record, one transaction."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def records(store):
 
 
 def test_a_batch_acts_on_what_was_counted_and_names_what_changed(store):
-    """Jobs that moved since are refused with both states; one record holds filter and numbers."""
+    """Jobs that changed since are refused with both states; one record holds filter and numbers."""
     for number in range(6):
         failed(store, number)
     counted = store.list_jobs(FAILED, limit=99)
@@ -56,7 +56,7 @@ def test_a_batch_acts_on_what_was_counted_and_names_what_changed(store):
 
 
 def test_a_batch_is_done_in_whole_or_not_at_all(store, monkeypatch):
-    """The audit record that cannot be written undoes every change."""
+    """If the audit record cannot be written every change is rolled back."""
     jobs = [failed(store, number) for number in range(3)]
 
     def refuse(*_arguments, **_options):

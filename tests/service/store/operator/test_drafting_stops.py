@@ -48,7 +48,7 @@ def test_a_claim_that_slips_in_beside_the_stop_records_no_draft(store, reviewing
 
 
 def test_it_holds_for_another_process_and_ends_for_all(store, database_url, clock, reviewing):
-    """A store that is opened later obeys it; after the start the job is due at once."""
+    """The stop also applies to a store that is opened later; after the start the job is due at once."""
     job = waiting(store, reviewing)
     store.stop_drafting("wrong side", STOP)
     later = Store(database_url, clock=clock)
@@ -104,7 +104,7 @@ def test_jobs_with_a_notice_wait_again_after_the_start(store, reviewing, clock):
 
 
 def test_a_stop_leaves_drafts_to_their_destinations_and_the_shadow_idle(store, reviewing):
-    """A draft made before is delivered; a shadow model reads nothing."""
+    """An earlier draft is delivered; a shadow model reads nothing."""
     job = reviewing.drafted(store)
     store.stop_drafting("wrong side", STOP)
     assert store.deliveries(job.id)[0].state is DeliveryState.PENDING

@@ -1,4 +1,4 @@
-"""Which model reads new studies, and what the workers have loaded."""
+"""Which model reads new studies, and the models that the workers have loaded."""
 
 from datetime import timedelta
 

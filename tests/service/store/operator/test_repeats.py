@@ -9,7 +9,7 @@ from tests.service.store.records import STUDY, arrive, claimed, deliver_all, dra
 
 
 def test_a_selection_without_a_condition_is_empty():
-    """It must not mean all jobs."""
+    """An empty filter must not select all jobs."""
     assert Selection().is_empty
     assert not Selection(study="1.2").is_empty
 
@@ -36,7 +36,7 @@ def test_jobs_are_selected_by_each_condition(store, clock):
 
 
 def test_results_are_due_again_at_old_and_new_destinations(store, clock):
-    """All tries are counted anew."""
+    """The count of attempts begins anew."""
     job = deliver_all(store, drafted(store, claimed(store), ("A",)))
     clock.move(60)
     again = store.resend(job.id, "Ann", to=["A", "C"], reason="Lost there.")

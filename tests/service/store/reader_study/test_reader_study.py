@@ -1,4 +1,4 @@
-"""Reader studies in the database: each entry once, also for requests that come at the same time."""
+"""Reader studies in the database: each entry once, also for simultaneous requests."""
 
 import signal
 import subprocess
@@ -92,7 +92,7 @@ def test_of_requests_at_the_same_time_one_is_recorded(store, study):
 
 
 def test_a_rating_of_a_process_that_was_killed_counts_once(database_url, store, study):
-    """SIGKILL right after the commit; the page sends the rating again, and then goes on."""
+    """SIGKILL right after the commit; the page sends the rating again, and then continues."""
     item = store.current_item(*study)
     store.show_text(*study, item.id)
     done = subprocess.run(

@@ -35,7 +35,7 @@ def test_a_draft_is_listed_until_a_decision_stands(store, reviewing):
 
 
 def test_drafts_about_which_nothing_is_to_be_decided_are_left_out(store, reviewing):
-    """Superseded, withdrawn, without images; a job without draft never counts."""
+    """Superseded, withdrawn, without images; a job without a draft never counts."""
     superseded = reviewing.drafted(store, study="1.2.3", number=1)
     newer = reviewing.drafted(store, study="1.2.3", number=2)
     withdrawn = reviewing.drafted(store, study="1.2.4", number=3)
@@ -49,7 +49,7 @@ def test_drafts_about_which_nothing_is_to_be_decided_are_left_out(store, reviewi
 
 
 def test_older_drafts_are_counted_not_listed(store, reviewing):
-    """The list has a beginning and an end; what it leaves out is reported."""
+    """The list has a beginning and an end; the omitted ones are reported."""
     jobs = [reviewing.drafted(store, study=f"1.2.{n}", number=n) for n in range(1, 4)]
     later = store.now() + timedelta(days=1)
     assert listed(store, since=later) == []

@@ -98,7 +98,7 @@ def test_of_two_persons_who_decide_at_once_one_is_refused(store, job, reviewing)
 
 
 def test_the_report_is_due_at_every_destination_after_the_time_to_undo(store, reviewing, clock):
-    """Not before, and not for a rejection."""
+    """Not earlier, and not for a rejection."""
     job = reviewing.drafted(store, destinations=("a", "b"))
     made = decide(store, job, reviewing.request(), reviewing.roentgen)
     assert due(store) == [(made.id, "PENDING")] * 2
@@ -140,7 +140,7 @@ def test_a_decision_is_undone_by_its_author_within_a_minute(store, job, reviewin
 
 
 def test_it_cannot_be_undone_when_it_may_have_been_sent(store, job, reviewing, clock):
-    """After the minute, and after a worker has claimed the report whatever the clock says."""
+    """After the minute, and after a worker has claimed the report, at any time of the clock."""
     made = decide(store, job, reviewing.request(), reviewing.roentgen)
     clock.move(UNDO_SECONDS)
     with pytest.raises(CannotUndo, match="time to undo is over"):
@@ -155,7 +155,7 @@ def test_it_cannot_be_undone_when_it_may_have_been_sent(store, job, reviewing, c
 
 
 def test_a_report_that_has_been_sent_is_amended(store, job, reviewing, clock):
-    """By a decision that names the one that stands; a rejection can no longer replace it."""
+    """By a decision that names the one in force; a rejection can no longer replace it."""
     first = decide(store, job, reviewing.request(), reviewing.roentgen)
     amendment = reviewing.edit(amends=first.id)
     with pytest.raises(AlreadyDecided, match="can be undone by its author"):
@@ -173,7 +173,7 @@ def test_a_report_that_has_been_sent_is_amended(store, job, reviewing, clock):
 
 
 def test_a_rejection_may_be_amended_to_a_report(store, job, reviewing, clock):
-    """The person or a colleague thought better of it."""
+    """The person or a colleague changes the decision."""
     first = decide(store, job, reviewing.rejection(), reviewing.roentgen)
     clock.move(UNDO_SECONDS)
     second = decide(store, job, reviewing.edit(amends=first.id), reviewing.curie)
@@ -181,7 +181,7 @@ def test_a_rejection_may_be_amended_to_a_report(store, job, reviewing, clock):
 
 
 def test_an_amendment_of_an_undone_decision_is_refused(store, job, reviewing):
-    """It would amend nothing."""
+    """There is no report that it could amend."""
     first = decide(store, job, reviewing.request(), reviewing.roentgen)
     store.undo(first.id, reviewing.roentgen, reviewing.audit)
     with pytest.raises(AlreadyDecided, match="no longer stands"):
@@ -189,7 +189,7 @@ def test_an_amendment_of_an_undone_decision_is_refused(store, job, reviewing):
 
 
 def test_a_withdrawn_draft_cannot_be_accepted_but_rejected(store, job, reviewing):
-    """The refusal says why."""
+    """The refusal states the reason."""
     store.withdraw(job.id, "admin", "Bad weights.")
     with pytest.raises(CannotDecide, match=r"was withdrawn .* Bad weights") as refused:
         decide(store, job, reviewing.request(), reviewing.roentgen)
@@ -209,7 +209,7 @@ def test_a_superseded_draft_cannot_be_accepted(store, job, reviewing):
 def test_a_draft_whose_image_came_again_with_other_content_cannot_be_accepted(
     store, job, reviewing
 ):
-    """Neither before the two are compared, nor when they differ; when they do not, it can."""
+    """Not before the two are compared, nor if they differ; if they do not, it can."""
     image = replace(store.study("1.2.3").instances[0], digest="f" * 64)
     store.add_instance(image, calling_ae="CR1", association_id="b", eligible=True)
     with pytest.raises(CannotDecide) as refused:
@@ -224,7 +224,7 @@ def test_a_draft_whose_image_came_again_with_other_content_cannot_be_accepted(
 
 
 def test_a_harmless_copy_does_not_prevent_a_decision(store, job, reviewing):
-    """It was compared and differs in nothing that matters."""
+    """It was compared and has no relevant difference."""
     image = replace(store.study("1.2.3").instances[0], digest="f" * 64)
     store.add_instance(image, calling_ae="CR1", association_id="b", eligible=True)
     store.compared(store.conflicts_to_compare()[0], "")
@@ -248,7 +248,7 @@ def test_an_incomplete_decision_is_refused_and_nothing_is_kept(store, job, revie
 
 
 def test_a_decision_on_another_text_than_the_stored_one_is_refused(store, job, reviewing):
-    """Another editor stored a text meanwhile: it comes with the refusal."""
+    """Another editor stored a text meanwhile: the refusal has that text."""
     stored = store.save_review(job.id, reviewing.content(texts={"f1": "x"}), 0, reviewing.curie)
     with pytest.raises(VersionConflict, match="Marie Curie stored another text") as refused:
         decide(store, job, reviewing.request(), reviewing.roentgen)
@@ -272,7 +272,7 @@ def test_a_text_is_stored_if_no_other_was_stored(store, job, reviewing, clock):
 
 
 def test_who_has_a_draft_open_is_known_for_a_while(store, job, reviewing, clock):
-    """Until the page reports no longer, or reports that it is closed."""
+    """Until the page stops reporting, or reports that it is closed."""
     store.note_open(job.id, reviewing.roentgen)
     clock.move(60)
     assert [each.name for each in store.note_open(job.id, reviewing.curie)] == [

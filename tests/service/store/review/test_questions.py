@@ -54,7 +54,7 @@ def ask(store, job, clock):
 
 
 def claim(store, question, owner="reading@a", seconds=15):
-    """Return the question as a worker claimed it, or None."""
+    """Return the question in the form that a worker claims, or None."""
     return store.claim_question(question.id, owner, seconds, model=question.model_name)
 
 
@@ -100,7 +100,7 @@ def test_a_question_is_answered_once(store, ask):
 
 
 def test_a_silent_worker_loses_the_question_and_the_next_one_answers_it(store, ask, clock):
-    """Once more; if that worker is lost too, the question has no answer and says why."""
+    """Once more; if that worker is lost too, the question has no answer and a reason."""
     question, _ = ask()
     first = claim(store, question)
     clock.move(10)
@@ -131,7 +131,7 @@ def test_a_stopping_worker_hands_its_questions_back(store, ask):
 
 
 def test_a_question_that_no_worker_takes_ends(store, ask, clock):
-    """It is not answered hours later, when its person has gone."""
+    """It is not answered hours later, when the person has left."""
     question, _ = ask()
     assert store.end_unanswered(clock() - timedelta(minutes=10)) == 0
     clock.move(601)

@@ -15,7 +15,7 @@ from service.store.statements.compiled import ROWS_AT_ONCE, choice_of
 
 
 def image(number, *, study=None, urgent=False):
-    """An image of a study of its own, brought by an association of its own."""
+    """An image of a study of its own, sent over an association of its own."""
     uid = study or f"1.2.{number}"
     instance = Instance(
         sop_instance_uid=f"1.2.{number}.1.1",
@@ -37,7 +37,7 @@ def image(number, *, study=None, urgent=False):
 
 
 def wanted(store, images):
-    """What the release of the images' associations asks for, by study."""
+    """The release requests of the images' associations, by study."""
     complete = store.completed_by([each.association_id for each in images])
     return [
         JobRequest(study_instance_uid=uid, model="tiny", version="1", destinations=("PACS",))
@@ -47,7 +47,7 @@ def wanted(store, images):
 
 @pytest.mark.parametrize("count", [1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE + 3])
 def test_images_that_arrive_together_are_each_kept_as_they_came(database_url, count):
-    """Each row has its own image's values, however many statements that took."""
+    """Each row has its own image's values, for any number of statements."""
     store = Store(database_url)
     images = [image(number) for number in range(1, count + 1)]
     assert store.add_instances(images) == [Arrival.NEW] * count
@@ -68,7 +68,7 @@ def test_every_finding_is_reported_in_one_long_batch(database_url):
 
 
 def test_the_reported_job_is_the_stored_job(database_url):
-    """What is returned of many new jobs is what the database has, their history too."""
+    """The returned records of many new jobs equal the database, history included."""
     store = Store(database_url)
     images = [image(number, urgent=number % 2 == 0) for number in range(1, ROWS_AT_ONCE + 4)]
     store.add_instances(images)
@@ -100,7 +100,7 @@ def test_a_study_that_two_associations_brought_is_reported_once(database_url):
 
 
 def test_an_error_states_no_value(database_url):
-    """What the database refused appears neither in the error nor in its cause."""
+    """The refused values are neither in the error nor in its cause."""
     store = Store(database_url)
     with store._writing() as session:
         session.execute(text("ALTER TABLE instances RENAME TO earlier"))
@@ -110,7 +110,7 @@ def test_an_error_states_no_value(database_url):
 
 
 def test_a_time_without_zone_is_a_store_error(database_url):
-    """A clock that does not say its zone is refused as any other value that cannot be kept."""
+    """A time without a zone is refused as any other value that cannot be stored."""
     store = Store(database_url, clock=lambda: datetime(2026, 1, 1))  # noqa: DTZ001 - the fault
     with pytest.raises(StoreError, match="a value was refused"):
         store.add_instances([image(1)])

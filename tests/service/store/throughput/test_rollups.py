@@ -34,7 +34,7 @@ AUDIT = AuditEvent(action=AuditAction.READ_AGAIN, actor="ann (web page)")
 class Walk:
     """A random walk of studies and jobs through the store's own functions.
 
-    A process that is killed (`kill -9`) leaves what its last transaction has committed: a study without
+    A process that is killed (`kill -9`) leaves the commit of its last transaction: a study without
     a job, a job with a lease that ends, a delivery that is being sent.
     """
 
@@ -181,7 +181,7 @@ def study_class(jobs, *, is_waiting):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_hours_equal_a_direct_computation_after_a_random_walk(store, clock, seed):
-    """Stored and computed at once; the balance holds in each hour, whatever was killed."""
+    """Stored and computed at once; the balance holds in each hour, with any process killed."""
     begun = clock()
     walk = Walk(store, clock, seed)
     keeper = FigureKeeper(store)
@@ -324,7 +324,7 @@ def test_old_figures_are_removed(store, clock):
 
 
 def test_a_reading_that_a_person_asks_for_again_has_no_latency(store, clock):
-    """Its images came long before."""
+    """Its images arrived long before."""
     job = claimed(store)
     deliver_all(store, drafted(store, job))
     clock.move(5 * 86_400)
