@@ -57,7 +57,7 @@ LIMITS = SessionLimits(idle=timedelta(minutes=30), absolute=timedelta(hours=12))
 
 @dataclass(frozen=True)
 class Site:
-    """The application as a browser meets it."""
+    """The application as a browser uses it."""
 
     url: str
     here: AppContext
@@ -70,7 +70,7 @@ class Site:
         return self.here.store
 
     def get(self, path: str, **options) -> httpx.Response:
-        """Return the answer to a GET of a person with every role; `as_=""` is nobody."""
+        """Return the answer to a GET of a person with every role; `as_=""` is without a login."""
         return httpx.get(self.url + path.lstrip("/"), timeout=20, **self.as_person(options))
 
     def post(self, path: str, **options) -> httpx.Response:
@@ -204,7 +204,7 @@ class Seeder:
         return self.store.job(job.id)
 
     def beat(self, role: str, *, restarts: int = 0, report: StatusReport = NOTHING) -> None:
-        """Let a process of this role report itself now."""
+        """Record a heartbeat of this role now."""
         self.store.beat(
             f"{role}@host",
             role,
@@ -302,7 +302,7 @@ def make_settings(folder: Path, **overrides) -> Settings:
 def start_site(
     settings: Settings, *, logged_in: bool = True, **options
 ) -> tuple[Site, Callable[[], None]]:
-    """Return the application on a free port, and what stops it; each question is looked up anew."""
+    """Return the application on a free port, and the function that stops it; nothing is cached."""
     options = {"fresh_seconds": 0.0, **options}
     store = Store(settings.database_url)
     here = make_app_context(settings, store, **options)
@@ -324,7 +324,7 @@ def start_site(
 
 @pytest.fixture
 def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """A function that starts the application with settings of one's own."""
+    """A function that starts the application with the test's settings."""
     yield from _site_maker(tmp_path)
 
 
@@ -364,11 +364,11 @@ def site(make_site: Callable[..., Site]) -> Site:
 
 @pytest.fixture(scope="session")
 def seeder_of() -> Callable[[Site], Seeder]:
-    """A function that returns what seeds a site's store."""
+    """A function that returns the object that fills a site's store."""
     return lambda site: Seeder(site.store, site.here.settings.spool_dir)
 
 
 @pytest.fixture
 def seeder(site: Site, seeder_of: Callable[[Site], Seeder]) -> Seeder:
-    """What seeds the store of `site`."""
+    """The object that fills the store of `site`."""
     return seeder_of(site)

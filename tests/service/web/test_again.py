@@ -11,7 +11,7 @@ def study_page(site, job) -> str:
 
 
 def test_the_page_of_a_delivered_study_sends_it_again(site, seeder):
-    """The form is there, takes a destination, and the history says who asked and why."""
+    """The form is there, takes a destination, and the history has the person and the reason."""
     job = seeder.completed(1)
     page = study_page(site, job)
     assert 'id="do-resend"' in page
@@ -44,7 +44,7 @@ def test_a_waiting_study_has_neither_form(site, seeder):
 
 
 def test_several_models_can_be_chosen(make_site, seeder_of):
-    """The form names the models, and the one that was chosen reads."""
+    """The form names the models, and the chosen one reads."""
     site = make_site(models=[{"name": "second", "model": "tiny"}])
     job = seeder_of(site).completed(1)
     page = study_page(site, job)
@@ -69,7 +69,7 @@ def test_the_api_sends_and_reads_one_job_again(site, seeder):
 
 
 def test_the_api_sends_many_again(site, seeder):
-    """Jobs by name or by conditions; what is refused is reported with its reason."""
+    """Jobs by name or by conditions; refused ones are reported with their reason."""
     jobs = [seeder.completed(number) for number in range(1, 4)]
     waiting = seeder.waiting(9)
     answer = site.post("/api/jobs/resend", json={"jobs": [jobs[0].id, waiting.id]}).json()
@@ -95,7 +95,7 @@ def test_the_api_sends_many_again(site, seeder):
     ],
 )
 def test_many_without_a_clear_choice_are_refused(site, seeder, body):
-    """No condition, or one that is not understood, is 400 and changes nothing."""
+    """No condition, or an invalid one, is 400 and changes nothing."""
     job = seeder.completed(1)
     answer = site.post("/api/jobs/resend", json=body)
     assert (answer.status_code, bool(answer.json()["error"])) == (400, True)
@@ -103,7 +103,7 @@ def test_many_without_a_clear_choice_are_refused(site, seeder, body):
 
 
 def test_the_form_of_the_queue_sends_many_again(site, seeder):
-    """From our own page; the answer counts what was done and names what was refused."""
+    """From our own page; the answer has the number done and names the refused ones."""
     job = seeder.completed(1)
     form = {
         "action": "resend",

@@ -1,4 +1,4 @@
-"""A draft that is withdrawn or in doubt looks so on every page, in the API and in the metrics."""
+"""A draft that is withdrawn or in doubt is marked so on every page, in the API and in the metrics."""
 
 import hashlib
 import html
@@ -61,7 +61,7 @@ def text_of(site, path):
 
 
 def test_a_withdrawn_draft_is_seen_first_on_its_study_page(site, withdrawn):
-    """The alarm with reason, by whom and when stands before all else; the text is folded."""
+    """The alarm with reason, person and time comes first; the text is folded."""
     page = text_of(site, f"/studies/{withdrawn.study_instance_uid}")
     status = page[page.index('id="status"') : page.index('id="actions"')]
     assert "Withdrawn: trial ended. Do not use this draft." in status
@@ -78,14 +78,14 @@ def test_a_withdrawn_draft_is_seen_first_on_its_study_page(site, withdrawn):
 
 
 def test_a_withdrawn_draft_is_not_offered_for_sending(site, seeder, withdrawn):
-    """The store refuses that; one that stands is offered."""
+    """The store refuses that; the action on a draft in force is offered."""
     other = seeder.completed(2)
     assert 'id="do-resend"' not in text_of(site, f"/studies/{withdrawn.study_instance_uid}")
     assert 'id="do-resend"' in text_of(site, f"/studies/{other.study_instance_uid}")
 
 
 def test_a_withdrawn_draft_is_withdrawn_in_the_queue_the_stream_and_the_api(site, withdrawn):
-    """Row, live parts and JSON say it; the list of withdrawn drafts has it."""
+    """Row, live parts and JSON state it; the list of withdrawn drafts has it."""
     row = text_of(site, "/").split(f'id="job-{withdrawn.id}"')[1].split("</tr>")[0]
     live = site.get("/live/queue.json").json()["parts"][f"job-{withdrawn.id}"]
     for shown in (row, html.unescape(live)):
@@ -114,7 +114,7 @@ def test_a_withdrawn_draft_is_withdrawn_in_the_queue_the_stream_and_the_api(site
     ],
 )
 def test_a_recall_that_is_not_done_everywhere_states_where(site, seeder, note, word, state):
-    """Until its notice is there, and where that failed, the archive may show the draft."""
+    """Until its notice has arrived, and if that failed, the archive may show the draft."""
     job = seeder.completed(1)
     site.store.withdraw(job.id, "Ann", "Withdrawn: it errs")
     if note:
@@ -128,7 +128,7 @@ def test_a_recall_that_is_not_done_everywhere_states_where(site, seeder, note, w
 
 
 def test_a_withdrawn_draft_that_was_never_sent_is_withdrawn_and_not_sent(site, seeder):
-    """It is no canceled job like others: the alarm stands first."""
+    """It differs from other canceled jobs: the alarm comes first."""
     job = seeder.drafted(1)
     site.store.withdraw(job.id, "Ann", "Withdrawn: it errs")
     page = text_of(site, f"/studies/{job.study_instance_uid}")
@@ -167,7 +167,7 @@ def test_the_findings_of_a_withdrawn_draft_are_drawn_only_when_asked_for(site, s
 
 
 def test_a_draft_in_doubt_is_seen_first_and_may_be_read(site, doubtful):
-    """The alarm says what differs and what to do; the draft is open, the delivery as it is."""
+    """The alarm states the differences and what to do; the draft is open, the delivery unchanged."""
     page = text_of(site, f"/studies/{doubtful.study_instance_uid}")
     status = page[page.index('id="status"') : page.index('id="actions"')]
     assert "In doubt: A later copy of its image differs in Patient ID." in status
@@ -191,7 +191,7 @@ def test_a_draft_in_doubt_is_seen_first_and_may_be_read(site, doubtful):
 
 
 def test_a_text_that_is_not_coded_is_not_called_silent_on_the_page(site, seeder):
-    """The page says that findings are not coded, and not that they are not mentioned."""
+    """The page states that findings are not coded, and not that they are not mentioned."""
     job = seeder.reading(1)
     draft = replace(seeder.draft_of(job), findings=())
     site.store.draft(job.id, job.fence, draft, [seeder.result_object(job)], ["orthanc"])
@@ -223,7 +223,7 @@ def test_the_copies_of_an_image_in_doubt_stand_beside_each_other(site, doubtful,
 
 
 def test_a_draft_that_is_not_in_doubt_shows_no_copies(site, seeder):
-    """Neither does one whose image came once more with nothing that matters changed."""
+    """Nor does one whose image arrived again without a relevant change."""
     job = seeder.completed(1)
     assert 'id="copies"' not in site.get(f"/studies/{job.study_instance_uid}").text
 

@@ -85,7 +85,7 @@ def test_one_job_is_given_in_full_by_its_first_letters(site, seeder):
 
 
 def test_no_answer_of_the_api_holds_a_patient_attribute(site, seeder):
-    """Neither jobs nor studies carry what the image's header says of the patient."""
+    """Neither jobs nor studies contain patient attributes of the image's header."""
     job = seeder.completed(1)
     for path in ("/api/jobs", f"/api/jobs/{job.id}", f"/api/studies/{job.study_instance_uid}"):
         assert "PHANTOM" not in site.get(path).text
@@ -109,7 +109,7 @@ def test_an_action_that_the_state_does_not_allow_is_409(site, seeder):
 
 
 def test_a_foreign_page_cannot_act(site, seeder):
-    """Form bodies, foreign origins and bodies that are no object are refused; nothing changes."""
+    """Form bodies, foreign origins and bodies that are no JSON object are refused; nothing changes."""
     job = seeder.waiting(1)
     address = f"/api/jobs/{job.id}/cancel"
     assert site.post(address, data={"reason": "x"}).status_code == 415
@@ -122,10 +122,10 @@ def test_a_foreign_page_cannot_act(site, seeder):
 
 
 def test_lists_run_a_fixed_number_of_statements(site, seeder):
-    """Neither the API's list nor the queue's page asks the database about each job."""
+    """Neither the API's list nor the queue's page queries the database for each job."""
 
     def counted(path):
-        site.get(path)  # what is looked at every few seconds only
+        site.get(path)  # what is read every few seconds only
         statements = []
 
         def note(*arguments):

@@ -1,4 +1,4 @@
-"""What requests leave in the audit trail, and the page that shows it."""
+"""The audit records of requests, and the page that shows them."""
 
 import re
 from datetime import timedelta
@@ -16,7 +16,7 @@ from service.web.json_api.cursors import cursor_of
 
 
 def actions(site, **wanted):
-    """Return what was done, the oldest first."""
+    """Return the recorded actions, the oldest first."""
     found = site.store.audit_records(AuditFilter(**wanted))
     return [record.event.action for record in reversed(found)]
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_recorded_is_not_shown(site, seeder, monkeypatch):
 
 
 def test_the_page_filters_by_person_patient_and_study(site, seeder, cookie_of):
-    """Only admins see it; a look for a patient is itself recorded."""
+    """Only admins see it; a search for a patient is itself recorded."""
     job = seeder.drafted(1)
     StudyIdentityReader(site.store).record_new()
     vic = cookie_of(site.store, Role.VIEWER, login="vic")
@@ -138,7 +138,7 @@ def test_a_study_that_is_unknown_leaves_no_view(site):
 
 
 def test_a_search_of_the_worklist_and_an_export_of_decisions_are_recorded(site):
-    """The words of the search are not kept, they may be a name; the worklist itself is no search."""
+    """The text of the search is not kept, as it may be a name; the worklist itself is no search."""
     site.get("/read")
     site.get("/read?q=Doe")
     site.get("/api/decisions?limit=5")

@@ -1,4 +1,4 @@
-"""No route reads more of a body than the limit, however its length is announced."""
+"""No route reads more of a body than the limit, for any announced length."""
 
 import socket
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ POSTS = sorted({r.path for r in ROUTES if "POST" in (getattr(r, "methods", None)
 
 
 def pieces(total: int, sent: list[int], size: int = 4096):
-    """Yield a body in pieces without announcing its length; note what was taken."""
+    """Yield a body in pieces without announcing its length; record what was read."""
     while sum(sent) < total:
         sent.append(size)
         yield b"x" * size
@@ -34,7 +34,7 @@ def pieces(total: int, sent: list[int], size: int = 4096):
 
 @pytest.mark.parametrize("path", POSTS)
 def test_a_chunked_body_is_not_read_beyond_the_limit(site, seeder, path):
-    """Every route that takes a body answers 413 and says how long one may be."""
+    """Every route with a body answers 413 and states the limit."""
     job = seeder.completed(1)
     path = path.replace("{job_id}", job.id).replace("{name}", "orthanc")
     path = path.replace("{study_uid}", job.study_instance_uid).replace("{alert_id}", "1")
@@ -46,7 +46,7 @@ def test_a_chunked_body_is_not_read_beyond_the_limit(site, seeder, path):
 
 
 def test_the_server_stops_reading_an_endless_body(site, seeder):
-    """Of a body without end no more is taken than the kernel's buffers hold, and the answer comes."""
+    """Of an endless body no more is read than the kernel's buffers hold, and the answer is sent."""
     job = seeder.completed(1)
     address = urlsplit(site.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as peer:
@@ -61,7 +61,7 @@ def test_the_server_stops_reading_an_endless_body(site, seeder):
 
 
 def test_an_announced_length_is_refused_unread(site, seeder):
-    """An announced length is judged before the body comes."""
+    """An announced length is checked before the body arrives."""
     job = seeder.completed(1)
     address = urlsplit(site.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as peer:

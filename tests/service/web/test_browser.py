@@ -19,7 +19,7 @@ def browser(open_browser):
 
 
 def visit(browser, url: str) -> None:
-    """Load a page; log in where that is asked for."""
+    """Load a page; log in if that is required."""
     browser.open(url)
     if "/login" in browser.run("return location.pathname"):
         browser.write('input[name="name"]', "ann")
@@ -51,12 +51,12 @@ def test_an_open_page_shows_a_change_without_a_reload(site, seeder, browser, eve
 
 
 def light(browser) -> str:
-    """Return how the page follows the service: live, polling or away."""
+    """Return how the page follows the service: live, polling or disconnected."""
     return browser.run('return document.getElementById("live").dataset.mode')
 
 
 def test_a_page_without_a_stream_asks_every_few_seconds(make_site, seeder_of, browser, eventually):
-    """With no stream to be had the page falls back to polling and still follows."""
+    """Without a stream the page falls back to polling and is still updated."""
     site = make_site(max_streams=0)
     job = seeder_of(site).waiting(1)
     visit(browser, site.url)
@@ -83,7 +83,7 @@ def test_a_person_cancels_a_job_with_a_reason(site, seeder, browser, eventually)
 
 
 def test_a_page_finds_its_server_again(make_site, seeder_of, browser, eventually):
-    """When streams are ended the page states it, reconnects by itself and shows what it missed."""
+    """When streams are ended the page states it, reconnects by itself and shows the missed changes."""
     site = make_site()
     job = seeder_of(site).waiting(1)
     visit(browser, f"{site.url}?state=SCHEDULED")
@@ -96,7 +96,7 @@ def test_a_page_finds_its_server_again(make_site, seeder_of, browser, eventually
 
 
 def test_an_image_that_cannot_be_shown_states_why_in_its_place(site, seeder, browser, eventually):
-    """Instead of a broken picture."""
+    """A message in place of a broken image."""
     job = seeder.drafted(1)
     for image in site.store.instances(job.study_instance_uid):
         image.path.write_bytes(image.path.read_bytes()[:-5000])
@@ -219,7 +219,7 @@ def test_many_tabs_share_one_stream(site, seeder, browser, eventually):
 
 
 def test_the_page_states_when_the_login_is_over(site, seeder, browser, eventually, cookie_of):
-    """And no longer what it was following."""
+    """And the former one is no longer followed."""
     cookie_of(site.store, login="other")
     seeder.waiting(1)
     visit(browser, site.url)

@@ -10,7 +10,7 @@ CANNOT_REMOVE = "The sweeper cannot remove files"
 
 
 def faults(site) -> list[str]:
-    """Return the faults that /readyz names, after a look at the form of its answer."""
+    """Return the faults that /readyz names, after a check of its answer's form."""
     answer = site.get("/readyz")
     body = answer.json()
     assert (answer.status_code == 200) == (body["status"] == "ready") == (not body["faults"])
@@ -38,7 +38,7 @@ def test_each_missing_part_is_named(make_site):
 
 
 def test_a_database_at_another_revision_is_named(site):
-    """An emptied database is not ready, and the way out is named."""
+    """An emptied database is not ready, and the remedy is named."""
     site.get("/readyz")  # a login that was valid just now shows the fault afterwards
     schema.downgrade(site.here.settings.database_url, "base")
     body = site.get("/readyz").json()
@@ -47,13 +47,13 @@ def test_a_database_at_another_revision_is_named(site):
 
 
 def test_a_missing_folder_of_the_database_is_named():
-    """A disk that is not mounted is a fault with a sentence, not an error of the page."""
+    """A disk that is not mounted is a fault with a message, not an error of the page."""
     settings = load_settings(database={"url": "sqlite:////proc/x/wetread.db"})
     assert database_fault(settings) == "The folder of the database is missing: is data_dir mounted?"
 
 
 def test_readiness_states_no_address_and_no_secret(make_site):
-    """What an open address says holds neither URL nor password nor path."""
+    """The answer of a public address has neither URL nor password nor path."""
     site = make_site(broker={"url": "redis://:geheim@127.0.0.1:1/0"})
     text = site.get("/readyz").text
     for secret in ("geheim", "127.0.0.1", str(site.here.settings.data_dir)):
@@ -61,7 +61,7 @@ def test_readiness_states_no_address_and_no_secret(make_site):
 
 
 def test_a_receiver_that_refuses_images_is_reported_until_it_takes_them(make_site):
-    """Its disk step ends later than it began, so that what it says itself is what counts."""
+    """Its disk step ends later than it began, so its own report counts."""
     site = make_site()
     store = site.here.store
 
@@ -122,7 +122,7 @@ def test_a_sweeper_that_the_disk_hinders_is_reported(make_site):
 
 
 def test_a_redis_that_takes_no_messages_is_not_ready(make_site, own_redis):
-    """A full Redis answers a ping: readiness, page and metrics say that jobs wait, and why."""
+    """A full Redis answers a ping: readiness, page and metrics state that jobs wait, and the reason."""
     with redis.Redis.from_url(own_redis.url) as client:
         client.config_set("maxmemory", "1kb")
     site = make_site(broker={"url": own_redis.url})

@@ -90,7 +90,7 @@ def test_a_stream_that_is_only_asked_about_takes_no_place(make_site):
 
 
 def test_polling_gives_the_same_parts_as_the_stream(site, seeder):
-    """What a page without a stream asks for is what the stream begins with."""
+    """A page without a stream gets the same data as the first event of a stream."""
     seeder.waiting(1)
     with open_stream(site, "live/queue") as stream:
         streamed = next(changes(stream))
@@ -124,7 +124,7 @@ def test_a_closed_hub_refuses_streams():
 
 
 def test_a_view_that_fails_starves_no_other_and_shows_on_readyz(site, seeder, eventually):
-    """A bug in one view is logged and named; others go on, and so does this one after it."""
+    """A bug in one view is logged and named; others continue, and so does this one afterwards."""
     job = seeder.waiting(1)
     broken = threading.Event()
 
@@ -152,7 +152,7 @@ def test_a_view_that_fails_starves_no_other_and_shows_on_readyz(site, seeder, ev
 
 
 def test_a_look_that_fails_does_not_end_live_updates(site, seeder, eventually):
-    """An unexpected error ends one look; the next one reaches the page."""
+    """An unexpected error ends one update; the next one reaches the page."""
     hub, version = site.here.hub, site.here.hub._version
     job = seeder.waiting(1)
 
@@ -173,7 +173,7 @@ def test_a_look_that_fails_does_not_end_live_updates(site, seeder, eventually):
 
 
 def test_only_what_differs_is_sent():
-    """Equal parts are left out, whatever else changed."""
+    """Equal parts are left out, for any other change."""
     old = Snapshot(parts={"arriving": part("arriving", studies=())})
     new = Snapshot(parts={**old.parts, "incidents": part("incidents", incidents=[])})
     assert set(new.since(old)["parts"]) == {"incidents"}
@@ -182,7 +182,7 @@ def test_only_what_differs_is_sent():
 
 
 def test_one_stream_serves_several_pages(site, seeder):
-    """Each event names its view; what a person may not see or what is unknown is left out."""
+    """Each event names its view; views without permission and unknown ones are left out."""
     job = seeder.waiting(1)
     study = f"live/studies/{job.study_instance_uid}"
     asked = {"view": ["live/queue?state=SCHEDULED", study, "live/studies/1.2.3", "api/jobs", "x"]}
@@ -204,7 +204,7 @@ def test_one_stream_serves_several_pages(site, seeder):
 
 
 def test_a_stream_ends_with_the_login(site, seeder, monkeypatch, cookie_of):
-    """Also while the page changes all the time; a new request is then 401."""
+    """Also while the page changes constantly; a new request is then 401."""
     cookie_of(site.store, Role.ADMIN, login="other")
     monkeypatch.setattr(live, "_LOGIN_SECONDS", 0.5)
     seeder.waiting(1)

@@ -39,7 +39,7 @@ def test_metrics_count_what_the_store_holds(site, seeder):
 
 
 def test_metrics_count_what_was_not_accepted(site):
-    """By cause and the name of the SOP Class; neither caller nor an unknown UID is a label."""
+    """By cause and the name of the SOP Class; neither a calling AE nor an unknown UID is a label."""
     uids = {"1.2.840.10008.5.1.4.1.1.6.1": 12, "1.2.3.4": 1, "1.2.3.5": 2}
     site.store.add_refusals(
         {
@@ -103,7 +103,7 @@ def test_metrics_warn_of_tokens_and_of_studies_that_did_not_come(site):
 
 
 def test_metrics_count_the_commitment_reports_that_are_owed(site):
-    """By state, without the peer's name; the age of the oldest that is owed."""
+    """By state, without the peer's name; the age of the oldest pending one."""
     reference = Reference(sop_class_uid="1.2.3", sop_instance_uid="1.2.3.4")
     request = CommitmentRequest(transaction_uid="1.2.1", references=(reference,))
     owed, age = (
@@ -128,7 +128,7 @@ def test_metrics_count_the_commitment_reports_that_are_owed(site):
 
 
 def test_metrics_count_decisions_without_a_name(site, reviewing):
-    """By verdict; who decided is in no metric."""
+    """By verdict; the deciding person is in no metric."""
     jobs = [reviewing.drafted(site.store, study=f"1.2.{number}") for number in (3, 4)]
     made = site.store.decide(
         jobs[0].id,

@@ -22,7 +22,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 def test_an_empty_queue_explains_how_to_send_the_first_study(site):
-    """Without any job the page names AE title, port, who may send, and a command."""
+    """Without any job the page names AE title, port, permitted senders, and a command."""
     page = site.get("/").text
     assert "No study has arrived yet" in page
     assert "storescu -aet MODALITY -aec WETREAD localhost 11112 image.dcm" in page
@@ -51,7 +51,7 @@ def test_every_page_states_that_a_demonstration_model_reads_patients(site, make_
 
 
 def test_the_queue_lists_jobs_with_state_reason_and_counts(site, seeder):
-    """Each job has its state as a word, why it stands there, who sent it, and its state is counted."""
+    """Each job has its state as a word, the reason, its sender, and its state is counted."""
     seeder.beat("reading")
     seeder.waiting(1, urgent=True)
     held = seeder.reading(2)
@@ -92,7 +92,7 @@ def test_the_queue_names_dead_and_restarted_processes(site, seeder):
 
 
 def test_a_study_page_shows_draft_findings_images_deliveries_and_events(site, seeder):
-    """The page of a drafted study holds all that was made of it and the unverified-AI banner."""
+    """The page of a drafted study has all its results and the unverified-AI banner."""
     job = seeder.drafted(1)
     page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
     assert "UNVERIFIED AI DRAFT — not a diagnosis" in page
@@ -107,7 +107,7 @@ def test_a_study_page_shows_draft_findings_images_deliveries_and_events(site, se
 
 
 def test_a_study_page_shows_agreement_with_samples_beside_the_score(site, seeder):
-    """How many sampled reports say a finding stands in a column of its own, where there are any."""
+    """The number of sampled reports with a finding has its own column, if there are any."""
     plain = seeder.drafted(1)
     job = seeder.reading(2)
     draft = seeder.draft_of(job)
@@ -123,7 +123,7 @@ def test_a_study_page_shows_agreement_with_samples_beside_the_score(site, seeder
 
 
 def test_a_study_page_states_what_its_model_cannot_do(site, seeder):
-    """Without scores there is no empty column; licence and intended use stand with what is missing."""
+    """License, use and missing abilities are shown; without scores there is no empty column."""
     job = seeder.reading(1)
     draft = seeder.draft_of(job)
     model = replace(
@@ -139,7 +139,7 @@ def test_a_study_page_states_what_its_model_cannot_do(site, seeder):
 
 
 def test_a_study_page_states_what_a_score_is_a_score_of(site, seeder):
-    """Beside "absent" a bare percentage would read as the chance of absence: both layouts name it."""
+    """Beside "absent" a bare percentage could mean the chance of absence: both layouts label it."""
     job = seeder.drafted(1)
     page = site.get(f"/studies/{job.study_instance_uid}").text
     assert '<th scope="col">Score for presence</th>' in page
@@ -152,7 +152,7 @@ def test_the_page_states_why_an_image_gets_no_result_for_its_patient_id(site, se
     job = seeder.reading(1)
     (image,) = site.store.instances(job.study_instance_uid)
     header = dcmread(image.path)
-    # A value that pydicom would write in another way than it came.
+    # A value that pydicom would write differently from the received one.
     header["PatientID"] = RawDataElement(
         Tag("PatientID"), "LO", len(patient_id), patient_id, 0, False, True
     )
@@ -168,7 +168,7 @@ def test_the_page_states_why_an_image_gets_no_result_for_its_patient_id(site, se
 
 
 def test_the_link_of_each_small_image_has_a_name(site, seeder):
-    """Who goes by keyboard and ear is informed where the link around a picture leads."""
+    """Users of keyboard and screen reader get the target of the link around an image."""
     job = seeder.drafted(1)
     page = site.get(f"/studies/{job.study_instance_uid}").text
     assert 'alt="Open this image"' in page
@@ -187,7 +187,7 @@ def test_no_finding_is_not_shown_as_an_alarm(site, seeder):
 
 
 def test_an_event_does_not_state_twice_where_it_led(site, seeder):
-    """That "Not analyzed" leads to "Not analyzed" is said once; what leads elsewhere states it."""
+    """The event "Not analyzed" does not repeat its state as target; others state their target."""
     job = seeder.reading(1)
     site.store.not_analysed(job.id, job.fence, "NOT_FRONTAL", "The only image is a lateral view.")
     page = html.unescape(site.get(f"/studies/{job.study_instance_uid}").text)
@@ -220,7 +220,7 @@ def test_a_study_page_without_its_image_reports_it(site, seeder):
 
 
 def test_revisions_of_a_study_point_at_each_other(site, seeder):
-    """The older draft says that it is superseded, the newer that it supersedes."""
+    """The older draft is marked as superseded, the newer as superseding."""
     first = seeder.completed(1)
     seeder.image(2, study=1)
     second = site.store.schedule(
@@ -276,7 +276,7 @@ def test_the_annotated_image_is_preferred_and_the_plain_one_can_be_had(site, see
 
 
 def test_an_image_that_cannot_be_decoded_answers_with_a_sentence(site, seeder):
-    """Broken pixel data gives 422 and words, and the page that embeds it is unharmed."""
+    """Damaged pixel data gives 422 and a message, and the page that embeds it still works."""
     job = seeder.drafted(1)
     path = site.store.instances(job.study_instance_uid)[0].path
     header_end = path.read_bytes().index(b"\xe0\x7f\x10\x00")
@@ -316,7 +316,7 @@ def test_retry_and_urgent_by_form_change_the_job(site, seeder):
 
 
 def test_an_action_that_came_too_late_reports_it(site, seeder):
-    """Canceling a job that was completed meanwhile answers 409 with a sentence."""
+    """Canceling a job that was completed meanwhile answers 409 with a message."""
     job = seeder.waiting(1)
     seeder.deliver(seeder.finish(seeder.claim(job)))
     answer = site.post(f"/jobs/{job.id}/cancel", data={"reason": "late"})
@@ -345,7 +345,7 @@ def test_hostile_values_are_text_on_every_page(site, seeder):
 
 
 def test_hostile_addresses_are_refused_with_a_message(site):
-    """UIDs and job ids that are none give 404 and come back escaped."""
+    """Invalid UIDs and job ids give 404 and come back escaped."""
     for path in (
         "/studies/%3Cscript%3Ealert(1)%3C%2Fscript%3E",
         "/studies/1.2.3'%20OR%201=1",
@@ -375,7 +375,7 @@ def test_a_hostile_patient_name_is_text(site, seeder):
 
 
 def test_a_database_that_went_away_gives_a_page_that_reports_it(site, seeder):
-    """Pages and API answer 503 with a message, /healthz stays 200 and the process lives on."""
+    """Pages and API answer 503 with a message, /healthz stays 200 and the process continues."""
     job = seeder.waiting(1)
     database = site.here.settings.data_dir / "wetread.db"
     site.store.close()

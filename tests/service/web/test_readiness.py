@@ -1,4 +1,4 @@
-"""`/readyz` has an answer in time, whatever is silent, and cannot be used to load the service."""
+"""`/readyz` answers in time with any silent server, and cannot be used to load the service."""
 
 import asyncio
 import threading
@@ -9,12 +9,12 @@ import pytest
 from service.database import schema
 from service.web.readiness import ANSWER_SECONDS, SharedCheck
 
-# What an orchestrator's probe may be set to wait.
+# A timeout that an orchestrator's probe may have.
 PROBE_SECONDS = 10.0
 
 
 def test_all_that_ask_meanwhile_share_one_call():
-    """Fifty questions at the same time are one call; once its answer is old there is another."""
+    """Fifty simultaneous requests are one call; once its answer is old there is another."""
     calls = []
 
     def look():
@@ -36,7 +36,7 @@ def test_all_that_ask_meanwhile_share_one_call():
 
 
 def test_a_call_that_takes_too_long_goes_on_and_is_not_started_twice():
-    """Each that asks has an error after the limit; the call's answer serves those that ask later."""
+    """Each request fails after the limit; the call's answer serves later requests."""
     go_on, calls = threading.Event(), []
 
     def look():
@@ -58,7 +58,7 @@ def test_a_call_that_takes_too_long_goes_on_and_is_not_started_twice():
 
 @pytest.mark.postgres
 def test_a_silent_database_is_named_in_time(make_site, postgres_server, silent_proxy):
-    """Connections that were open go silent, as do new ones: both times the answer names the database."""
+    """Open connections go silent, as do new ones: both times the answer names the database."""
     url = postgres_server.new_database()
     schema.upgrade(url)
     proxy = silent_proxy(postgres_server.port)

@@ -78,7 +78,7 @@ def test_sigterm_ends_the_process_with_open_streams(start_web, tmp_path, cookie_
 
 
 def test_a_page_without_a_database_still_states_what_is_wrong(start_web):
-    """Before `wetread db upgrade` the process lives, /readyz names the database, the login page too."""
+    """Before `wetread db upgrade` the process runs, /readyz names the database, the login page too."""
     _, url, _ = start_web()
     assert httpx.get(url + "readyz").json() == {"status": "not ready"}
     parts = httpx.get(url + "readyz", auth=("admin", "of-scripts")).json()["parts"]
@@ -110,7 +110,7 @@ def test_an_address_in_use_is_a_sentence(start_web, tmp_path):
 
 
 def test_the_process_answers_after_less_than_two_seconds_of_work(start_web):
-    """Processor time until the first answer, so that a busy machine does not decide the test."""
+    """Processor time until the first answer, so that a busy machine does not matter."""
     process, _, _ = start_web()
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     ticks = int(fields[11]) + int(fields[12])  # utime and stime, proc(5)

@@ -91,7 +91,7 @@ def start_web(tmp_path, eventually):
 
 
 def test_a_killed_web_process_keeps_sessions_and_limits(start_web, tmp_path, cookie_of):
-    """They are in the database: nobody logs in again, and no attacker gets new tries."""
+    """Sessions and failed logins are in the database: both survive the kill."""
     schema.upgrade(f"sqlite:///{tmp_path / 'wetread.db'}")
     store = Store(f"sqlite:///{tmp_path / 'wetread.db'}")
     cookie = {"Cookie": cookie_of(store)}

@@ -18,7 +18,7 @@ from service.records import DraftFilter
 
 @pytest.fixture
 def spoil(site):
-    """A function that replaces the text of a job's stored draft by what `change` makes of it."""
+    """A function that replaces the text of a job's stored draft by the result of `change`."""
     path = site.here.settings.database_url.removeprefix("sqlite:///")
 
     def spoil(job_id, change):
@@ -30,7 +30,7 @@ def spoil(site):
 
 
 def edited(change):
-    """Return what applies `change` to the decoded text."""
+    """Return a function that applies `change` to the decoded text."""
 
     def apply(text: str) -> str:
         data = json.loads(text)
@@ -60,7 +60,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("kind", UNREADABLE)
 def test_an_unreadable_draft_hides_no_other_job(site, seeder, spoil, kind):
-    """It is listed with a sentence in place of its draft, and stays a draft."""
+    """It is listed with a message in place of its draft, and stays a draft."""
     store = site.store
     spoiled, sound = seeder.completed(1), seeder.completed(2)
     spoil(spoiled.id, UNREADABLE[kind])
@@ -85,7 +85,7 @@ def test_an_unreadable_draft_hides_no_other_job(site, seeder, spoil, kind):
 
 
 def test_fields_of_a_newer_version_are_left_out(site, seeder, spoil):
-    """Unknown keys at every level change nothing of what is known."""
+    """Unknown keys at any level change no known value."""
     job = seeder.completed(1)
 
     def add(data):
@@ -106,7 +106,7 @@ def test_fields_that_an_older_version_lacks_take_their_defaults(seeder):
 
 
 def test_the_error_names_the_field_and_repeats_no_value():
-    """What stands in a draft belongs into no log."""
+    """The content of a draft must be in no log."""
 
     @dataclass
     class Record:
@@ -117,7 +117,7 @@ def test_the_error_names_the_field_and_repeats_no_value():
 
 
 def test_a_job_with_an_unreadable_draft_can_be_sent_again(site, seeder, spoil):
-    """What was made of the draft is not affected by it."""
+    """The results made of the draft are not affected."""
     job = seeder.completed(1)
     spoil(job.id, UNREADABLE["unknown value"])
     sent = site.store.resend(job.id, "Ann")

@@ -36,7 +36,7 @@ def bearer(guarded):
 
 
 def test_a_reading_token_reads_and_does_not_act(guarded, bearer, seeder_of):
-    """GET is answered, POST is 403 that names the scope which it needs."""
+    """GET is answered, POST is 403 that names the required scope."""
     job = seeder_of(guarded).waiting(1)
     header = bearer(Scope.READ)
     assert guarded.get("/api/jobs", headers=header).json()["jobs"][0]["id"] == job.id
@@ -58,12 +58,12 @@ def test_an_admin_token_acts_under_its_own_name(guarded, bearer, seeder_of):
 
 
 def test_a_storing_token_opens_nothing_of_the_api(guarded, bearer):
-    """Who may store may not read what others stored."""
+    """A token that may store may not read stored data."""
     assert guarded.get("/api/jobs", headers=bearer(Scope.STOW)).status_code == 403
 
 
 def test_no_token_opens_a_page(guarded, bearer):
-    """Pages show patients: they are for people who are logged in."""
+    """Pages show patients: they require a login."""
     assert guarded.get("/", headers=bearer(Scope.ADMIN)).status_code == 401
 
 
@@ -86,7 +86,7 @@ def test_an_address_that_does_not_exist_is_404_for_a_valid_login(guarded, bearer
 
 @pytest.mark.parametrize("state", ["expired", "revoked", "made up", "cut short", "not ASCII"])
 def test_a_token_that_is_not_in_force_is_401(guarded, bearer, state):
-    """Whatever is wrong with it, the answer is the same, and the log never holds its value."""
+    """The answer is the same for any fault of the token, and the log never has its value."""
     header = bearer(Scope.READ, lives=timedelta(seconds=-1) if state == "expired" else None)
     value = header["Authorization"]
     if state == "revoked":
@@ -131,7 +131,7 @@ def test_the_use_of_a_token_that_is_over_is_an_incident(guarded, bearer, state):
 
 
 def test_an_unknown_token_is_no_incident(guarded):
-    """Anybody can make up one: that stands in the log only."""
+    """Anyone can invent one: it is in the log only."""
     value, _ = mint()
     assert guarded.get("/api/jobs", headers={"Authorization": f"Bearer {value}"}).status_code == 401
     assert guarded.store.incidents() == []

@@ -25,7 +25,7 @@ def test_the_password_opens_the_api_and_the_metrics_and_no_page(guarded):
     "authorization", ["Basic", "Basic ====", "Bearer x", "Basic YW5uOng=", "Basic \xff"]
 )
 def test_a_wrong_or_broken_authorization_is_401_also_beside_a_session(guarded, authorization):
-    """Wrong passwords and headers that are none are refused; the cookie is not read instead."""
+    """Wrong passwords and malformed headers are refused; the cookie is not read instead."""
     headers = {"Authorization": authorization.encode("latin-1")}
     assert guarded.get("/api/jobs", headers=headers).status_code == 401
 
@@ -58,7 +58,7 @@ def test_another_name_is_not_served_without_tls(site):
 
 
 def test_plain_http_can_be_allowed(make_site):
-    """Under another name the browser gets a cookie that it keeps there, and the page warns."""
+    """Under another name the browser gets a cookie that it accepts there, and the page warns."""
     site = make_site(web={"port": 0, "plain_http": True})
     headers = {"Host": "wetread.example"}
     page = site.get("/login", headers=headers)
@@ -74,7 +74,7 @@ def test_plain_http_can_be_allowed(make_site):
 
 
 def test_forwarded_headers_count_only_from_configured_proxies(make_site):
-    """Address and scheme are believed from a proxy that the settings name, from no other."""
+    """Address and scheme are accepted from a configured proxy, from no other."""
     forwarded = {
         "Host": "wetread.example",
         "X-Forwarded-Proto": "https",

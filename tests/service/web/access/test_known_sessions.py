@@ -1,4 +1,4 @@
-"""Sessions are looked up, and remembered while the database is away."""
+"""Sessions are looked up, and remembered while the database is unavailable."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ WEB = SimpleNamespace(session_idle_minutes=30, session_hours=10)
 
 @pytest.fixture
 def known(store, monkeypatch):
-    """The sessions of a store with one login, whose token is "token"; `away` makes it silent."""
+    """The sessions of a store with one login, whose token is "token"; `away` makes it unavailable."""
     account = store.add_person("kim", roles=frozenset({Role.VIEWER}), password_hash="", actor="t")
     sessions = KnownSessions(store, WEB)
     store.open_session(digest_of("token"), account.person.id, address="", limits=sessions.limits)
@@ -48,7 +48,7 @@ def test_a_session_is_found_by_its_token(known):
 
 
 def test_a_session_is_remembered_for_five_minutes(known, clock):
-    """While the database is away; one that was not seen lately is not known."""
+    """While the database is unavailable; a session that was not used lately is not known."""
     found = find(known)
     known.away()
     clock.move(299)

@@ -1,4 +1,4 @@
-"""Each route declares who may use it, and each role gets what is declared and nothing else."""
+"""Each route declares its roles, and each role has exactly the declared access."""
 
 import pytest
 from starlette.applications import Starlette
@@ -26,7 +26,7 @@ NO_PATIENT |= {"/password/{link}"}
 
 
 def answer(_request):
-    """Answer with a word."""
+    """Answer with a text."""
     return PlainTextResponse("here")
 
 
@@ -57,7 +57,7 @@ def test_a_mounted_application_declares_its_endpoints():
 
 
 def test_only_these_routes_are_open():
-    """Whoever opens another one has to state it here."""
+    """Another public route must be added here."""
     check_declared(ROUTES)
     opened = {
         each.path
@@ -88,13 +88,13 @@ def paths():
 
 
 def test_route_by_role_by_method(make_site, cookie_of, paths):
-    """Without login 401 or the way to the login page; with another role 403; else neither."""
+    """Without login 401 or a redirect to the login page; with another role 403; else neither."""
     site = make_site()
     cookies = {frozenset({role}): cookie_of(site.store, role, login=role) for role in Role}
     wrong = []
     for path in sorted({path for _, path in paths} - LOGGED_OUT_BY):
         if path.startswith("/live") and not path.endswith(".json"):
-            continue  # a stream that is let in does not end; test_live reads them
+            continue  # an accepted stream does not end; test_live reads them
         for method in METHODS:
             for roles, cookie in [(frozenset(), ""), *cookies.items()]:
                 response = site.request(method, path, as_=cookie)

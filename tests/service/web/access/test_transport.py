@@ -1,4 +1,4 @@
-"""How a request came, and the session cookie for it."""
+"""The transport of a request, and the session cookie for it."""
 
 from types import SimpleNamespace
 
@@ -40,7 +40,7 @@ def scope(host, client="10.0.0.7", scheme="http"):
     ],
 )
 def test_loopback_names(host, expected):
-    """A name that only begins like one is none."""
+    """A name that only begins like one does not count."""
     assert names_loopback(host) is expected
 
 

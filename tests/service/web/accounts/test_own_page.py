@@ -21,7 +21,7 @@ def log_in(site, password=PHRASE):
 
 
 def changes(site):
-    """Return what the audit trail says about accounts, the oldest first."""
+    """Return the audit records about accounts, the oldest first."""
     found = [record.event for record in reversed(site.store.audit_records(AuditFilter()))]
     return [each for each in found if each.action is AuditAction.CHANGED_ACCOUNT]
 
@@ -104,7 +104,7 @@ def test_sessions_are_listed_and_ended(site, cookie_of):
 
 
 def test_an_account_of_a_provider_is_changed_there(make_site):
-    """The page states where; a form that is sent anyway changes nothing."""
+    """The page states where to change it; a form that is still sent changes nothing."""
     issuer = "https://login.example/realm"
     site = make_site(
         oidc={"issuer": issuer, "client_id": "wetread", "viewer_groups": ["x"]},

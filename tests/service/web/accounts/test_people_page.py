@@ -1,4 +1,4 @@
-"""`/people` and `/password/{link}`: what an admin does with accounts, over a real socket."""
+"""`/people` and `/password/{link}`: an admin's management of accounts, over a real socket."""
 
 import re
 from datetime import timedelta
@@ -38,7 +38,7 @@ def recorded(site):
 
 
 def test_an_account_is_added_and_its_person_sets_the_password(site):
-    """The link is shown once, works once, and is recorded; nobody logs in before."""
+    """The link is shown once, works once, and is recorded; no login is possible before."""
     made = site.post("/people", data=KIM)
     path = link_in(made)
     assert f"{site.url}{path}" in made.text
@@ -172,7 +172,7 @@ def test_what_cannot_be_audited_is_not_done(site, cookie_of, monkeypatch, path):
 
 
 def test_another_site_changes_nothing(site, cookie_of):
-    """Its form carries the cookie, and is refused by its origin."""
+    """Its form sends the cookie, and is refused because of its origin."""
     cookie_of(site.store, Role.VIEWER, login="kim")
     foreign = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
     paths = ("people", "people/kim/roles", "people/kim/link", "people/kim/disable", "tokens")

@@ -18,7 +18,7 @@ def value_in(answer):
 
 
 def test_a_token_is_shown_once_works_and_is_revoked(site):
-    """With its scopes and expiry; what was done is in the audit trail."""
+    """With its scopes and expiry; the actions are in the audit trail."""
     value = value_in(site.post("/tokens", data=FORM))
     bearer = {"Authorization": f"Bearer {value}"}
     assert site.get("/api/jobs", headers=bearer, as_="").status_code == 200

@@ -64,7 +64,7 @@ def test_a_lasting_alert_stays_open_once_acknowledged(alerting):
 
 @pytest.mark.parametrize("number", ["99", "x", "9" * 40, "-1"])
 def test_an_alert_that_is_none_is_404(alerting, number):
-    """Also what is no number."""
+    """Also an id that is no number."""
     assert alerting.post(f"/alerts/{number}/acknowledge", data={}).status_code == 404
     assert alerting.post(f"/api/alerts/{number}/acknowledge", json={}).status_code == 404
 
@@ -100,7 +100,7 @@ def test_a_person_begins_a_check_and_not_two(alerting):
 
 
 def test_while_checks_are_off_none_begins(make_site):
-    """The page says how to enable them; no metric names them."""
+    """The page states how to enable them; no metric names them."""
     site = make_site()
     assert site.post("/heartbeat/now", data={}).status_code == 409
     assert "<code>[probe]</code>" in site.get("/heartbeat").text

@@ -1,4 +1,4 @@
-"""An image that cannot be drawn costs a decoder once, not at every view, and the page says why."""
+"""An image that cannot be drawn costs a decoder once, not at every view, and the reason is shown."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from service.web.images.failed_renders import FORGET_SECONDS, FailedRenderCache
 from service.web.images.picture import THUMBNAIL_SIZE, Picture
 from service.web.images.png import PngRenderer
 
-# The real program, which notes each image that it takes up, and hangs or crashes on small ones.
+# The real program, which records each image that it starts, and hangs or crashes on small ones.
 PROGRAM = """
 import ctypes
 import sys
@@ -89,7 +89,7 @@ def test_what_ended_a_decoder_is_not_decoded_at_the_next_view(
 
 
 def test_the_page_answers_with_the_reason_to_people_and_to_programs(site, seeder):
-    """422 and the words; the page puts them where the picture would be."""
+    """422 and the message; the page shows it in place of the image."""
     image = seeder.image(1)
     image.path.write_bytes(image.path.read_bytes()[:-5000])
     url = f"/studies/{image.study_instance_uid}/films/{image.sop_instance_uid}.png"
@@ -122,7 +122,7 @@ def test_what_may_be_gone_in_a_moment_is_not_remembered(error):
 
 
 def test_no_more_than_the_newest_few_are_remembered():
-    """Memory does not grow with what is sent."""
+    """Memory does not grow with the requests."""
     known = FailedRenderCache()
     for number in range(1000):
         known.note(number, InvalidDataset("no"))

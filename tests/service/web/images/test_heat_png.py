@@ -1,4 +1,4 @@
-"""Heat maps as PNG: what another decoder reads, and what is not drawn."""
+"""Heat maps as PNG: read by another decoder, and maps that are not drawn."""
 
 import base64
 import io

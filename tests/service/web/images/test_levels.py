@@ -1,4 +1,4 @@
-"""Levels over HTTP: made once, kept beside the image, and a sentence for what cannot be shown."""
+"""Levels over HTTP: made once, kept beside the image, and a message for images that cannot be shown."""
 
 import gzip
 import threading
@@ -20,7 +20,7 @@ def base(image) -> str:
 
 
 def test_an_image_that_was_not_read_is_prepared_on_demand_and_kept(site, image):
-    """The first request makes the file beside the image; the level is not to be stored by anybody."""
+    """The first request makes the file beside the image; no client may store the level."""
     described = site.get(f"{base(image)}voi.json")
     assert described.json()["levels"] == [{"rows": n, "columns": n} for n in (96, 48, 24)]
     made = levels_path(image.path).stat().st_mtime_ns
@@ -33,7 +33,7 @@ def test_an_image_that_was_not_read_is_prepared_on_demand_and_kept(site, image):
 
 
 def test_damaged_levels_are_made_again(site, image):
-    """A file that is cut off, or older than its image, counts as missing."""
+    """A truncated file, or older than its image, counts as missing."""
     site.get(f"{base(image)}voi.json")
     path = levels_path(image.path)
     whole = path.read_bytes()
@@ -63,7 +63,7 @@ def test_many_requests_for_one_image_decode_it_once(site, image, monkeypatch):
 
 
 def test_a_spool_that_cannot_be_written_is_served_from_memory(make_site, seeder_of):
-    """A disk without room for levels shows the image all the same, and gets no file."""
+    """A disk without room for levels still shows the image, and gets no file."""
     given = {"min_free_bytes": 2**62, "callers": [{"ae_title": "MODALITY"}]}
     site = make_site(receiver=given)
     image = seeder_of(site).image(1)
@@ -73,7 +73,7 @@ def test_a_spool_that_cannot_be_written_is_served_from_memory(make_site, seeder_
 
 
 def test_what_cannot_be_shown_states_why(site, image):
-    """An image that cannot be decoded, one that is gone, and levels that do not exist."""
+    """An image that cannot be decoded, one that was removed, and levels that do not exist."""
     image.path.write_bytes(image.path.read_bytes()[:-5000])
     for name in ("voi.json", "levels/2"):
         answer = site.get(base(image) + name, headers={"Accept": "application/json"})
@@ -86,12 +86,12 @@ def test_what_cannot_be_shown_states_why(site, image):
 
 @pytest.mark.parametrize("number", ["3", "-1", "x", "99999999999999999999"])
 def test_there_are_three_levels(site, image, number):
-    """Another number is no page."""
+    """Another number is 404."""
     assert site.get(f"{base(image)}levels/{number}").status_code == 404
 
 
 def test_levels_of_another_study_are_not_found(site, image):
-    """Both UIDs have to belong together; malformed ones are no page either."""
+    """Both UIDs have to belong together; malformed ones are 404, too."""
     for address in (
         f"studies/1.2.3/films/{image.sop_instance_uid}/voi.json",
         f"studies/{image.study_instance_uid}/films/1.2.3/levels/0",

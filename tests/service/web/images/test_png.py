@@ -1,4 +1,4 @@
-"""Images for a page are decoded beside the web process, so that no image takes the page down."""
+"""Images for a page are decoded beside the web process, so that no image crashes the web process."""
 
 import asyncio
 import io
@@ -43,7 +43,7 @@ decoder.main()
 
 @pytest.fixture(scope="module")
 def artist(tmp_path_factory):
-    """What draws, with the damaged decoders."""
+    """The renderer, with the damaged decoders."""
     script = tmp_path_factory.mktemp("program") / "decoders.py"
     script.write_text(PROGRAM)
     made = PngRenderer(**BOUNDS, seconds=2, program=(sys.executable, str(script)))
@@ -81,7 +81,7 @@ def test_an_image_that_ends_its_decoder_costs_itself_only(artist, image, tmp_pat
 
 
 def test_an_object_of_ours_that_was_changed_is_not_drawn(artist, image):
-    """What we wrote is decoded only as long as it is what we wrote."""
+    """Our own objects are decoded only while they are unchanged."""
     ours = Picture(path=image, sha256=sha256(image.read_bytes()).hexdigest())
     assert artist.draw(ours).startswith(b"\x89PNG")
     with pytest.raises(InvalidDataset, match="has changed since it was written"):
@@ -89,7 +89,7 @@ def test_an_object_of_ours_that_was_changed_is_not_drawn(artist, image):
 
 
 def test_nothing_is_started_before_the_first_picture_nor_after_the_end(image):
-    """What draws is made once, by the first picture; a closed cache makes none."""
+    """The decoders are started once, by the first image; a closed cache starts none."""
     made = []
 
     def make():

@@ -288,7 +288,7 @@ def test_half_and_quarter_are_means_of_the_image(make_site, browser, tmp_path, p
         assert np.abs(seen - want[:-1, :-1]).max() <= 1
 
 
-# Keys, pointers and the parts of a viewer, in one page; what each does is returned by name.
+# Keys, pointers and the parts of a viewer, in one page; each result is returned by name.
 _USE = """
 const [done] = arguments;
 (async () => {
@@ -457,7 +457,7 @@ setTimeout(() => lose.restoreContext(), 100);
 def test_without_webgl_and_without_graphics_processor_canvas_is_used(
     make_site, browser, tmp_path, tmp_path_factory
 ):
-    """Hospital desktops have neither: the viewer finds that out by itself."""
+    """Hospital desktops have neither: the viewer detects that by itself."""
     site = make_site()
     pixels, tags = IMAGES["narrow"]
     base = place(site, image(tmp_path, pixels, **tags), 1)
@@ -473,7 +473,7 @@ def test_without_webgl_and_without_graphics_processor_canvas_is_used(
 
 
 def test_an_image_that_cannot_be_shown_states_why(make_site, browser, tmp_path):
-    """The sentence stands in the place of the picture, and the page is informed."""
+    """The message is shown in place of the image, and the page gets the event."""
     site = make_site()
     browser.enter(site)
     pixels, tags = IMAGES["narrow"]

@@ -1,4 +1,4 @@
-"""A response that the client has already is 304, and only such a one."""
+"""Only a response that the client already has is 304."""
 
 
 def test_an_unchanged_job_is_304(site, seeder):

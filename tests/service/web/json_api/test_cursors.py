@@ -51,6 +51,6 @@ def test_a_cursor_outlives_its_entry(site, seeder):
 )
 @pytest.mark.parametrize("path", ["/api/jobs", "/api/decisions"])
 def test_other_texts_are_400(site, path, cursor):
-    """A text that is no cursor, a time without a zone: a sentence says what to send."""
+    """An invalid cursor, a time without a zone: a message states what to send."""
     answer = site.get(path, params={"cursor": cursor})
     assert (answer.status_code, "next" in answer.json()["error"]) == (400, True)

@@ -18,7 +18,7 @@ def job(seeder):
 
 
 def times(site, job, action="resend") -> int:
-    """Return how often an action stands in the history of a job."""
+    """Return how often an action is in the history of a job."""
     return [each.action for each in site.store.events(job.id)].count(action)
 
 

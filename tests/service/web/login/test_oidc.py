@@ -1,4 +1,4 @@
-"""Login by OpenID Connect against a small provider that checks what it gets."""
+"""Login by OpenID Connect against a small provider that checks its requests."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 
 class Provider(BaseHTTPRequestHandler):
-    """The endpoints of an OpenID provider; `server.claims` is who logs in."""
+    """The endpoints of an OpenID provider; `server.claims` describes the person who logs in."""
 
     def do_GET(self):
         """Answer discovery and keys, and send the browser back with a code."""
@@ -101,7 +101,7 @@ class Server(ThreadingHTTPServer):
         }
 
     def signed(self, claims, **changes):
-        """Return a token with claims of ours."""
+        """Return a token with the test's claims."""
         now = int(time.time())
         given = {"iss": self.issuer, "aud": "wetread", "iat": now, "exp": now + 300}
         return jwt.encode({"alg": "RS256", "kid": "k1"}, {**given, **claims, **changes}, self.key)
@@ -163,7 +163,7 @@ class Browser:
 
 
 def test_a_login_by_the_provider_gives_the_roles_of_the_groups(site, provider):
-    """Code flow with PKCE, state and nonce; back to the page that was asked for."""
+    """Code flow with PKCE, state and nonce; back to the requested page."""
     browser = Browser()
     page = browser.get(f"{site.url}login").text
     assert 'href="./oidc/login' in page
@@ -181,7 +181,7 @@ def test_a_login_by_the_provider_gives_the_roles_of_the_groups(site, provider):
 
 
 def test_roles_follow_the_groups_at_each_login(site, provider):
-    """A role that is gone ends the sessions that had it."""
+    """The loss of a role ends the sessions that had it."""
     first, second = Browser(), Browser()
     first.follow(f"{site.url}oidc/login")
     provider.claims["groups"] = ["it"]
@@ -193,7 +193,7 @@ def test_roles_follow_the_groups_at_each_login(site, provider):
 
 @pytest.mark.parametrize("groups", [[], ["staff"], None, "radiologist"])
 def test_no_group_no_access(site, provider, groups):
-    """The page says what is missing; nothing is made."""
+    """The page names what is missing; no account is created."""
     provider.claims["groups"] = groups
     answer = Browser().follow(f"{site.url}oidc/login")
     assert answer.status_code == 403
@@ -250,7 +250,7 @@ def test_a_taken_login_name_stays_its_owners(site):
 
 
 def test_a_disabled_account_does_not_get_in(site):
-    """Whatever the provider says."""
+    """For any claims of the provider."""
     browser = Browser()
     browser.follow(f"{site.url}oidc/login")
     site.store.disable_person("kim")
@@ -305,7 +305,7 @@ def test_the_provider_ends_sessions(site, provider, named):
     ids=str,
 )
 def test_a_logout_token_that_is_not_ours_ends_nothing(site, provider, changes):
-    """Each rule of the specification; nonsense too."""
+    """Each rule of the specification; invalid tokens too."""
     browser = Browser()
     browser.follow(f"{site.url}oidc/login")
     token = provider.signed({"sub": "u1", "events": {LOGOUT_EVENT: {}}, **changes})

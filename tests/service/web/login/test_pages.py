@@ -27,7 +27,7 @@ def log_in(site, form=GOOD, **options) -> httpx.Response:
 
 
 def test_login_gives_a_cookie_that_scripts_and_other_sites_cannot_use(site):
-    """Host-bound, secure, HttpOnly, Lax; it opens the page that was asked for."""
+    """Host-bound, secure, HttpOnly, Lax; it opens the requested page."""
     asked = site.get("/studies/1.2.3?job=a", as_="")
     assert (asked.status_code, asked.headers["location"]) == (
         303,
@@ -51,7 +51,7 @@ def test_login_gives_a_cookie_that_scripts_and_other_sites_cannot_use(site):
     ["//evil.example/", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/../x"],
 )
 def test_login_never_leads_to_another_site(site, aim):
-    """Whatever `next` says."""
+    """For any value of `next`."""
     answer = log_in(site, {**GOOD, "next": aim})
     assert urljoin(f"{site.url}login", answer.headers["location"]) == site.url
     assert "evil" not in site.get(f"/login?next={aim}", as_="").text
@@ -105,7 +105,7 @@ def test_login_makes_a_new_session_and_ends_the_one_presented(site):
 
 
 def test_logout_ends_the_session_on_the_server(site):
-    """The cookie is worth nothing afterwards, also in another hand."""
+    """The cookie is invalid afterwards, also in another browser."""
     cookie = cookie_in(log_in(site))
     answer = site.post("/logout", as_=cookie)
     assert answer.headers["location"] == "./login"
@@ -133,7 +133,7 @@ def test_a_change_of_role_password_or_state_ends_the_sessions(site, cookie_of):
 
 
 def test_a_session_ends_when_idle_and_after_a_shift(make_site):
-    """Idle time begins anew with a request of the person, not with those that a page makes itself."""
+    """Idle time begins anew with a request of the person, not with the page's own requests."""
     site = make_site(web={"port": 0, "session_idle_minutes": 10, "session_hours": 1})
     store, session = site.store, digest_of(site.cookie.partition("=")[2])
     limits = SessionLimits(idle=timedelta(minutes=10), absolute=timedelta(hours=1))
@@ -153,7 +153,7 @@ def test_a_session_ends_when_idle_and_after_a_shift(make_site):
 
 
 def test_five_failures_from_one_address_are_enough_and_lock_no_one_out(site):
-    """The sixth is 429 with the time to wait; the same name from another address gets in."""
+    """The sixth is 429 with the time to wait; the same name from another address is admitted."""
     for _ in range(5):
         assert log_in(site, BAD).status_code == 401
     answer = log_in(site)
@@ -191,7 +191,7 @@ def test_one_address_has_a_hundred_failures_an_hour(site):
 
 
 def test_an_older_hash_is_renewed_at_the_login(site):
-    """With the parameters of today."""
+    """With the current parameters."""
     old = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PHRASE)
     site.store.set_password_hash("ann", old)
     assert log_in(site).status_code == 303
@@ -230,7 +230,7 @@ def test_a_setup_link_makes_one_admin_once(make_site):
 
 
 def test_a_setup_link_expires(make_site):
-    """An old one makes nothing."""
+    """An old link creates no account."""
     site = make_site(logged_in=False)
     token, digest = new_secret()
     site.store.add_setup_link(digest, site.store.now() - timedelta(seconds=1))
@@ -247,7 +247,7 @@ def test_who_is_logged_in_is_reported_as_json(site):
 
 
 def test_a_viewer_sees_no_form_of_an_action(site, seeder, cookie_of):
-    """What would be refused is not offered."""
+    """A refused login is not offered."""
     job = seeder.waiting(1)
     viewer = cookie_of(site.store, Role.VIEWER, login="vic")
     reader = cookie_of(site.store, Role.RADIOLOGIST, login="rae")

@@ -74,7 +74,7 @@ def test_the_page_shows_where_models_are_loaded_and_compares_the_shadow(site, se
 
 
 def test_the_choice_is_audited_and_a_shadow_cannot_be_chosen(site):
-    """The page and the API name who chose; unknown models are refused."""
+    """The page and the API name the person who chose; unknown models are refused."""
     assert site.post("/models/use", data={"model": "second"}).status_code == 303
     found = site.get("/api/models").json()
     assert (found["reads_new"], found["choice"]["chosen_by"]) == ("second", "ann (web page)")
@@ -90,7 +90,7 @@ def test_the_choice_is_audited_and_a_shadow_cannot_be_chosen(site):
 
 
 def test_a_chosen_model_that_is_gone_needs_attention(site):
-    """The model of [reading] reads, and queue and page say so."""
+    """The model of [reading] reads, and queue and page state it."""
     event = AuditEvent(action=AuditAction.CHOSE_MODEL, actor="kim (web page)", detail="gone")
     site.store.use_model("gone", event)
     assert site.get("/api/models").json()["reads_new"] == "demo"
@@ -99,7 +99,7 @@ def test_a_chosen_model_that_is_gone_needs_attention(site):
 
 
 def test_a_stop_shows_on_every_page_and_ends_by_a_button(site, seeder, cookie_of):
-    """Banner, why a job waits, `/readyz`, metrics; without a login the banner names nobody."""
+    """Banner, reason of waiting jobs, `/readyz`, metrics; without a login the banner names nobody."""
     job = seeder.waiting(1)
     radiologist = cookie_of(site.store, Role.RADIOLOGIST, login="ray")
     assert site.post("/drafting/stop", data={"reason": " "}).status_code == 400

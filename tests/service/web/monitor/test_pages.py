@@ -22,7 +22,7 @@ EDEMA = finding_stream(Observation.EDEMA)
 
 
 def rows_of(first: date, days: int, rate: float, seed: int) -> list[MonitorRow]:
-    """Return readings and final reports of so many days, 40 a day."""
+    """Return readings and final reports of this many days, 40 a day."""
     generator, rows = np.random.default_rng(seed), []
     for number in range(days):
         day = first + timedelta(days=number)
@@ -72,7 +72,7 @@ def filled(site):
 
 
 def test_from_no_reference_to_an_acknowledged_alert(filled, make_site):
-    """A person accepts and acknowledges; both are audited; the radiologist only looks."""
+    """A person accepts and acknowledges; both are audited; the radiologist can only read."""
     del make_site
     site, first, last = filled
     page = site.get("/monitor").text
@@ -121,7 +121,7 @@ def test_agreement_with_final_reports(filled):
 
 
 def test_readers_are_shown_only_where_it_is_allowed(make_site, cookie_of):
-    """Admins by configuration; a radiologist the own figures; nobody else the page."""
+    """Admins by configuration; a radiologist the own figures; others have no page."""
     for show in (False, True):
         site = make_site(monitor={"show_readers": show})
         cookies = {role: cookie_of(site.store, role, login=role.value) for role in Role}

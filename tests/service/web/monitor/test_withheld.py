@@ -49,7 +49,7 @@ def report_on(site, job):
 
 
 def test_a_withheld_draft_is_on_no_page_and_in_no_answer(site, seeder):
-    """Queue, study, job JSON and worklist say that it is withheld; none holds its text."""
+    """Queue, study, job JSON and worklist state that it is withheld; none has its text."""
     job = withhold(site, seeder, 1)
     assert (job.state, job.is_withheld) == (JobState.DRAFTED, True)
     paths = ["", "read", f"studies/{job.study_instance_uid}", f"api/jobs/{job.id}"]
@@ -78,7 +78,7 @@ def test_a_withheld_draft_is_on_no_page_and_in_no_answer(site, seeder):
 
 
 def test_it_is_released_by_a_report_the_time_limit_urgency_or_a_person(site, seeder):
-    """Then it is shown, sent, and its history says why."""
+    """Then it is shown, sent, and its history has the reason."""
     store = site.store
     reported, late, asked, waiting = (withhold(site, seeder, number) for number in range(1, 5))
     report_on(site, reported)
@@ -106,7 +106,7 @@ def test_it_is_released_by_a_report_the_time_limit_urgency_or_a_person(site, see
 
 
 def test_what_ends_otherwise_is_not_sent(site, seeder):
-    """Canceled: nothing goes out; without a destination: complete after the release."""
+    """Canceled: nothing is sent; without a destination: complete after the release."""
     store = site.store
     canceled, alone = withhold(site, seeder, 1), withhold(site, seeder, 2, destinations=())
     store.cancel(canceled.id, "ann")
@@ -232,7 +232,7 @@ def test_a_report_on_a_draft_that_is_still_withheld_is_compared_with_it(site, se
 
 
 def test_the_share_is_chosen_by_key_and_stays_for_a_study(site):
-    """Of 20,000 studies 5 % within chance; another key chooses others; each again the same."""
+    """Of 20,000 studies 5 % within chance; another key selects others; each again the same."""
     uids = [f"1.2.{number}" for number in range(20_000)]
     key = site.store.withholding_key()
     assert key == site.store.withholding_key()

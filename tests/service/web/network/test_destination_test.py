@@ -46,7 +46,7 @@ def metric(site, name, destination):
 
 
 def test_an_unreachable_destination_has_a_metric(overdue_site):
-    """The age of its oldest result, and when it took the last; another destination has its own."""
+    """The age of its oldest result, and the time of the last delivery; for each destination."""
     name = "wetread_oldest_undelivered_seconds"
     assert 1200 <= metric(overdue_site, name, "pacs") < 1260
     assert metric(overdue_site, name, "archive") == 0
@@ -57,7 +57,7 @@ def test_an_unreachable_destination_has_a_metric(overdue_site):
 
 
 def test_an_unreachable_destination_does_not_stop_senders(overdue_site):
-    """`/readyz` tells it beside the parts: no fault of theirs, and no address."""
+    """`/readyz` lists it beside the parts: no fault of theirs, and no address."""
     answer = overdue_site.get("/readyz")
     body = answer.json()
     assert body["faults"] == ["broker", "reading_worker"]
@@ -95,7 +95,7 @@ def test_the_page_shows_a_notice_and_the_state(overdue_site):
 
 
 def test_without_an_outage_there_is_no_notice(make_site, seeder_of):
-    """A result that has just been made waits, and that is no news."""
+    """A new result waits without a notice."""
     site = make_site()
     seeder_of(site).drafted(1)
     html = site.get("/").text
@@ -104,7 +104,7 @@ def test_without_an_outage_there_is_no_notice(make_site, seeder_of):
 
 
 def test_a_destination_can_be_tested(make_site):
-    """The answer says that it works, and nothing is left in it."""
+    """The answer states that it works, and no file is left in it."""
     site = make_site()
     answer = site.post("/destinations/orthanc/test")
     assert answer.status_code == 200

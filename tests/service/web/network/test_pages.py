@@ -90,7 +90,7 @@ def test_owed_commitment_reports_are_shown_at_both(network):
 
 
 def test_a_pause_is_stated_wherever_the_result_is_waited_for(network, seeder_of):
-    """Page, queue, job, `/readyz`, metrics, API; the audit trail has who and why; then it resumes."""
+    """Page, queue, job, `/readyz`, metrics, API; audit with person and reason; then it resumes."""
     job = seeder_of(network).drafted(1)
     answer = network.post("/destinations/orthanc/pause", data={"reason": REASON})
     assert (answer.status_code, answer.headers["location"]) == (303, "../../network")
@@ -159,7 +159,7 @@ def test_a_forgotten_pause_is_an_alarm(make_site):
 
 
 def test_only_an_administrator_sees_the_network(network, cookie_of):
-    """A radiologist and a viewer have neither the page nor its entry."""
+    """A radiologist and a viewer have neither the page nor its menu entry."""
     for role in (Role.RADIOLOGIST, Role.VIEWER):
         cookie = cookie_of(network.store, role, login=role.value)
         assert network.get("/network", as_=cookie).status_code == 403

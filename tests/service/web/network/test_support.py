@@ -83,7 +83,7 @@ def entries(content):
 
 
 def found_in(texts):
-    """Return what was planted and is in one of the texts."""
+    """Return the planted values that are in one of the texts."""
     looked_for = (*PLANTED, SECRET, STUDY, "ZWETSCHGENBAUM")
     return sorted(
         {
@@ -96,7 +96,7 @@ def found_in(texts):
 
 
 def log_lines():
-    """Return log lines with planted values, and one that is allowed."""
+    """Return log lines with planted values, and an allowed one."""
     base = {"timestamp": "2026-11-30T18:00:00Z", "level": "info", "event": "delivered"}
     lines = [
         {**base, "job_id": TEXT, "destination": TEXT, "reason": TEXT, "state": TEXT},

@@ -1,4 +1,4 @@
-"""docs/openapi.json is the description of the routes as they are declared and served."""
+"""docs/openapi.json describes the routes as declared and served."""
 
 import json
 from pathlib import Path

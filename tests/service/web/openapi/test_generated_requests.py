@@ -1,4 +1,4 @@
-"""Requests that schemathesis generates, by each role, each scope, the password and nobody.
+"""Requests that schemathesis generates, by each role, each scope, the password and without any.
 
 No response is 500, none goes to those without the rights, and each conforms to the description, without
 a key that is not described. `--api-examples 300` runs longer.
@@ -61,7 +61,7 @@ VALIDATING = schemathesis.openapi.from_dict(strict(DESCRIPTION))
 
 @dataclass(frozen=True)
 class Actor:
-    """Who sends a request."""
+    """The sender of a request."""
 
     name: str
     headers: dict[str, str]
@@ -80,7 +80,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class World:
-    """A site with studies in several states, and everyone who may send requests."""
+    """A site with studies in several states, and all kinds of senders."""
 
     client: httpx.Client
     actors: list[Actor]

@@ -37,7 +37,7 @@ def redis_url(redis_server):
 
 
 def work(seeder):
-    """Let a process of each role report itself."""
+    """Record a heartbeat of each role."""
     for role in ROLES:
         seeder.beat(role)
 
@@ -53,7 +53,7 @@ def part_of(site, name, span="day"):
 
 
 def worst(site):
-    """Return the banner, and where it leads."""
+    """Return the banner, and its link."""
     html = site.get("/live/overview.json").json()["parts"]["faults"]
     banner = html.partition('<ul class="faults">')[0]
     found = re.search(r'(?:href|action)="\./([^"]+)"', banner)
@@ -181,7 +181,7 @@ def test_charts_have_a_sentence_a_table_and_marks(site, seeder):
 
 
 def test_failures_are_lines_that_lead_to_the_queue(site, seeder):
-    """By cause and destination, with how many and since when."""
+    """By cause and destination, with the number and the time of the first."""
     for number in range(3):
         seeder.deliver(seeder.drafted(number), error="No space left", refused=True)
     failed = seeder.reading(7)

@@ -77,6 +77,6 @@ def test_an_invalid_filter_is_refused_with_what_to_do(name, value, message):
 
 
 def test_a_parameter_given_twice_is_refused():
-    """Which of both counts would be a guess."""
+    """It would be a guess which of both applies."""
     with pytest.raises(HTTPException, match="only once"):
         parse_choice([("cause", "A"), ("cause", "B")])

@@ -41,7 +41,7 @@ def records(site):
 
 
 def test_filters_are_parameters_of_the_url(site, seeder):
-    """Each lists what it names; the form shows it; a wrong one is 400 with a message."""
+    """Each lists the jobs that match; the form shows it; a wrong one is 400 with a message."""
     waiting, held = seeder.waiting(1), seeder.reading(2)
     failed = not_delivered(seeder, 3)
     everything = {waiting.id, held.id, failed.id}
@@ -105,7 +105,7 @@ def test_a_search_by_the_live_view_alone_is_audited(site, seeder, cookie_of):
 
 
 def test_failures_are_retried_together_after_their_number_was_shown(site, seeder):
-    """The link of a group leads to the number; what changed is reported; one record is kept."""
+    """The link of a group leads to the number; the changes are reported; one record is kept."""
     jobs = [not_delivered(seeder, number) for number in range(1, 5)]
     html = site.get("/queue").text
     assert "4 × Not delivered" in html
@@ -130,7 +130,7 @@ def test_failures_are_retried_together_after_their_number_was_shown(site, seeder
 
 
 def test_chosen_rows_are_acted_on(site, seeder):
-    """Only these; without a choice the page says what to do."""
+    """Only these; without a choice the page states what to do."""
     jobs = [seeder.waiting(number) for number in range(1, 4)]
     chosen = "&".join(f"job={job.id}" for job in jobs[:2])
     page = site.get(f"/queue/batch?action=cancel&scope=chosen&{chosen}").text

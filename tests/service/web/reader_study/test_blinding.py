@@ -1,4 +1,4 @@
-"""Nothing that a reader can observe depends on the arm of a text, except the words of the text."""
+"""Nothing that a reader can observe depends on the arm of a text, except the text itself."""
 
 import re
 
@@ -7,7 +7,7 @@ from sqlalchemy import event
 
 from service.reader_study.words import Arm
 
-# What differs between any two items, whatever their arm.
+# What differs between any two items, in any arm.
 OWN = re.compile(r"[0-9a-f]{32}|Item \d+ of|value=\"\d+\"")
 HEADERS = re.compile(r"^(date|content-length)$")
 WORDS = re.compile(r"\btiny\b|\bdemo\b|caveat|weights|score|\barm\b|reference", re.IGNORECASE)
@@ -32,10 +32,10 @@ def statements(make_study):
 
 
 def observed(study, since):
-    """Do one item as a reader; return what could be observed, without the words of the text."""
+    """Do one item as a reader; return all that could be observed, without the text."""
     item, seen = study.current(), []
     study.page("/read")
-    study.page(f"/items/{item.id}/film/voi.json")  # both may write: what is seen follows
+    study.page(f"/items/{item.id}/film/voi.json")  # both may write: the observations follow
     since()
     for path in ("/read", f"/items/{item.id}/film/voi.json", f"/items/{item.id}/film/levels/1"):
         answer = study.page(path)
@@ -88,7 +88,7 @@ def test_answers_errors_headers_and_statements_are_the_same_for_both_arms(statem
 
 
 def test_texts_have_one_form_and_ids_are_random(make_study):
-    """No marks, headings or model words in the texts; the ids repeat in no other study."""
+    """No marks, headings or model names in the texts; the ids repeat in no other study."""
     study = make_study(cases=4, readers=("kim",))
     items, texts = [], []
     for _ in range(study.current().items):
@@ -104,7 +104,7 @@ def test_texts_have_one_form_and_ids_are_random(make_study):
 
 
 def test_the_audit_trail_and_the_logs_of_reading_name_no_arm(make_study, capfd):
-    """Only that the study's image was seen."""
+    """Only the view of the study's image."""
     study = make_study(cases=2, readers=("kim",))
     before = sum(1 for _ in study.store.whole_audit())
     for _ in range(study.current().items):

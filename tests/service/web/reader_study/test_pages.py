@@ -1,4 +1,4 @@
-"""Pages and JSON API of reader studies: who may see what, each entry once, closing, results."""
+"""Pages and JSON API of reader studies: access rights, each entry once, closing, results."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ def test_only_the_readers_see_a_study_and_only_their_current_item(make_study):
 
 
 def test_an_entry_counts_once_and_the_first_one_stays(make_study):
-    """A double click is answered alike; another class or guess is refused, and nothing goes back."""
+    """A double click is answered alike; another class or guess is refused, and there is no way back."""
     study = make_study()
     item = study.current()
     assert study.send(item.id, "author", {"author": "software"}).status_code == 409

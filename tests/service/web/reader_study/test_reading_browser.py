@@ -19,7 +19,7 @@ OTHER = "return document.getElementById('reading')?.dataset.item"
 
 @pytest.fixture
 def reader(make_study, open_browser, eventually):
-    """A study, its reader at the reading page, and what waits for a script to be true there."""
+    """A study, its reader at the reading page, and a wait for a script there."""
     study = make_study(cases=2, readers=("kim",))
     browser = open_browser(study.site.url, "1400,900")
     browser.log_in("kim", "correct horse battery", f"/reader-studies/{study.study_id}/read")
@@ -35,9 +35,7 @@ def test_keys_alone_lead_through_an_item_and_a_reload_loses_nothing(reader):
     """Image, Space, e for an error, t to edit, c, Enter, 3; then the next item is there."""
     study, browser, until = reader
     first = study.current()
-    assert (
-        browser.text("#shown .sentence") == ""
-    )  # the text is not in the page before it is asked for
+    assert browser.text("#shown .sentence") == ""  # the text is not in the page before its request
     browser.press("a", ENTER, " ")
     until(SHOWN, "the text")
     assert browser.run(

@@ -1,4 +1,4 @@
-"""Reviews and decisions over HTTP: versions, keys, conflicts, and who may do what."""
+"""Reviews and decisions over HTTP: versions, keys, conflicts, and access rights."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -149,7 +149,7 @@ async def test_a_decision_is_made_once_and_undone(browser, job):
 
 
 async def test_the_second_person_is_refused_with_the_decision_that_stands(browser, job):
-    """Who decided what and when."""
+    """Person, decision and time."""
     one, two = browser(ROENTGEN), browser(CURIE)
     review = (await one.ask("GET", f"/api/jobs/{job.id}/review")).json()
     path = f"/api/jobs/{job.id}/decisions"

@@ -19,13 +19,13 @@ NEWEST = "document.querySelector('#asked li')"
 
 @pytest.fixture
 def reading_site(make_site):
-    """A site with a name, whose model is the one that the drafts are of."""
+    """A site with a name, whose model made the drafts."""
     return make_site(site_name="St. Example Hospital", reading={"model_version": "0.1"})
 
 
 @pytest.fixture
 def seeder(reading_site, seeder_of):
-    """What seeds the site's store."""
+    """The object that fills the site's store."""
     return seeder_of(reading_site)
 
 
@@ -56,7 +56,7 @@ def answer(store, question, text=ANSWER):
 
 
 def state_is(state):
-    """Return the script that asks for the state of the newest question on the page."""
+    """Return the script that returns the state of the newest question on the page."""
     return f"return {NEWEST}?.dataset.state === {state!r}"
 
 
@@ -104,7 +104,7 @@ def test_a_question_is_asked_and_answered_by_keys_without_a_reload(
 def test_a_differential_is_asked_by_its_button_canceled_and_a_double_click_asks_once(
     reading_site, seeder, newest, person, until
 ):
-    """D only goes to the button. Cancel, failure and a model that cannot are each reported."""
+    """D only goes to the button. Cancel, failure and a model without answers are each reported."""
     job, store = seeder.drafted(1), reading_site.store
     who = person(then=f"/read/{job.id}")
     until(who, SHOWN, "the image")

@@ -1,4 +1,4 @@
-"""The heat map of a finding in headless Chromium: where it lies on the image, and what the page says."""
+"""The heat map of a finding in headless Chromium: its place on the image, and the text."""
 
 import base64
 import io
@@ -40,7 +40,7 @@ return { center: [x / count, y / count], box: [box.left, box.top, box.right, box
 
 @pytest.fixture
 def seeder(reading_site, seeder_of):
-    """What seeds the site's store."""
+    """The object that fills the site's store."""
     return seeder_of(reading_site)
 
 
@@ -89,7 +89,7 @@ def seed(site, seeder, *, grid=None, cannot=()):
 
 
 def warm_center(who, box):
-    """Return the center in the stage of what the heat map changes on the screen, and turn it off."""
+    """Return the center in the stage of the pixels that the heat map changes, and turn it off."""
     pictures = []
     for _ in range(2):
         pictures.append(np.asarray(Image.open(io.BytesIO(who.screenshot())).convert("RGB"), int))

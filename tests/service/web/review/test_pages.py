@@ -17,7 +17,7 @@ def site(make_site):
 
 @pytest.fixture
 def seeder(site, seeder_of):
-    """What seeds the site's store."""
+    """The object that fills the site's store."""
     return seeder_of(site)
 
 
@@ -77,7 +77,7 @@ def test_a_search_finds_by_name_patient_id_and_accession(site, seeder, radiologi
 
 
 def test_who_has_a_draft_open_is_shown_to_others(site, seeder, radiologist, cookie_of):
-    """Not to the person."""
+    """The notice is not shown to the person."""
     job = seeder.drafted(1)
     other = cookie_of(site.store, Role.RADIOLOGIST, login="curie", display_name="Marie Curie")
     path = f"/api/jobs/{job.id}/open"
@@ -94,7 +94,7 @@ def test_who_has_a_draft_open_is_shown_to_others(site, seeder, radiologist, cook
 
 
 def test_the_study_page_has_image_draft_and_decision(site, seeder, radiologist):
-    """The draft is folded; what must be answered and what was not looked at is reported."""
+    """The draft is folded; sentences to answer and images not examined are listed."""
     job = seeder.drafted(1)
     html = site.get(f"/read/{job.id}", as_=radiologist).text
     assert f'src="../jobs/{job.id}/film.png?source=1"' in html
@@ -122,7 +122,7 @@ def test_the_site_may_show_the_draft_at_once(make_site, seeder_of):
 
 
 def test_others_look_and_do_not_decide(site, seeder, cookie_of):
-    """A viewer and an admin get the study without the means to decide; `/mine` is of radiologists."""
+    """A viewer and an admin get the study without the controls to decide; `/mine` is of radiologists."""
     job = seeder.drafted(1)
     for role in (Role.VIEWER, Role.ADMIN):
         cookie = cookie_of(site.store, role, login=role.value)
@@ -136,7 +136,7 @@ def test_others_look_and_do_not_decide(site, seeder, cookie_of):
 
 
 def test_the_start_page_is_the_worklist_of_those_who_only_read(site, radiologist, cookie_of):
-    """Who also operates the service comes to the queue, and finds the worklist at its top."""
+    """An account that also operates the service gets the queue, with the worklist at its top."""
     answer = site.request("GET", "/", as_=radiologist)
     assert (answer.status_code, answer.headers["location"]) == (303, "read")
     assert ">Queue<" not in site.get("/read", as_=radiologist).text
@@ -147,7 +147,7 @@ def test_the_start_page_is_the_worklist_of_those_who_only_read(site, radiologist
 
 
 def test_a_draft_in_doubt_cannot_be_accepted_and_states_why(site, seeder, radiologist):
-    """The page names the obstacle and shows no way round it."""
+    """The page names the obstacle and offers no decision."""
     job = seeder.drafted(1)
     with site.store._writing() as session:
         row = site.store._row(session, job.id)
@@ -161,7 +161,7 @@ def test_a_draft_in_doubt_cannot_be_accepted_and_states_why(site, seeder, radiol
 
 
 def test_the_text_of_a_withdrawn_draft_is_not_shown(site, seeder, radiologist):
-    """Nothing of it can be taken over."""
+    """Its text cannot be used."""
     job = seeder.drafted(1)
     with site.store._writing() as session:
         site.store._row(session, job.id).reason_code = "RECALLED"

@@ -21,5 +21,5 @@ from service.web.review.person_names import shown_name
     ],
 )
 def test_the_script_of_the_person_comes_first(value, shown):
-    """Family before given; Hangul before Hanja; what is hidden becomes visible."""
+    """Family before given; Hangul before Hanja; hidden characters become visible."""
     assert shown_name(value) == shown

@@ -50,7 +50,7 @@ def claimed(site, question_id, seconds=15):
 
 
 def test_a_question_is_stored_once_and_audited_without_its_text(asked_site, job, ask):
-    """201, then 200 with the same question; the audit says that it was asked, not what."""
+    """201, then 200 with the same question; the audit states that it was asked, without its text."""
     first, again = ask(), ask()
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json()["id"] == again.json()["id"]
@@ -82,7 +82,7 @@ def test_a_study_is_asked_like_a_job(asked_site, job, ask):
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
 def test_only_a_radiologist_asks_and_the_others_read(asked_site, job, ask, cookie_of, role):
-    """403 for asking and canceling, from a foreign page too; the answers are shown."""
+    """403 for asking and canceling, also from a foreign page; the answers are shown."""
     question = ask().json()["id"]
     cookie = cookie_of(asked_site.store, role, login="other")
     assert ask(key="key-00002", as_=cookie).status_code == 403
@@ -153,7 +153,7 @@ def test_an_answer_is_shown_as_unverified_and_escaped(asked_site, job, ask):
 
 
 def test_an_answer_about_a_withdrawn_draft_is_not_shown(asked_site, ask, seeder_of):
-    """A recall concerns what the model answered too; the question stays."""
+    """A recall also concerns the model's answers; the question stays."""
     job = seeder_of(asked_site).completed(2)
     question = ask(path=f"/api/jobs/{job.id}/questions").json()["id"]
     asked_site.store.answer_question(claimed(asked_site, question), ANSWER)
@@ -167,7 +167,7 @@ def test_an_answer_about_a_withdrawn_draft_is_not_shown(asked_site, ask, seeder_
 
 
 def test_each_reason_for_no_answer_is_a_sentence(asked_site, job, ask, seeder_of):
-    """Without a worker, with one, failed, canceled: the panel's part says which."""
+    """Without a worker, with one, failed, canceled: the panel states which."""
 
     def part():
         return asked_site.get(f"/live/questions/{job.id}.json").json()["parts"]["asked"]
@@ -186,7 +186,7 @@ def test_each_reason_for_no_answer_is_a_sentence(asked_site, job, ask, seeder_of
 
 
 def is_refused(site, job, words):
-    """Return whether asking is refused with these words, and the panel shows them."""
+    """Return whether asking is refused with this message, and the panel shows it."""
     headers = {"Idempotency-Key": "key-00001"}
     refused = site.post(f"/api/jobs/{job.id}/questions", json={"text": "Is it?"}, headers=headers)
     part = site.get(f"/live/questions/{job.id}.json").json()["parts"]["asked"]
@@ -198,7 +198,7 @@ def is_refused(site, job, words):
 
 
 def test_the_panel_states_why_nothing_can_be_asked_of_a_study(asked_site, seeder_of):
-    """A withdrawn draft, an image that is gone: the sentence stands in place of the field."""
+    """A withdrawn draft, a removed image: the message is in place of the field."""
     seeder = seeder_of(asked_site)
     job, other = seeder.completed(1), seeder.completed(2)
     asked_site.store.withdraw(job.id, "admin", "wrong model")
@@ -225,7 +225,7 @@ def test_the_panel_states_why_this_site_takes_no_question(make_site, seeder_of, 
 
 
 def test_a_model_that_writes_reports_only_reports_it(asked_site, seeder_of, ask):
-    """LLaVA-Rad has no question answering: the reason stands in place of the field."""
+    """LLaVA-Rad has no question answering: the reason is in place of the field."""
     seeder = seeder_of(asked_site)
     job = seeder.reading(2)
     draft = seeder.draft_of(job)
@@ -241,7 +241,7 @@ def test_a_model_that_writes_reports_only_reports_it(asked_site, seeder_of, ask)
 
 
 def test_the_sweeper_publishes_ids_only_and_gives_up_in_the_end(asked_site, ask):
-    """A broker that is away leaves the question for the next sweep."""
+    """If the broker is unavailable the question waits for the next sweep."""
     store, sent = asked_site.store, []
     question = ask().json()["id"]
     sweep = QuestionSweep(store, asked_site.here.settings, lambda *words: sent.append(words))

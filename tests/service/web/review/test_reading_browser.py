@@ -1,4 +1,4 @@
-"""A radiologist at the pages, in headless Chromium: keys, conflicts, nothing that is typed is lost."""
+"""A radiologist at the pages, in headless Chromium: keys, conflicts, no typed text is lost."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ FIRST = '.sentence[data-id="f1"]'
 
 @pytest.fixture
 def seeder(reading_site, seeder_of):
-    """What seeds the site's store."""
+    """The object that fills the site's store."""
     return seeder_of(reading_site)
 
 
@@ -31,7 +31,7 @@ def until(eventually):
 
 
 def saved(text):
-    """Return the script that asks whether the page says that the text is stored."""
+    """Return the script that returns whether the page reports the text as stored."""
     return f"return document.getElementById('saved')?.textContent === {text!r}"
 
 
@@ -78,7 +78,7 @@ def test_keys_alone_lead_from_login_to_an_accepted_report(reading_site, seeder, 
 def test_an_edited_sentence_is_stored_and_accepted_with_ctrl_enter(
     reading_site, seeder, person, until
 ):
-    """The page shows what the draft said; the decision is an edit with its words."""
+    """The page shows the draft's text; the decision is an edit with the person's text."""
     job = seeder.drafted(1)
     who = person(then=f"/read/{job.id}")
     until(who, SHOWN, "the image")
@@ -111,7 +111,7 @@ def test_nothing_typed_is_lost_on_reload_and_when_the_login_ends(
     job = seeder.drafted(1)
     who = person(then=f"/read/{job.id}")
     until(who, SHOWN, "the image")
-    # No request gets out any more, as when the network is away.
+    # No request leaves the browser any more, as without a network.
     who.run("window.fetch = () => Promise.reject(new TypeError('away'))")
     edit_first(who, " One.")
     until(
@@ -137,7 +137,7 @@ def test_nothing_typed_is_lost_on_reload_and_when_the_login_ends(
 
 
 def test_two_persons_see_both_texts_and_nothing_is_overwritten(reading_site, seeder, person, until):
-    """The second gets 412, both texts and the name; only their choice stores a text."""
+    """The second gets 412, both texts and the name; only the person's choice stores a text."""
     job = seeder.drafted(1)
     his = person(then=f"/read/{job.id}")
     hers = person("curie", "Marie Curie", then=f"/read/{job.id}")

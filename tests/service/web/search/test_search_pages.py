@@ -1,4 +1,4 @@
-"""`/search` and `/studies/{uid}/similar`: what they show, to whom, and what is audited."""
+"""`/search` and `/studies/{uid}/similar`: their content, their audience, and their audit records."""
 
 import re
 
@@ -84,7 +84,7 @@ def test_a_damaged_file_is_named_with_its_remedy(site, jobs):
 
 
 def test_words_find_drafts_by_their_findings(site, jobs):
-    """What was understood is shown; the text is escaped; an empty box searches nothing."""
+    """The recognized terms are shown; the text is escaped; an empty box searches nothing."""
     everywhere = {job.study_instance_uid for job in jobs}
     answer = site.get("/search", params={"q": "left pleural effusion"})
     assert set(links(answer)) == everywhere
@@ -118,7 +118,7 @@ def test_words_are_compared_with_images_where_there_is_a_text_tower(site, jobs):
 
 
 def write_tower(folder, vector):
-    """Write a text tower without layers, of width 2, that gives every text this vector."""
+    """Write a text tower without layers, of width 2, that returns this vector for every text."""
     tensors = {
         "embeddings.word_embeddings.weight": np.zeros((3, 2)),
         "embeddings.position_embeddings.weight": np.zeros((8, 2)),

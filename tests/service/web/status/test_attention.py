@@ -1,4 +1,4 @@
-"""What needs a person soon stands on the queue's page."""
+"""Notices on the queue's page about faults that need a person soon."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ ARCHIVE = {"name": "pacs", "kind": "orthanc", "url": "http://127.0.0.1:9"}
 
 @pytest.fixture
 def notices(make_site):
-    """A function: what an earlier comparison left -> the titles and sentences of the notices."""
+    """A function: the result of an earlier comparison -> the titles and sentences of the notices."""
     table = {"archive": ARCHIVE, "calling_ae": "MODALITY", "every_seconds": 10}
     callers = {"callers": [{"ae_title": "MODALITY"}]}
     site = make_site(web={"port": 0}, reconcile=[table], receiver=callers)
@@ -33,7 +33,7 @@ def notices(make_site):
 
 
 def test_an_archive_that_was_compared_lately_and_is_whole_is_not_mentioned(notices):
-    """Silence means that all is well."""
+    """No notice means that all is in order."""
     assert notices(missing=0) == []
 
 
@@ -47,13 +47,13 @@ def test_an_archive_that_was_compared_lately_and_is_whole_is_not_mentioned(notic
     ],
 )
 def test_what_is_missing_and_why_it_is_not_known_is_reported(row, opening, notices):
-    """How many studies are missing, or what keeps the archive from being compared."""
+    """How many studies are missing, or the reason why the archive cannot be compared."""
     (notice,) = notices(**row)
     assert notice.startswith(opening)
 
 
 def test_an_archive_that_is_not_compared_is_named(notices):
-    """Never compared, or not for several periods: the process that compares does not run."""
+    """Never compared, or not for several periods: the comparing process does not run."""
     assert notices() == ["pacs has not been compared so far: does `wetread reconcile --watch` run?"]
     before = notices.store.now() - timedelta(minutes=5)
     (notice,) = notices(compared_at=before)

@@ -1,4 +1,4 @@
-"""What was not accepted, in sentences."""
+"""The messages about refusals."""
 
 from datetime import UTC, datetime
 

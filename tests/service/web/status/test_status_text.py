@@ -13,7 +13,7 @@ NO_CARD = "cuda: this machine has 0 CUDA devices"
 
 
 def beat(role: str, seconds_ago: float = 1.0) -> ProcessBeat:
-    """Return how a process of this role reported itself some seconds ago."""
+    """Return the heartbeat of a process of this role some seconds ago."""
     return ProcessBeat(
         name=f"{role}@host",
         role=role,
@@ -27,7 +27,7 @@ def beat(role: str, seconds_ago: float = 1.0) -> ProcessBeat:
 
 
 def situation(*processes: ProcessBeat, broker_fault: str = "") -> SystemStatus:
-    """Return the situation now with these processes."""
+    """Return the system status now with these processes."""
     return SystemStatus(now=datetime.now(UTC), broker_fault=broker_fault, processes=processes)
 
 
@@ -40,7 +40,7 @@ def test_a_waiting_job_states_that_no_reading_worker_ever_reported_itself(seeder
 
 
 def test_a_waiting_job_states_when_the_last_reading_worker_was_seen(seeder):
-    """A worker that has been silent for a minute counts as dead, and its last sign is named."""
+    """A worker that has been silent for a minute counts as dead, and its last heartbeat is named."""
     silent = beat("reading", 60)
     reason = why(seeder.waiting(1), (), situation(silent)).plain()
     assert reason.startswith("Waiting for a worker: no reading worker is alive; the last was seen ")
@@ -48,7 +48,7 @@ def test_a_waiting_job_states_when_the_last_reading_worker_was_seen(seeder):
 
 
 def test_a_waiting_job_states_why_the_model_did_not_load(seeder):
-    """The reason that the worker gave stands there, while it tries again too; not once it works."""
+    """The worker's reason is shown, also while it tries again; not once it works."""
     failed = replace(beat("reading"), status=ProcessStatus.NOT_LOADED, reason=NO_CARD)
     loading = replace(beat("reading"), status=ProcessStatus.LOADING)
     job = seeder.waiting(1)
@@ -66,20 +66,20 @@ def test_a_waiting_job_states_why_the_model_did_not_load(seeder):
 
 
 def test_a_waiting_job_states_that_the_broker_is_away(seeder):
-    """With a worker alive and Redis away, Redis is the reason."""
+    """With a live worker and without Redis, Redis is the reason."""
     now = situation(beat("reading"), broker_fault="Redis does not answer.")
     reason = why(seeder.waiting(1), (), now).plain()
     assert reason == "Waiting for the message broker: Redis does not answer."
 
 
 def test_a_waiting_job_waits_for_its_turn_when_all_is_well(seeder):
-    """With a worker and a broker the job just waits for its turn."""
+    """With a worker and a broker the job waits for its turn."""
     reason = why(seeder.waiting(1), (), situation(beat("reading"))).plain()
     assert reason.startswith("Waiting in the queue.")
 
 
 def test_a_waiting_job_states_how_many_are_before_it(seeder):
-    """The oldest is the next; an urgent one overtakes; one that tries again later is in nobody's way."""
+    """The oldest is the next; an urgent one overtakes; one that tries again later delays none."""
     first, second, third = (seeder.waiting(number) for number in (1, 2, 3))
     held = seeder.reading(4)
     seeder.store.hand_back(held.id, held.fence, "OOM", "The GPU ran out of memory.", 600)
@@ -102,7 +102,7 @@ def test_a_waiting_job_states_how_many_are_before_it(seeder):
 
 
 def test_a_job_that_was_handed_back_names_its_next_try_and_the_error(seeder):
-    """After an error that may pass, the reason holds the time of the next try and the error."""
+    """After a temporary error the reason has the time of the next try and the error."""
     held = seeder.reading(1)
     job = seeder.store.hand_back(held.id, held.fence, "OOM", "The GPU ran out of memory.", 600)
     reason = why(job, (), situation()).plain()
@@ -136,7 +136,7 @@ def test_a_draft_waits_for_a_delivery_worker_when_none_is_alive(seeder):
 
 
 def test_every_ended_job_has_a_reason(seeder):
-    """Not analyzed, failed, canceled and completed jobs all say something."""
+    """Not analyzed, failed, canceled and completed jobs all have a text."""
     store = seeder.store
     lateral, broken, unwanted = seeder.reading(1), seeder.reading(2), seeder.waiting(3)
     ended = [
@@ -161,7 +161,7 @@ def test_every_ended_job_has_a_reason(seeder):
 
 
 def test_a_job_of_another_model_states_whose_worker_is_missing(seeder):
-    """A worker of the first model is no help to it; a model that is configured no more is named."""
+    """A worker of the first model does not count; a model that is no longer configured is named."""
     job = seeder.waiting(1)
     first = {"other": "reading", job.model_name: f"reading.{job.model_name}"}
     reason = why(job, (), replace(situation(beat("reading")), roles=first)).plain()
@@ -183,7 +183,7 @@ UNREACHED = "orthanc cannot be reached: it gave no answer within 30 s"
 
 
 def unreached(seeder, *processes: ProcessBeat, later: float = 0.0) -> SystemStatus:
-    """Return the situation some seconds from now, with what waits for each destination."""
+    """Return the system status some seconds from now, with the backlog of each destination."""
     now = situation(*processes)
     at = now.now + timedelta(seconds=later)
     return replace(now, now=at, backlogs=waited_for(seeder.store, ["orthanc"]))
@@ -214,7 +214,7 @@ def test_a_next_try_whose_time_has_come_waits_for_a_worker(seeder):
 
 
 def test_a_notice_of_doubt_states_why_it_waits_as_a_draft_does(seeder):
-    """The destination is out of reach for the notice, too."""
+    """The destination is unreachable for the notice, too."""
     job = seeder.drafted(1)
     seeder.deliver(job, error=UNREACHED, trouble=Trouble.SILENT)
     (delivery,) = seeder.store.deliveries(job.id)
@@ -227,7 +227,7 @@ def test_a_notice_of_doubt_states_why_it_waits_as_a_draft_does(seeder):
 
 
 def test_a_try_that_is_under_way_is_reported_for_a_destination_out_of_reach(seeder):
-    """A second result is being tried while the destination is out of reach."""
+    """A second result is being tried while the destination is unreachable."""
     tried, trying = seeder.drafted(1), seeder.drafted(2)
     seeder.deliver(tried, error=UNREACHED, trouble=Trouble.SILENT)
     seeder.store.claim_delivery(trying.id, "w", 60, {})
@@ -238,7 +238,7 @@ def test_a_try_that_is_under_way_is_reported_for_a_destination_out_of_reach(seed
 
 
 def test_a_destination_that_answers_again_is_no_longer_out_of_reach(seeder):
-    """After a confirmation the earlier silence is no reason any more."""
+    """After a confirmation the earlier timeout is no reason any more."""
     tried, sent, waiting = (seeder.drafted(number) for number in (1, 2, 3))
     seeder.deliver(tried, error=UNREACHED, trouble=Trouble.SILENT)
     seeder.deliver(sent)
@@ -247,7 +247,7 @@ def test_a_destination_that_answers_again_is_no_longer_out_of_reach(seeder):
 
 
 def test_a_result_behind_a_destination_that_refuses_reports_it(seeder):
-    """It was never tried itself: the words name the error of the results that were."""
+    """It was never tried itself: the text names the error of the results that were."""
     tried, waiting = seeder.drafted(1), seeder.drafted(2)
     seeder.deliver(tried, error="orthanc has no room", trouble=Trouble.REFUSED)
     now = unreached(seeder, beat("delivery"))
@@ -266,7 +266,7 @@ def test_a_result_behind_a_destination_that_refuses_reports_it(seeder):
     ],
 )
 def test_a_delivered_job_states_how_its_results_were_confirmed(seeder, read_back, expected):
-    """Only what was read back is called that, with the deliveries at hand and without."""
+    """Only a result that was read back is called so, with the deliveries at hand and without."""
     job = seeder.drafted(1)
     delivery, _ = seeder.store.claim_delivery(job.id, "w", 60, {})
     seeder.store.confirm_delivery(delivery.id, delivery.fence, read_back=read_back)
