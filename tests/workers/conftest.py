@@ -89,7 +89,7 @@ class Drafts:
         )
 
     def file(self, path, study):
-        """Return `path`, now a file that says which study it is of, as each result's image does."""
+        """Write a file at `path` that states its study, as each result's image does; return the path."""
         header = Dataset()
         header.SOPClassUID, header.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1.1", f"{study}.1.1"
         header.StudyInstanceUID = study
@@ -97,7 +97,7 @@ class Drafts:
         return path
 
     def draft(self, image, produced_at, revision=1, predecessor=None):
-        """Return a draft that says that the image is clear."""
+        """Return a draft that states a normal image."""
         return DraftReport(
             study_instance_uid=image.study_instance_uid,
             source=SourceImage(
@@ -170,7 +170,7 @@ def drafts() -> Drafts:
 
 
 class DeliveryBench:
-    """A store, destinations and a deliverer, and what a test does with them."""
+    """A store, destinations and a deliverer, and the operations of a test on them."""
 
     def __init__(self, store, folder, destinations_given, drafts, **delivery):
         self.drafts = drafts
@@ -224,7 +224,7 @@ def bench_of(store, tmp_path, drafts):
 
 SERVING = "transformers[serving]==5.23.0"
 SERVE = "from transformers.cli.transformers import main; main()"
-# What pip may take before the test is skipped.
+# Time limit of pip, after which the test is skipped.
 INSTALL_SECONDS = 240
 
 

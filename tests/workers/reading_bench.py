@@ -1,4 +1,4 @@
-"""A reading task on a store, whose reader does what a test says."""
+"""A reading task on a store, with a scripted reader."""
 
 import dataclasses
 import threading
@@ -15,7 +15,7 @@ STUDY = "1.2.3"
 
 
 class ScriptedReader:
-    """Reads the first image, or does what the script says; remembers what it was asked."""
+    """Reads the first image, or follows the script; records its calls."""
 
     def __init__(self, drafts):
         self.drafts = drafts
@@ -26,7 +26,7 @@ class ScriptedReader:
     def read(
         self, study, *, revision, predecessor, produced_at, already_read, urgent, rules, canceled
     ):
-        """Return what the next line of the script says."""
+        """Return the result of the next line of the script."""
         self.asked.append((study, revision, predecessor, produced_at))
         self.urgent.append(urgent)
         self.rules = rules
@@ -57,7 +57,7 @@ class ScriptedReader:
 
 
 class Bench:
-    """A store, a reading task, and what a test does with them."""
+    """A store, a reading task, and the operations of a test on them."""
 
     def __init__(self, store, folder, drafts, **sections):
         self.drafts = drafts

@@ -56,7 +56,7 @@ class Site:
         return self.store.job(job.id).state
 
     def ready(self, role):
-        """Return whether a process of this role says that it is ready."""
+        """Return whether a process of this role reports itself ready."""
         return any(beat.role == role and beat.detail == "ready" for beat in self.store.processes())
 
     def close(self):
@@ -138,7 +138,7 @@ def test_a_killed_worker_costs_one_lease(site, eventually):
 
 
 def test_a_stopped_worker_gives_back_what_it_still_holds(site, monkeypatch):
-    """Of three jobs in hand the first was canceled meanwhile: the others go back all the same."""
+    """Of three jobs in hand the first was canceled meanwhile: the others still go back."""
     worker = _Worker(site.settings, READING)
     jobs = [site.claimed(number, worker._owner) for number in range(3)]
     held = worker._store.held_by(worker._owner)

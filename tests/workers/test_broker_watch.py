@@ -43,7 +43,7 @@ class Watched:
         return self.waiting
 
     def for_seconds(self, seconds):
-        """Let it look every five seconds for so long."""
+        """Let it check every five seconds for this time."""
         for _ in range(int(seconds // 5)):
             self.now += 5
             self.watch.look()
@@ -78,7 +78,7 @@ def test_a_worker_that_has_work_or_none_stays(watched, why):
 
 
 def test_a_broker_that_is_away_replaces_no_worker(watched):
-    """The page says that the worker is cut off, and that it is ready again."""
+    """The page states that the worker is disconnected, and that it is ready again."""
     watched.waiting = None
     watched.for_seconds(300)
     assert not watched.replaced

@@ -34,7 +34,7 @@ def test_threads_that_ask_together_agree(tmp_path):
 
 
 def test_a_file_that_holds_no_uid_is_refused(tmp_path):
-    """What a person wrote there by hand never reaches an object unchecked."""
+    """A manually written UID never reaches an object unchecked."""
     (tmp_path / "device-uid").write_text("1.02.x")
     with pytest.raises(InvalidIdentifier):
         device_uid(tmp_path)

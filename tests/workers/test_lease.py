@@ -22,7 +22,7 @@ class Holder:
 
 @pytest.fixture
 def holder():
-    """What the lease extends."""
+    """The claim that the lease extends."""
     return Holder()
 
 
@@ -89,7 +89,7 @@ def test_the_thread_of_a_lost_lease_ends(holder, eventually):
 
 
 def test_a_database_away_for_less_than_the_lease_loses_nothing(lease, holder, seconds):
-    """Nobody could have taken the claim over in that time."""
+    """No other worker could have taken the claim in that time."""
     holder.fault = StoreUnavailable("away")
     for _ in range(2):
         seconds.now += lease.interval
@@ -103,7 +103,7 @@ def test_a_database_away_for_less_than_the_lease_loses_nothing(lease, holder, se
 
 
 def test_a_database_away_for_the_whole_lease_loses_it(lease, holder, seconds):
-    """Afterwards a person else may hold the claim: the work must not write."""
+    """Afterwards another worker may hold the claim: the work must not write."""
     holder.fault = StoreUnavailable("away")
     for _ in range(3):
         seconds.now += lease.interval
@@ -114,7 +114,7 @@ def test_a_database_away_for_the_whole_lease_loses_it(lease, holder, seconds):
 
 
 def test_no_thread_is_left(holder):
-    """When the block ends, whatever way, nothing continues extending."""
+    """When the block ends, in any way, nothing continues extending."""
     before = threading.active_count()
     with pytest.raises(ValueError, match="work"), Lease(holder.extend, 5).kept():
         raise ValueError("work")
@@ -134,7 +134,7 @@ def test_a_result_is_written_when_the_database_is_back(holder):
 
 
 def test_a_refusal_or_a_lost_lease_ends_the_insisting(holder):
-    """What will not pass is raised at once; what may pass, once the lease is over."""
+    """A permanent error is raised at once; a temporary one once the lease is over."""
 
     def refused():
         raise NotFound("no such job")

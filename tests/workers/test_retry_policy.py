@@ -1,4 +1,4 @@
-"""Whether an error's work is tried again, and what a user reads of it."""
+"""Whether an error's work is tried again, and its text for a user."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""Reading tasks: messages, attempts, and what an error makes of a job."""
+"""Reading tasks: messages, attempts, and the effect of an error on a job."""
 
 import contextlib
 import hashlib
@@ -45,7 +45,7 @@ def test_a_study_is_drafted_and_its_objects_are_on_disk(bench, store):
 
 @pytest.mark.parametrize("names", [("clinic",), ("A", "clinic"), ()])
 def test_results_go_where_they_went_when_the_job_was_made(bench, store, names):
-    """The caller is not in the settings any more, nor is the clinic: nobody else gets its results."""
+    """The caller is not in the settings any more, nor is the clinic: no one else gets its results."""
     job = bench.arrive(destinations=names)
     bench.task(job.id)
     assert {each.destination for each in store.deliveries(job.id)} == set(names)
@@ -97,7 +97,7 @@ def test_a_message_of_an_unknown_job_does_nothing(bench):
 
 
 def test_a_full_disk_uses_up_no_attempts(store, small_disk, drafts, clock):
-    """However often it is full, the job waits for room and is then drafted."""
+    """For any number of times that it is full, the job waits for room and is then drafted."""
     bench = Bench(store, small_disk, drafts)
     job = bench.arrive()
     filler = small_disk / "filler"
@@ -130,7 +130,7 @@ def test_what_cannot_be_read_states_why(bench, store):
 
 
 def test_what_may_pass_is_tried_again_with_the_same_bytes(bench, store, clock):
-    """After the wait the second attempt makes what the first would have made."""
+    """After the wait the second attempt makes the draft that the first would have made."""
     bench.reader.script = [TransientReadingError("Out of memory.")]
     job = bench.arrive()
     bench.task(job.id)
@@ -152,7 +152,7 @@ def test_what_may_pass_is_tried_again_with_the_same_bytes(bench, store, clock):
     ],
 )
 def test_what_will_not_pass_fails_at_once(bench, store, error, code):
-    """One attempt; an error that is not ours shows its type and nothing that it says."""
+    """One attempt; an error that is not ours shows its type and not its message."""
     bench.reader.script = [error]
     job = bench.arrive()
     bench.task(job.id)
@@ -162,7 +162,7 @@ def test_what_will_not_pass_fails_at_once(bench, store, error, code):
 
 
 def test_too_many_attempts_fail(bench, store, clock):
-    """After max_attempts what may pass is FAILED, the first error still on the row."""
+    """After max_attempts a temporary error is FAILED, the first error still on the row."""
     bench.reader.script = [TransientReadingError("First."), TransientReadingError("Second.")]
     job = bench.arrive()
     for _ in range(2):

@@ -121,7 +121,7 @@ def test_raters_alone_need_no_server(monkeypatch, tmp_path):
 
 
 def test_no_figure_is_exit_status_1(server, tmp_path):
-    """Nothing but unparsable replies of a judge that was allowed though it fails the probe."""
+    """Only unparsable replies of a judge that was allowed although it fails the probe."""
     server.script = lambda _n, _body: server.chat("Fine.")
     (tmp_path / "pairs.csv").write_text(PAIRS)
     result = run("pairs.csv", "--allow-untested-judge")

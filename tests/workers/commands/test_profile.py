@@ -23,7 +23,7 @@ def test_the_list_states_of_each_whether_it_was_tried():
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_a_printed_profile_is_the_file_and_can_be_checked(name, tmp_path):
-    """What is printed is valid as a file of the site's own."""
+    """The printed text is valid as a file of the site's own."""
     text = run(name)
     assert text == (SHIPPED / f"{name}.toml").read_text(encoding="utf-8")
     copy = tmp_path / "own.toml"

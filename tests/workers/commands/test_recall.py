@@ -1,4 +1,4 @@
-"""Drafts leave again: superseded ones from an archive of ours, withdrawn ones from everywhere."""
+"""Removal of drafts: superseded ones from our own archive, withdrawn ones from everywhere."""
 
 import shutil
 import subprocess
@@ -87,7 +87,7 @@ class Site:
         return self.store.draft(job.id, job.fence, draft, objects, ["ours", "other"])
 
     def deliver(self, job):
-        """Send what is due of the job."""
+        """Send the job's due deliveries."""
         sender = Delivering(
             self.store, self.settings, self.destinations, "sender", threading.Event()
         )
@@ -110,7 +110,7 @@ class Site:
         return replace(wanted, **changes)
 
     def recall(self, order):
-        """Carry an order out; return what came of it."""
+        """Carry an order out; return the result."""
         work = Recall(self.store, self.settings, self.destinations, lambda: EQUIPMENT, order)
         return list(work.run(plan(self.store, self.settings, order)))
 
@@ -127,7 +127,7 @@ def actions(store, job):
 
 
 def test_a_superseded_draft_goes_once_the_new_one_is_confirmed(site, store):
-    """Before the new draft's confirmation nothing goes; then the old one from our archive only."""
+    """Before the new draft's confirmation nothing is removed; then the old one from our archive only."""
     first = site.deliver(site.drafted(21))
     assert (first.state, site.held(first)) == (JobState.COMPLETED, 4)
     second = site.drafted(21, forced=True)
@@ -141,7 +141,7 @@ def test_a_superseded_draft_goes_once_the_new_one_is_confirmed(site, store):
 
 
 def test_a_draft_that_arrives_after_its_successor_goes_at_once(site, store):
-    """What was held up and is superseded does not stay in our archive."""
+    """A delayed draft that is superseded does not stay in our archive."""
     first = site.drafted(33)
     second = site.drafted(33, forced=True)
     site.deliver(store.job(second.id))
@@ -188,7 +188,7 @@ def test_only_the_named_model_version_and_time_are_withdrawn(site, store, clock)
 
 
 def test_withdrawing_removes_marks_and_stops(site, store):
-    """Our archive loses the draft, the other has a valid notice, what waited is not sent."""
+    """Our archive loses the draft, the other has a valid notice, waiting results are not sent."""
     sent, waiting = site.deliver(site.drafted(27)), site.drafted(28)
     done = site.recall(site.order())
     assert not [step for step in done if step.failed]
@@ -206,7 +206,7 @@ def test_withdrawing_removes_marks_and_stops(site, store):
 
 
 def test_the_notice_is_valid_and_names_the_draft(site, store, tmp_path):
-    """It says not to use the draft, names it as predecessor, and validators find no error."""
+    """It states not to use the draft, names it as predecessor, and validators find no error."""
     sent = site.deliver(site.drafted(29))
     site.recall(site.order())
     path = site.settings.outbox_dir / sent.id / "withdrawn.dcm"
@@ -237,7 +237,7 @@ def test_doing_it_again_changes_nothing_more(site):
 
 
 def test_a_withdrawn_draft_is_not_sent_again(site, store):
-    """A person who tries it again is informed why not."""
+    """A retry by a person is refused with the reason."""
     waiting = site.drafted(31)
     site.recall(site.order())
     with pytest.raises(IllegalTransition, match="withdrawn"):
@@ -245,7 +245,7 @@ def test_a_withdrawn_draft_is_not_sent_again(site, store):
 
 
 def test_what_cannot_be_reached_is_reported_and_the_rest_is_done(store, tmp_path, orthanc):
-    """An archive that is away fails its line only; a copy that is gone is left to a person."""
+    """An unavailable archive fails its line only; a missing copy is left to a person."""
     site = Site(store, tmp_path, orthanc)
     sent = site.deliver(site.drafted(32))
     (site.settings.outbox_dir / sent.id / "1" / "draft-report.dcm").unlink()
@@ -264,7 +264,7 @@ def test_what_cannot_be_reached_is_reported_and_the_rest_is_done(store, tmp_path
 
 
 def test_the_command_shows_first_and_needs_a_reason(tmp_path, monkeypatch, database_url):
-    """Without --apply nothing is done; with it a reason is asked for."""
+    """Without --apply nothing is done; with it a reason is required."""
     monkeypatch.setenv("WETREAD_DATABASE__URL", database_url)
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
     arguments = ["--model", "tiny", "--since", "2026-01-01"]
@@ -276,7 +276,7 @@ def test_the_command_shows_first_and_needs_a_reason(tmp_path, monkeypatch, datab
 
 
 def test_a_name_that_matches_nothing_lists_those_that_exist(site, monkeypatch, database_url):
-    """A safety recall with a wrong name says which names and versions there are, and fails."""
+    """A safety recall with a wrong name lists the names and versions that exist, and fails."""
     monkeypatch.setenv("WETREAD_DATABASE__URL", database_url)
     monkeypatch.setenv("WETREAD_DATA_DIR", str(site.folder / "data"))
     site.drafted(41, version="7")
@@ -338,7 +338,7 @@ def test_withdrawing_leaves_no_notice_of_doubt_about_a_draft_that_is_gone(site):
 
 
 def test_a_notice_of_doubt_that_is_being_sent_is_left_for_the_next_run(site, store):
-    """The first run says that it may still arrive; the second removes it."""
+    """The first run reports that it may still arrive; the second removes it."""
     sent = site.deliver(site.drafted(47))
     put_in_doubt(site, sent, 47)
     sender = Delivering(store, site.settings, site.destinations, "sender", threading.Event())
@@ -356,7 +356,7 @@ def test_a_notice_of_doubt_that_is_being_sent_is_left_for_the_next_run(site, sto
 
 
 def test_a_notice_of_doubt_goes_with_the_draft_that_is_superseded(site):
-    """Also the one that was held up until the later draft was there."""
+    """Also the one that was delayed until the later draft had arrived."""
     first = site.deliver(site.drafted(48))
     put_in_doubt(site, first, 48)
     site.deliver(first)
@@ -366,7 +366,7 @@ def test_a_notice_of_doubt_goes_with_the_draft_that_is_superseded(site):
 
 
 def test_a_notice_of_doubt_that_comes_after_the_later_draft_goes_at_once(site):
-    """It was held up; the draft that it is about is no longer in our archive."""
+    """It was delayed; its draft is no longer in our archive."""
     first = site.deliver(site.drafted(49))
     put_in_doubt(site, first, 49)
     second = site.deliver(site.drafted(49, forced=True))
@@ -418,7 +418,7 @@ def test_a_draft_that_has_arrived_at_one_place_goes_nowhere_else(site, store):
 
 @pytest.mark.parametrize("end", ["postpone_delivery", "fail_delivery"])
 def test_a_draft_that_may_have_arrived_is_withdrawn_too(site, store, end):
-    """A destination that took it but did not show it when asked may hold it all the same."""
+    """A destination that took it but did not show it when asked may still hold it."""
     job = site.drafted(35)
     for name in ("ours", "other"):
         delivery = sent_by(site, job, name)
@@ -436,7 +436,7 @@ def test_a_draft_that_may_have_arrived_is_withdrawn_too(site, store, end):
 
 
 def test_what_is_being_sent_while_it_is_withdrawn_is_left_for_the_next_run(site, store):
-    """The first run says that something may still arrive; the second removes what did."""
+    """The first run reports that objects may still arrive; the second removes those that did."""
     job = site.drafted(36)
     delivery, _ = store.claim_delivery(job.id, "sender", 60, {})
     first = {step.destination: step for step in site.recall(site.order())}
@@ -453,7 +453,7 @@ def test_what_is_being_sent_while_it_is_withdrawn_is_left_for_the_next_run(site,
 
 
 def test_what_was_delivered_after_the_plan_is_withdrawn_as_delivered(site, store):
-    """A plan is a moment old when it is carried out: what counts is how it stands then."""
+    """A plan is slightly old when it is carried out: the state at that time counts."""
     job = site.drafted(37)
     steps = plan(store, site.settings, site.order())
     site.deliver(job)
@@ -464,7 +464,7 @@ def test_what_was_delivered_after_the_plan_is_withdrawn_as_delivered(site, store
 
 
 def test_a_draft_that_was_canceled_before_cannot_be_sent_later(site, store):
-    """A person canceled it; its model is withdrawn; nobody can then send it after all."""
+    """A person canceled it; its model is withdrawn; it can then no longer be sent."""
     job = site.drafted(38)
     store.cancel(job.id, "Ann")
     assert not [step for step in site.recall(site.order()) if step.failed]
@@ -474,5 +474,5 @@ def test_a_draft_that_was_canceled_before_cannot_be_sent_later(site, store):
 
 
 def is_notice(path):
-    """Whether the file says that a draft is withdrawn."""
+    """Whether the file is a notice of a withdrawn draft."""
     return path.suffix == ".dcm" and "WITHDRAWN" in dcmread(path).SeriesDescription

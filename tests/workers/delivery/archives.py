@@ -1,4 +1,4 @@
-"""Destinations of the tests of delivery, and a PACS that answers as a test says."""
+"""Destinations of the tests of delivery, and a PACS with configurable answers."""
 
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -18,7 +18,7 @@ def folder(tmp_path, name="A", **other):
 
 
 def away(port, name="B"):
-    """A PACS that nobody runs."""
+    """A PACS that does not run."""
     return {
         "kind": "dimse",
         "name": name,
@@ -34,7 +34,7 @@ FIRST_SENDS = 3
 
 
 class Pacs:
-    """A PACS on a free port that answers each C-STORE as a test says, and C-FIND by what it holds."""
+    """A PACS on a free port that answers each C-STORE as configured, and C-FIND by its objects."""
 
     def __init__(self, answer, classes, listed):
         self.answer, self.listed = answer, listed

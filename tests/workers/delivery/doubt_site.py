@@ -34,7 +34,7 @@ class Site:
         self.doubts = Doubts(store, self.settings)
 
     def arrive(self, image, name):
-        """Let an image arrive; return what the store found."""
+        """Let an image arrive; return the result of the store."""
         path = image if isinstance(image, Path) else write(image, self.folder / name)
         return self.store.add_instance(
             describe(path), calling_ae="CR1", association_id=name, eligible=True
@@ -70,7 +70,7 @@ class Site:
         return self.store.draft(job.id, job.fence, draft, objects, ["a", "b"])
 
     def deliver(self, job):
-        """Send what is due of the job."""
+        """Send the job's due deliveries."""
         where = destinations(self.settings)
         sender = Delivering(self.store, self.settings, where, "sender", threading.Event())
         while (claim := sender.claim(job.id)) is not None:
@@ -100,7 +100,7 @@ def phantom(**changes):
 
 
 def repainted():
-    """The image with other letters in its corner: a small part of the picture."""
+    """The image with other text in its corner: a small part of the picture."""
     image = phantom()
     pixels = image.pixel_array.copy()
     pixels[8:40, 8:40] = pixels.max() - pixels[8:40, 8:40]

@@ -1,4 +1,4 @@
-"""Deliveries: claims, retries, and what an error makes of a job."""
+"""Deliveries: claims, retries, and the effect of an error on a job."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -31,7 +31,7 @@ def test_a_message_that_comes_twice_sends_once(bench_of, store, tmp_path):
 
 
 def test_a_pacs_that_is_away_waits_longer_each_time(bench_of, store, clock, tmp_path, free_port):
-    """The delays double up to the limit; the other destination is not held up."""
+    """The delays double up to the limit; the other destination is not delayed."""
     bench = bench_of(away(free_port()), folder(tmp_path))
     job = bench.drafted()
     delays = []
@@ -50,7 +50,7 @@ def test_a_pacs_that_is_away_waits_longer_each_time(bench_of, store, clock, tmp_
 
 
 def test_a_pacs_away_for_too_long_fails_the_job(bench_of, store, clock, free_port):
-    """After give_up_hours the delivery is FAILED and the job says which destination it was."""
+    """After give_up_hours the delivery is FAILED and the job names the destination."""
     bench = bench_of(away(free_port()))
     job = bench.drafted()
     bench.task(job.id)
@@ -62,7 +62,7 @@ def test_a_pacs_away_for_too_long_fails_the_job(bench_of, store, clock, free_por
 
 
 def test_drafts_that_waited_for_a_pacs_all_arrive(bench_of, clock, tmp_path, free_port):
-    """What a PACS missed while it was away is delivered by one message once it is back."""
+    """After an outage of a PACS one message delivers all that it missed."""
     port = free_port()
     gone = bench_of(away(port, "A"))
     jobs = [gone.drafted(f"1.{number + 1}") for number in range(5)]
@@ -75,7 +75,7 @@ def test_drafts_that_waited_for_a_pacs_all_arrive(bench_of, clock, tmp_path, fre
 
 
 def test_a_result_that_was_changed_on_disk_is_not_sent(bench_of, store, tmp_path):
-    """The destination object notices; the job fails at once, because sending again cannot help."""
+    """The destination object detects it; the job fails at once, because sending again cannot help."""
     bench = bench_of(folder(tmp_path))
     job = bench.drafted()
     store.objects(job.id)[0].path.write_bytes(b"something else")
@@ -97,7 +97,7 @@ def test_a_destination_that_was_taken_out_of_the_settings_fails(bench_of, store,
 
 
 def test_an_unforeseen_error_fails_with_its_type_only(bench_of, store, tmp_path):
-    """What a library says may hold a patient attribute; the job shows the type."""
+    """A library's message may hold a patient attribute; the job shows the type only."""
     bench = bench_of(folder(tmp_path))
 
     class Broken:
@@ -116,7 +116,7 @@ def test_an_unforeseen_error_fails_with_its_type_only(bench_of, store, tmp_path)
 
 
 def test_a_sender_that_lost_its_lease_confirms_nothing(bench_of, store, clock, tmp_path):
-    """Its delivery was taken back while it was sending: another one sends and confirms."""
+    """Its delivery was taken back while it was sending: another worker sends and confirms."""
     bench = bench_of(folder(tmp_path))
     job = bench.drafted()
     claim = bench.delivering.claim(job.id)
@@ -173,7 +173,7 @@ def test_an_outbox_that_is_away_fails_no_job(bench_of, store, clock, tmp_path):
 
 
 def test_a_cancel_during_the_delivery_is_reported_with_what_arrived(bench_of, store, tmp_path):
-    """The job stays CANCELED, and its history says that the destination has the results all the same."""
+    """The job stays CANCELED, and its history states that the destination still has the results."""
     bench = bench_of(folder(tmp_path))
     job = bench.drafted()
     claim = bench.delivering.claim(job.id)
@@ -199,7 +199,7 @@ def test_a_cancel_during_the_delivery_is_reported_with_what_arrived(bench_of, st
     ],
 )
 def test_a_destination_gets_the_kinds_that_are_configured(bench_of, store, tmp_path, objects, sent):
-    """`objects` says which results a destination gets; with those there the job is COMPLETED."""
+    """`objects` selects the results of a destination; with those there the job is COMPLETED."""
     bench = bench_of(folder(tmp_path, objects=objects))
     job = bench.drafted(kinds=("draft-report", "findings", "overlay", "report-page"))
     bench.task(job.id)
@@ -209,7 +209,7 @@ def test_a_destination_gets_the_kinds_that_are_configured(bench_of, store, tmp_p
 
 
 def test_nothing_for_a_destination_is_reported_as_such(bench_of, store, tmp_path):
-    """A job without any object of the configured kinds ends, and its history says why."""
+    """A job without any object of the configured kinds ends, and its history has the reason."""
     bench = bench_of(folder(tmp_path, objects=["report-pdf"]))
     job = bench.drafted()
     bench.task(job.id)
@@ -220,7 +220,7 @@ def test_nothing_for_a_destination_is_reported_as_such(bench_of, store, tmp_path
 
 
 def test_overdue_deliveries_of_a_silent_destination_fail_together(bench_of, clock, free_port):
-    """While it is silent few are tried: the others fail at their time all the same."""
+    """While it is silent few are tried: the others still fail at their time."""
     bench = bench_of(away(free_port(), "A"))
     jobs = [bench.drafted(f"1.{number + 1}") for number in range(6)]
     for job in jobs:

@@ -28,7 +28,7 @@ def read(site):
 
 
 def test_one_notice_for_each_copy(site, store, read):
-    """The same copy again, and another look, send nothing more; another copy sends its own notice."""
+    """The same copy again, and another look send nothing; another copy sends its own notice."""
     _, job = read
     for _ in range(2):
         site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
@@ -48,7 +48,7 @@ def sentences(notice):
 
 
 def test_each_notice_names_the_differences_of_its_own_copy(site, store, read):
-    """Both copies came before the first notice was made; the page names the differences of both."""
+    """Both copies arrived before the first notice was made; the page names the differences of both."""
     _, job = read
     site.arrive(phantom(PatientID="RIGHT-2"), "second.dcm")
     site.doubts.compare_due()
@@ -78,7 +78,7 @@ def half_sent(site, store):
 
 
 def test_a_canceled_job_warns_where_its_draft_is_and_nowhere_else(site, store, half_sent):
-    """Nothing is owed afterwards; a retry sends the draft and the notice to the other one, too."""
+    """No delivery is due afterwards; a retry sends the draft and the notice to the other one, too."""
     store.cancel(half_sent.id, "Ann")
     site.deliver(half_sent)
     states = {each.destination: each.state for each in store.notices(half_sent.id)}
@@ -91,7 +91,7 @@ def test_a_canceled_job_warns_where_its_draft_is_and_nowhere_else(site, store, h
 
 
 def test_a_copy_that_comes_after_the_cancel_warns_where_the_draft_is(site, store, half_sent):
-    """Nor does a later copy make a notice due where no draft is."""
+    """Nor does a later copy make a notice due without a draft."""
     store.cancel(half_sent.id, "Ann")
     site.arrive(phantom(PatientID="RIGHT-3"), "third.dcm")
     site.doubts.compare_due()
@@ -110,7 +110,7 @@ def test_a_copy_that_comes_after_the_cancel_warns_where_the_draft_is(site, store
     ],
 )
 def test_a_notice_is_of_a_kind_that_the_destination_gets(site, objects, sop_class):
-    """Where only images go the notice is a page; the other destination gets the document."""
+    """If only images are sent the notice is a page; the other destination gets the document."""
     first, second = (each.model_dump(mode="json") for each in site.settings.destinations)
     site.settings = load_settings(
         data_dir=site.folder / "data", destinations=[first | {"objects": objects}, second]
@@ -158,7 +158,7 @@ def test_where_no_notice_can_go_a_person_is_asked(site, store):
 
 
 def test_a_draft_that_is_sent_again_brings_its_notice(site, store, read):
-    """The notice follows the draft to where it was not before, and to an archive that lost both."""
+    """The notice follows the draft to a new destination, and to an archive that lost both."""
     _image, job = read
     site.arrive(phantom(PatientID="OTHER"), "second.dcm")
     site.doubts.compare_due()

@@ -1,4 +1,4 @@
-"""A destination that is silent holds its own slots only."""
+"""A silent destination occupies its own slots only."""
 
 import socket
 import threading
@@ -19,7 +19,7 @@ MANY = 200
 
 @pytest.fixture
 def hole():
-    """The port of a PACS that takes every connection and never answers; many names may point to it."""
+    """The port of a PACS that accepts every connection and never answers; many names may point to it."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         held = []
 
@@ -53,9 +53,10 @@ def folder(tmp_path, name="good"):
 def test_one_healthy_destination_among_hundreds_of_silent_ones(
     bench_of, hole, tmp_path, eventually
 ):
-    """Its first result is there within seconds, though the silent ones were due before it."""
+    """Its first result arrives within seconds, although the silent ones were due before it."""
     names = [f"silent-{number}" for number in range(MANY)]
-    # The silent ones answer no sooner than after 25 s: what is there before did not wait for them.
+    # The silent ones answer no sooner than after 25 s: a result that arrives earlier did not wait
+    # for them.
     bench = bench_of(*[silent(hole, name, timeout=25) for name in names], folder(tmp_path))
     jobs = [bench.drafted(f"1.5.{number + 1}", names) for number in range(3)]
     last = bench.drafted("1.6.1", ["good"])
@@ -67,7 +68,7 @@ def test_one_healthy_destination_among_hundreds_of_silent_ones(
     )
     assert time.monotonic() - begun < 20
     assert DeliveryState.CONFIRMED not in bench.state(jobs[0])[1].values()
-    # And a study that comes later does not wait either.
+    # And a study that arrives later does not wait either.
     later, begun = bench.drafted("1.6.2", ["good"]), time.monotonic()
     bench.message(later.id)
     eventually(lambda: bench.state(later)[0] is JobState.COMPLETED, seconds=30, what="the later")
@@ -98,7 +99,7 @@ def test_a_silent_destination_takes_no_slot_of_another(bench_of, hole, tmp_path,
 
 
 def test_a_backlog_is_sent_side_by_side_once_the_destination_has_answered(bench_of, tmp_path):
-    """One message is enough for all that is due, also what found no room at first."""
+    """One message is enough for all that is due, also for deliveries without a slot at first."""
     bench = bench_of(folder(tmp_path))
     jobs = [bench.drafted(f"1.5.{number + 1}") for number in range(12)]
     bench.task(jobs[0].id)
@@ -106,7 +107,7 @@ def test_a_backlog_is_sent_side_by_side_once_the_destination_has_answered(bench_
 
 
 def test_first_tries_come_before_retries(bench_of, store, clock, tmp_path):
-    """What a destination could not take before does not hold up what is new; urgent comes first."""
+    """Earlier failed results of a destination do not delay new ones; urgent ones are first."""
     bench = bench_of(folder(tmp_path))
     tried = bench.drafted("1.5.1")
     claim = bench.delivering.claim(tried.id)
@@ -142,13 +143,13 @@ def limits(passing):
 
 
 def answered(limits, name):
-    """Let a delivery to the destination succeed."""
+    """Report a successful delivery to the destination."""
     limits.begin(name)
     limits.end(name, Outcome.ANSWERED)
 
 
 def fill(limits, name):
-    """Begin as many deliveries as there is room for; return how many."""
+    """Begin as many deliveries as there are slots for; return how many."""
     count = 0
     while name not in limits.full() and count < 99:
         limits.begin(name)
@@ -192,7 +193,7 @@ def test_a_silent_destination_is_tried_once_in_a_while(limits, passing):
 
 
 def test_probes_of_many_silent_destinations_are_limited_together(passing):
-    """Hundreds of destinations that are known to be silent take a few slots, the others theirs."""
+    """Hundreds of destinations that are known to be silent use a few slots, the others their own."""
     limits = Bulkheads({}, shared_slots=7, first=2, longest=8, clock=passing)
     names = [f"S{number}" for number in range(300)]
     for name in names:
@@ -205,7 +206,7 @@ def test_probes_of_many_silent_destinations_are_limited_together(passing):
 
 
 def test_the_next_pause_is_known_before_the_try_that_begins_it_has_ended(limits):
-    """The page shows when a destination out of reach is tried next: the delivery is due then."""
+    """The page shows when an unreachable destination is tried next: the delivery is due then."""
     foreseen = []
     for _ in range(5):
         limits.begin("A")
@@ -237,7 +238,7 @@ def test_a_destination_out_of_reach_is_tried_at_the_time_that_its_result_names(
 
 
 def test_what_states_nothing_of_the_destination_changes_nothing(limits):
-    """A database that was away is no silence of the PACS."""
+    """An outage of the database is no silence of the PACS."""
     answered(limits, "A")
     for _ in range(5):
         limits.begin("A")

@@ -29,7 +29,7 @@ def pacs_of():
 
 @pytest.mark.parametrize("status", [0x0110, 0x0111, 0x0122, 0xA900, 0xC000, 0xC001])
 def test_a_pacs_that_takes_nothing_twice_and_lists_late(bench_of, clock, pacs_of, status):
-    """It refuses a duplicate, with whatever status: what it lists counts as delivered."""
+    """It refuses a duplicate with any status: an object that it lists counts as delivered."""
     seen = []
 
     def late(_pacs):
@@ -71,7 +71,7 @@ def test_a_refusal_of_what_is_not_there_stays_a_refusal(bench_of, store, pacs_of
 
 
 def test_an_archive_that_gives_new_uids_is_not_flooded(bench_of, store, clock, pacs_of):
-    """It acknowledges and never lists: sent a few times, mostly looked for, then FAILED and reported."""
+    """It acknowledges and never lists: sent a few times, mostly queried, then FAILED and reported."""
     pacs = pacs_of(listed=lambda _pacs: False)
     bench = bench_of(pacs.settings(), give_up_hours=72)
     job = bench.drafted()
@@ -95,7 +95,7 @@ def test_an_archive_that_gives_new_uids_is_not_flooded(bench_of, store, clock, p
 
 
 def test_an_archive_that_lists_after_many_looks_is_confirmed(bench_of, clock, pacs_of):
-    """What it lists at last is delivered, without another copy."""
+    """An object that it finally lists is delivered, without another copy."""
     pacs = pacs_of(listed=lambda _pacs: False)
     bench = bench_of(pacs.settings())
     job = bench.drafted()
@@ -110,7 +110,7 @@ def test_an_archive_that_lists_after_many_looks_is_confirmed(bench_of, clock, pa
 def test_an_archive_that_lost_what_it_acknowledged_gets_it_again_by_itself(
     bench_of, clock, pacs_of
 ):
-    """It drops objects for some minutes; once it keeps them, nobody has to ask for another send."""
+    """It drops objects for some minutes; once it keeps them, no manual repeat is needed."""
     pacs = pacs_of()
     pacs.loses = True
     bench = bench_of(pacs.settings())
@@ -159,7 +159,7 @@ def test_a_pacs_that_aborts_at_one_object_gets_the_others(bench_of, store, pacs_
 
 
 def test_a_pacs_without_verify_is_never_reported_as_read_back(bench_of, store, pacs_of):
-    """Event, reason and record say acknowledged; nothing says that anything was read back."""
+    """Event, reason and record say acknowledged; none states that an object was read back."""
     bench = bench_of(pacs_of(listed=lambda _pacs: False).settings(verify=False))
     job = bench.drafted()
     bench.task(job.id)
@@ -198,7 +198,7 @@ def coercing(tmp_path_factory, orthanc_server_class):
 
 
 def test_an_orthanc_that_changes_uids_gets_few_copies(bench_of, clock, coercing):
-    """A copy for each of the first tries, and the reason says what the archive does."""
+    """A copy for each of the first tries, and the reason states the behavior of the archive."""
     address = {"host": "127.0.0.1", "port": coercing.dicom_port, "ae_title": "ORTHANC"}
     bench = bench_of({"kind": "dimse", "name": "A", "timeout": 10, **address})
     job = bench.drafted(f"1.2.{time.time_ns()}", kinds=("overlay",))
@@ -216,7 +216,7 @@ def test_an_orthanc_that_changes_uids_gets_few_copies(bench_of, clock, coercing)
 
 
 class Forgetful(BaseHTTPRequestHandler):
-    """Takes each upload, of Orthanc's API and of STOW-RS, and has nothing of it."""
+    """Acknowledges each upload, of Orthanc's API and of STOW-RS, and stores nothing."""
 
     uploads: ClassVar[list[str]] = []
 
@@ -229,7 +229,7 @@ class Forgetful(BaseHTTPRequestHandler):
         return self._answer(200, b'{"ID": "x", "Status": "Success"}')
 
     def do_GET(self):
-        """Have nothing."""
+        """Find nothing."""
         self._answer(404, b"")
 
     def _answer(self, status, body):
@@ -240,12 +240,12 @@ class Forgetful(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.mark.parametrize("kind", ["orthanc", "stow"])
 def test_a_web_archive_that_changes_uids_gets_few_copies(bench_of, clock, kind):
-    """By REST and by DICOMweb: few uploads, looks in between, then FAILED with the reason."""
+    """By REST and by DICOMweb: few uploads, queries in between, then FAILED with the reason."""
     Forgetful.uploads.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Forgetful)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -117,7 +117,7 @@ class Site:
         return Delivering(self.store, self.settings, where, "sender", threading.Event())
 
     def deliver(self, sending=None):
-        """Work on what is due, to the end; return the errors."""
+        """Process what is due, to the end; return the errors."""
         sender, errors = self.sender(sending), []
         while (claim := sender.claim(None)) is not None:
             errors.append(work_on(sender, claim))
@@ -140,7 +140,7 @@ class Away:
     name, reads_back = "b", True
 
     def send(self, _objects):
-        """Raise the error of a peer that is away."""
+        """Raise the error of an unreachable peer."""
         raise DestinationUnavailable("no answer")
 
     held = verify = send
@@ -163,7 +163,7 @@ def site(store, clock, tmp_path):
 
 
 def test_an_accepted_draft_becomes_a_verified_report_at_every_destination(site):
-    """FINAL, COMPLETE, VERIFIED, by the person, about the draft; nothing leaves within the minute."""
+    """FINAL, COMPLETE, VERIFIED, by the person, about the draft; nothing is sent within the minute."""
     decision = site.decide()
     site.clock.move(-1)
     site.deliver()
@@ -227,7 +227,7 @@ def test_an_amended_report_replaces_the_earlier_one(site):
 
 
 def test_an_amendment_waits_until_the_amended_report_is_there(site):
-    """At the destination that has it not yet; the other one gets both."""
+    """At the destination that lacks it; the other one gets both."""
     first = site.decide()
     away = destinations(site.settings) | {"b": Away()}
     assert site.deliver(away)
@@ -349,7 +349,7 @@ def test_a_lost_file_is_built_again_with_the_same_bytes(site):
 
 
 def test_a_failed_report_is_sent_again(site):
-    """By the action on the decision; what is there already stays as it is."""
+    """By the action on the decision; objects that already arrived stay."""
     decision = site.decide()
     (site.folder / "b").rename(site.folder / "away")
     (site.folder / "b").write_text("no folder")
@@ -409,7 +409,7 @@ def test_orthanc_holds_the_report_as_verified(store, clock, tmp_path, orthanc):
 def test_a_recall_removes_the_draft_from_our_archive_and_not_the_report(
     store, clock, tmp_path, orthanc
 ):
-    """The objects of the draft go; the person's report stays."""
+    """The objects of the draft are removed; the person's report stays."""
     pacs = {"kind": "orthanc", "name": "pacs", "url": orthanc.url, "may_remove": True}
     site = Site(store, clock, tmp_path, pacs)
     decision = site.decide()

@@ -24,7 +24,7 @@ FILES = {"manifest.json", "drafts.jsonl", "per_study.csv", "metrics.json", "subg
 
 
 def call(*arguments, code=0):
-    """Run the command; return what it printed."""
+    """Run the command; return its output."""
     result = CliRunner().invoke(evaluate, [str(word) for word in arguments])
     assert result.exit_code == code, result.output
     return result.output
@@ -59,7 +59,7 @@ def test_the_folder_has_everything_and_only_its_owner_may_enter(done):
 
 
 def test_the_figures_are_those_of_scikit_learn_on_per_study(done):
-    """What metrics.json says follows from per_study.csv."""
+    """The figures of metrics.json follow from per_study.csv."""
     rows = rows_in(done / "per_study.csv")
     metrics = json.loads((done / "metrics.json").read_text())
     assert len(rows) == 12
@@ -73,7 +73,7 @@ def test_the_figures_are_those_of_scikit_learn_on_per_study(done):
 
 
 def test_the_closest_images_have_the_same_findings_more_often_than_by_chance(done):
-    """Computed again from the vectors in drafts.jsonl; without a text tower the report says so."""
+    """Computed again from the vectors in drafts.jsonl; without a text tower the report states it."""
     drafts = map(json.loads, (done / "drafts.jsonl").read_text().splitlines())
     vectors = {
         row["id"]: np.frombuffer(base64.b64decode(row["vector"]["float32"]), "<f4")
@@ -91,7 +91,7 @@ def test_the_closest_images_have_the_same_findings_more_often_than_by_chance(don
 
 
 def test_studies_of_one_patient_are_one_cluster_and_the_patient_is_not_named(done, phantoms):
-    """Two images a patient; the identifier of the table stands nowhere."""
+    """Two images a patient; the identifier of the table is nowhere."""
     assert len({row["patient"] for row in rows_in(done / "per_study.csv")}) == 6
     identifier = rows_in(phantoms / "labels.csv")[0]["patient"]
     for name in ("per_study.csv", "metrics.json", "report.html", "drafts.jsonl"):
@@ -196,7 +196,7 @@ def test_reports_as_truth_give_labels_texts_and_pairs(phantoms, tmp_path):
 
 
 def test_real_images_run_and_are_too_few_for_a_claim(shared_data, tmp_path, monkeypatch):
-    """Pictures with text-mined labels; that the demo model's text means nothing is reported."""
+    """Pictures with text-mined labels; the report states that the demo model's text is meaningless."""
     monkeypatch.setenv("WETREAD_READING__DEMO_READS_PATIENTS", "true")
     source = shared_data / "labelled" / "labels.csv"
     lines = source.read_text(encoding="utf-8").splitlines()

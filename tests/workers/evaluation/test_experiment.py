@@ -11,7 +11,7 @@ from workers.evaluation.experiment_prompts import BUILT_IN, prompts_of
 
 
 def call(*arguments, code=0):
-    """Run the command; return what it printed."""
+    """Run the command; return its output."""
     result = CliRunner().invoke(experiment, [str(word) for word in arguments])
     assert result.exit_code == code, result.output
     return result.output
@@ -77,7 +77,7 @@ def test_a_file_of_prompts_is_taken_as_a_whole_without_names(tmp_path):
 
 
 def test_top_p_does_not_multiply_greedy_cells():
-    """At temperature 0 the likeliest token is taken whatever top_p is."""
+    """At temperature 0 the likeliest token is taken for any top_p."""
     cells = cells_of([BUILT_IN["specific"]], [0.0, 1.0], [0.5, 0.9])
     assert [(cell.temperature, cell.top_p) for cell in cells] == [
         (0.0, 0.5),

@@ -98,7 +98,7 @@ def test_all_faults_of_a_table_are_listed(tmp_path):
     ],
 )
 def test_a_file_that_cannot_be_used_states_why(tmp_path, name, content, expected):
-    """The file is named, and what is wrong."""
+    """The message names the file and the fault."""
     path = tmp_path / name
     path.write_bytes(content)
     listed = "\n".join(faults_of(path))
@@ -151,7 +151,7 @@ def test_texts_come_as_csv_and_as_json_lines(tmp_path):
 
 
 def test_studies_are_found_by_uid_accession_and_file(phantoms, tmp_path):
-    """Every name under which a site may know a study leads to it."""
+    """Every name under which a site may identify a study leads to it."""
     faults = []
     received = studies_at(phantoms / "images", faults)
     assert faults == []
@@ -236,7 +236,7 @@ def test_two_pictures_of_one_id_are_a_fault(tmp_path):
 
 
 def test_a_row_with_id_and_file_is_found_by_either(phantoms, tmp_path):
-    """An id that only the site knows does not hide the file's name."""
+    """An id that only the site uses does not hide the file's name."""
     cases = studies_at(phantoms / "images", []).cases
     file = next(key for key in cases[0].keys if key.endswith(".dcm"))
     table = text_file(tmp_path, "l.csv", f"id,file,Edema\nour-1,images/{file},1\n")

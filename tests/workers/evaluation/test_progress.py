@@ -1,4 +1,4 @@
-"""The progress of a run in words."""
+"""The progress of a run as text."""
 
 import io
 

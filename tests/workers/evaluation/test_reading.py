@@ -120,7 +120,7 @@ def noised(folder):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_model_with_noise_in_its_weights_is_found(site, phantoms_of, tmp_path, monkeypatch):
-    """The comparison with the shipped model says that it is worse, with an interval below 0."""
+    """The comparison with the shipped model states that it is worse, with an interval below 0."""
     phantoms = phantoms_of(tmp_path / "many", 30)
     good = tmp_path / "good"
     assert started(site, phantoms, good).wait(300) == 0
@@ -138,7 +138,7 @@ def test_a_model_with_noise_in_its_weights_is_found(site, phantoms_of, tmp_path,
 
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path):
-    """The second is informed, and changes nothing."""
+    """The second gets an error, and changes nothing."""
     first = RunDirectory.opened(tmp_path / "out", "digest")
     with pytest.raises(InputFaults, match="another evaluation writes to it"):
         RunDirectory.opened(tmp_path / "out", "digest")
@@ -152,7 +152,7 @@ def ended(*_):
 
 
 def test_a_model_that_has_ended_ends_the_run_and_keeps_what_is_there(phantoms, tmp_path):
-    """No study is noted as failed: the same command continues with all that remain."""
+    """No study is recorded as failed: the same command continues with all that remain."""
     cases = studies_at(phantoms / "images", []).cases
     run, stop = RunDirectory.opened(tmp_path / "out", "digest"), Stop()
     reading = CaseReading(ended, run, at_once=3, max_pixels=2**20, stop=stop, progress=Progress(12))

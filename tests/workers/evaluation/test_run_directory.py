@@ -28,7 +28,7 @@ def test_finished_studies_are_there_after_a_restart(run, tmp_path):
 
 
 def test_one_process_writes(run):
-    """Another one is told so."""
+    """Another process gets an error."""
     first = run()
     with pytest.raises(InputFaults, match="another evaluation writes to it"):
         run()

@@ -1,4 +1,4 @@
-"""Studies of the service itself: from its database and spool, with what it knows of their arrival."""
+"""Studies of the service itself: from its database and spool, with the data of their arrival."""
 
 import shutil
 from datetime import timedelta
@@ -20,7 +20,7 @@ def received(store, path, *, calling_ae, urgent=False):
 
 
 def test_studies_since_a_day_are_read_from_the_spool(store, phantoms, tmp_path):
-    """Calling AE and priority become subgroups; what retention removed is counted, not lost."""
+    """Calling AE and priority become subgroups; removed ones are counted, not lost."""
     images = [
         shutil.copy(path, tmp_path / path.name)
         for path in sorted((phantoms / "images").iterdir())[:3]

@@ -44,7 +44,7 @@ def test_what_is_no_final_report(changes, reports, tmp_path):
 
 
 def test_limits(reports, tmp_path):
-    """A deep tree, a wide tree and a file that is no DICOM end with an error, soon."""
+    """A deep tree, a wide tree and a file that is no DICOM end with an error in a short time."""
     deep = reports.node("TEXT", "121071", text="x")
     for _ in range(40):
         deep = reports.node("CONTAINER", "121070", children=[deep])

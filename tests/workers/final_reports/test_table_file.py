@@ -1,4 +1,4 @@
-"""Files with final reports: what a line gives, and what a fault says."""
+"""Files with final reports: the fields of a line, and the messages of faults."""
 
 import json
 
@@ -76,6 +76,6 @@ def test_faults_of_lines_name_file_line_and_column(tmp_path):
     ],
 )
 def test_a_file_that_cannot_be_read(content, message, tmp_path):
-    """The message says why and where."""
+    """The message states the reason and the place."""
     with pytest.raises(ConfigurationError, match=message):
         list(read_reports(written(tmp_path, content)))

@@ -1,4 +1,4 @@
-"""Final reports on their way in: files by the command, SRs at the receiver, texts by the API."""
+"""The import of final reports: files by the command, SRs at the receiver, texts by the API."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ TEXT = "FINDINGS: The heart is enlarged. Mild edema. IMPRESSION: Cardiac failure
 
 @pytest.fixture
 def command(tmp_path, monkeypatch):
-    """Return what runs `wetread final-reports` at the site."""
+    """Return a function that runs `wetread final-reports` at the site."""
     config = tmp_path / "wetread.toml"
     config.write_text(f'data_dir = "{tmp_path}"\n')
     monkeypatch.setenv(CONFIG, str(config))
@@ -75,7 +75,7 @@ def test_a_report_sr_is_taken_from_the_spool(report_site, reports, tmp_path, cap
     assert (newer.source, newer.state) == (FinalSource.SR, FinalState.MATCHED)
     assert older.state is FinalState.SUPERSEDED
     assert newer.labels.presence == {Observation.EDEMA: Presence.PRESENT} | newer.labels.presence
-    # Another process begins where this one was, and takes none twice.
+    # Another process continues at the position of this one, and takes none twice.
     FinalReportWatch(report_site.store, report_site.settings).look()
     assert len(report_site.store.final_reports()) == 2
     assert "P1" not in caplog.text
@@ -83,7 +83,7 @@ def test_a_report_sr_is_taken_from_the_spool(report_site, reports, tmp_path, cap
 
 
 def test_a_text_of_the_api_is_labeled_soon(report_site):
-    """It waits unlabeled, without state in any figure; then its text is gone."""
+    """It waits unlabeled, without state in any figure; then its text is removed."""
     store, rules = report_site.store, report_site.settings.final_reports.taking
     report = FinalReport(source=FinalSource.API, keys=ReportKeys(accession_number="A1"), text=TEXT)
     assert store.take_final_report(report, rules).state is FinalState.UNLABELED

@@ -1,4 +1,4 @@
-"""A scripted judge, and what is judged by it."""
+"""A scripted judge, and the pairs that it judges."""
 
 import re
 
@@ -34,7 +34,7 @@ class JudgeScript:
         return "\n".join(header + each for header, each in zip(HEADERS, lists, strict=True))
 
     def counting(self, body):
-        """Return the reply of a judge that sees whether a draft adds a finding; it passes the probe."""
+        """Return the reply of a judge that detects an added finding; it passes the probe."""
         reference, candidate = self.texts(body)
         found = ("cardiomegaly", "effusion is seen")
         added = sum(each in candidate and each not in reference for each in found)
@@ -72,7 +72,7 @@ def pairs_of():
 
 @pytest.fixture
 def session_of(tmp_path):
-    """A function that returns a session with the server of a URL and the lines that it says."""
+    """A function that returns a session with the server of a URL and the lines that it prints."""
 
     def make(url, *, allow_untested=False, folder=tmp_path / "out", **settings):
         lines = []

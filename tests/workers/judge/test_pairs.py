@@ -63,7 +63,7 @@ def test_a_folder_without_pairs_states_what_to_do(tmp_path):
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path):
-    """Neither guessed nor replaced: the judge would compare other words."""
+    """Neither guessed nor replaced: the judge would compare other text."""
     path = tmp_path / "pairs.csv"
     path.write_bytes(b"id,reference,candidate\na,\xff\xfe,y\n")
     with pytest.raises(ConfigurationError, match="not UTF-8"):

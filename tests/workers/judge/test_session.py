@@ -1,4 +1,4 @@
-"""A judge over many pairs, against a server that does what goes wrong: each case ends as stated."""
+"""A judge over many pairs, against a server with faults: each case ends as stated."""
 
 import json
 import time
@@ -231,7 +231,7 @@ def test_a_server_that_is_away_ends_the_run(scripted_server, judge_script, sessi
 
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_a_refusal_ends_the_run_at_the_first_request(scripted_server, session_of, pairs_of, status):
-    """One request, and a message with the server's own words."""
+    """One request, and a message with the server's own message."""
     server = scripted_server(lambda _n, _body: server.json({"error": "unknown model"}, status))
     session, _ = session_of(server.url)
     with pytest.raises(JudgeFailed, match=f"answered {status}.*unknown model"):
@@ -251,7 +251,7 @@ def test_another_models_answer_ends_the_run(scripted_server, judge_script, sessi
 def test_a_remote_server_is_named_in_the_results(
     scripted_server, judge_script, session_of, pairs_of
 ):
-    """Where allow_remote is set, each result says where texts went."""
+    """Where allow_remote is set, each result states where texts were sent."""
     server = scripted_server(lambda _n, body: server.chat(judge_script.counting(body)))
     _, source = session_of(server.url, allow_remote=True)[0].judged(pairs_of(1))
     host = f"127.0.0.1:{server.server_address[1]}"

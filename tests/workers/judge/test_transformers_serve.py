@@ -39,7 +39,7 @@ def make_model(folder):
 def test_random_weights_judge_nothing(
     transformers_serve, session_of, pairs_of, tmp_path, free_port
 ):
-    """It fails the probe; where it is allowed, each pair is counted, and there is no figure."""
+    """It fails the probe; if it is allowed, each pair is counted, and there is no figure."""
     make_model(tmp_path / "random")
     url = transformers_serve(tmp_path / "random", free_port())
     settings = {

@@ -98,7 +98,7 @@ def test_every_observation_is_answered_once_in_order():
 
 
 def test_no_finding_is_what_a_clear_report_states():
-    """A report that only denies has no finding; one that affirms has; silence says nothing."""
+    """A report that only denies has no finding; one that affirms has; silence states nothing."""
     clear = "The lungs are clear. Heart size is normal. No pleural effusion or pneumothorax."
     assert findings_of(clear)[Observation.NO_FINDING].presence is PRESENT
     assert findings_of(clear + " Small nodule.")[Observation.NO_FINDING].presence is ABSENT

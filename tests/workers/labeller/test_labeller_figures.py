@@ -34,7 +34,7 @@ LABELS = {
 
 @pytest.fixture(scope="module")
 def tables(shared_data):
-    """Human and computed labels of 3,080 reports; the human ones say coded or not coded."""
+    """Human and computed labels of 3,080 reports; the human ones state coded or not coded."""
     folder = shared_data / "reports"
     if not (folder / "openi_reports_dev.tgz").is_file():
         pytest.skip("the Indiana reports (../shared/data/reports) are not on this machine")

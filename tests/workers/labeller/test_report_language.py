@@ -1,4 +1,4 @@
-"""A text that is no language is distinguished from a report, however odd the report's hand."""
+"""A text that is no language is distinguished from a report, in any style of report."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_a_report_is_language(text):
 
 
 def test_reports_of_many_hands_are_language():
-    """None of some seven hundred sentences with abbreviations and misspelt words is refused."""
+    """None of some seven hundred sentences with abbreviations and misspelled words is refused."""
     assert [text for text in hands() if fault_of(text)] == []
 
 
@@ -75,6 +75,6 @@ def test_what_is_no_language_is_named(text, message):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_weights_write_no_language(tmp_path, image, seed):
-    """A checkpoint that was never trained is noticed, even where it says whole words only."""
+    """A checkpoint that was never trained is noticed, even if it writes whole words only."""
     tiny.write_checkpoint(tmp_path, seed)
     assert fault_of(cxr_llava.load(tmp_path).answer(image, Task.REPORT).text)

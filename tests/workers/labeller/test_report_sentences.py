@@ -1,4 +1,4 @@
-"""What sentences of other hands say, one by one: tests/workers/goldens/report_sentences.txt."""
+"""The findings of sentences in other styles, one by one: tests/workers/goldens/report_sentences.txt."""
 
 from pathlib import Path
 
@@ -26,13 +26,13 @@ NAMES = {
 
 
 def sections():
-    """The lines that hold a text, by the heading they stand under."""
+    """The lines that hold a text, by their heading."""
     parts = SENTENCES.read_text(encoding="utf-8").split("\n## ")[1:]
     return {head: body.split("\n") for head, _, body in (part.partition("\n") for part in parts)}
 
 
 def misread(row):
-    """What a line says and is not read so: each finding's name with the presence that was read."""
+    """Statements of a line that are read differently: each finding's name with the read presence."""
     wanted, text = row.split(" | ", 1)
     presences = {one.observation: one.presence for one in label(text.replace("\\n", "\n"))}
     states = {word[:-1]: STATES[word[-1]] for word in wanted.split()}
@@ -42,12 +42,12 @@ def misread(row):
 
 @pytest.mark.parametrize("section", sections())
 def test_other_radiologists_are_understood(section):
-    """Each text of a section says what stands before it."""
+    """Each text of a section states the findings in front of it."""
     rows = [row for row in sections()[section] if row]
     assert [wrong for row in rows for wrong in misread(row)] == []
 
 
 def test_no_text_is_judged_twice():
-    """Each text stands in the file once, so that their number means something."""
+    """Each text is in the file once, so that their number is meaningful."""
     texts = [row.split(" | ", 1)[1] for rows in sections().values() for row in rows if row]
     assert len(texts) == len(set(texts)) >= 300

@@ -40,7 +40,7 @@ def test_control_characters_are_taken_out():
 
 
 def test_headings_separate_findings_from_impression():
-    """What follows an impression heading is impression; everything else is findings."""
+    """Text after an impression heading is impression; everything else is findings."""
     text = "FINDINGS: Clear lungs. No effusion.\nIMPRESSION: 1. Normal chest."
     assert sections(text) == (("Clear lungs.", "No effusion."), ("Normal chest.",))
     assert sections("Clear lungs.") == (("Clear lungs.",), ())
@@ -61,7 +61,7 @@ def test_headings_separate_findings_from_impression():
     ],
 )
 def test_what_was_asked_is_no_reading(text, left):
-    """Indication, history and technique go where a heading shows their end; nothing else does."""
+    """Indication, history and technique are removed if a heading shows their end; nothing else is."""
     assert without_history_sections(text).strip() == left
 
 

@@ -1,4 +1,4 @@
-"""What a reader is warned of in a text."""
+"""The warnings about a text."""
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_an_ordinary_text_has_no_warning():
 
 
 def test_a_model_that_was_configured_may_repeat_it():
-    """The history is no invention of a model that was told the indication."""
+    """A history is no invention if the model got the indication."""
     assert warned("A 55-year-old man with a history of cancer.", indication_given=True) == ()
 
 

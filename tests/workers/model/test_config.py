@@ -1,4 +1,4 @@
-"""What config.json may ask, and what is refused by name."""
+"""The permitted values of config.json; others are refused by name."""
 
 import json
 import re
@@ -85,7 +85,7 @@ def test_the_checkpoint_of_the_other_version_is_named(folder, load, layers, othe
     [{"llama": 3}, {"llama": {}, "clip_vision_cfg": []}, {"clip_vision_cfg": {"layers": {}}}, {}],
 )
 def test_a_file_of_another_kind_is_no_riddle(folder, content, load):
-    """No word of Python: another model's checkpoint is what it will be."""
+    """No error of Python: it is probably the checkpoint of another model."""
     (folder / "config.json").write_text(json.dumps(content))
     with pytest.raises(CheckpointError) as caught:
         load(folder)

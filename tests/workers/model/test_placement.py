@@ -1,4 +1,4 @@
-"""Where a model runs and as what, and whether it fits there."""
+"""The device and format of a model, and whether it fits there."""
 
 import pytest
 import torch
@@ -39,14 +39,14 @@ def test_the_format_follows_the_card():
 
 
 def test_a_named_format_is_taken():
-    """What the settings name is what it becomes, and the draft's words say it."""
+    """The model gets the configured format, and the draft states it."""
     assert place("cpu", "float16").format == "float16"
     assert place("cpu", "bfloat16", quantisation="int4").format == "bfloat16 (decoder int4)"
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "abacus"])
 def test_a_device_that_is_not_there_is_named(device):
-    """An absent or unknown device gives one sentence with its name."""
+    """An absent or unknown device gives one message with its name."""
     with pytest.raises(DeviceError, match=device):
         place(device, "auto")
 
@@ -61,7 +61,7 @@ def test_cuda_without_a_card_names_the_setting():
 
 
 def test_a_format_that_is_not_there_lists_the_others():
-    """The error for a wrong format says which there are."""
+    """The error for a wrong format lists the formats."""
     with pytest.raises(DeviceError, match=r"float8.*float16.*int4"):
         place("cpu", "float8")
 
@@ -94,7 +94,7 @@ def test_too_little_memory_states_what_would_fit(published, monkeypatch, free, t
 
 
 def test_nothing_is_allocated_for_a_model_that_does_not_fit(tiny_folder, monkeypatch):
-    """The loader asks before it reads the weights."""
+    """The loader checks before it reads the weights."""
     monkeypatch.setattr(memory, "free", lambda _: 1000)
     monkeypatch.setattr("workers.model.files.weights.fill", lambda *_, **__: pytest.fail("read"))
     with pytest.raises(DeviceError, match="does not fit in any supported number format"):

@@ -45,7 +45,7 @@ def test_a_leading_space_after_a_special_token_is_kept(model):
 
 
 def test_the_file_decides_legacy_and_bos(goldens, tmp_path):
-    """A missing `legacy` means true, a missing `add_bos_token` too; what the file says wins."""
+    """A missing `legacy` means true, a missing `add_bos_token` too; a value in the file applies."""
     shutil.copyfile(goldens / "tokenizer.model", tmp_path / "tokenizer.model")
     assert Tokenizer.from_folder(tmp_path).legacy
     settings = {"legacy": False, "add_bos_token": False}
@@ -56,7 +56,7 @@ def test_the_file_decides_legacy_and_bos(goldens, tmp_path):
 
 
 def test_special_tokens_are_left_out_or_written_out(model):
-    """Decoding skips special ids by default and spells them on request."""
+    """Decoding skips special ids by default and decodes them on request."""
     tokenizer = Tokenizer(model, legacy=False, add_bos=True)
     ids = [BOS, *tokenizer.encode("heart")[1:], EOS, UNK]
     assert tokenizer.decode(ids) == "heart"
@@ -73,7 +73,7 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path, content):
 
 
 def test_ids_without_a_spelling_are_left_out(model):
-    """A model with a padded vocabulary may say an id that its tokenizer does not have."""
+    """A model with a padded vocabulary may return an id that its tokenizer lacks."""
     tokenizer = Tokenizer(model, legacy=False, add_bos=True)
     ids = tokenizer.encode("No effusion.")
     beyond = [*ids, tokenizer.vocab_size, 31999]

@@ -44,7 +44,7 @@ def files(tmp_path, name):
 
 
 def lose(tmp_path, name):
-    """Let a destination lose all that it has."""
+    """Delete all objects of a destination."""
     for path in (tmp_path / name).rglob("*.dcm"):
         path.unlink()
 
@@ -152,7 +152,7 @@ def test_the_notice_of_an_earlier_try_is_no_result(bench, store):
 
 
 def test_a_person_who_asks_does_not_wait_for_a_silent_destination_s_pause(bench):
-    """Sending again makes the pause after silent tries end at once; a mere retry does not."""
+    """Sending again ends the pause after timeouts at once; a mere retry does not."""
     job = sent(bench, names=["A"])
     assert bench.delivering.resend_requested(job.id) == frozenset()
     resend(bench.store, bench.settings, job.id, actor="Ann")
@@ -206,7 +206,7 @@ def test_another_model_reads_the_study_beside_the_first(bench, store, models):
 
 
 def test_a_study_whose_images_were_removed_is_not_read_again(bench, store):
-    """The words state it; one that waits to be read already is refused, too."""
+    """The message states it; one that waits to be read already is refused, too."""
     job = sent(bench)
     reread(store, bench.settings, job.id, actor="Ann")
     with pytest.raises(IllegalTransition, match="waits already to be read by demo"):
@@ -268,6 +268,6 @@ def test_a_filter_names_the_jobs(bench, store, clock, tmp_path):
     ],
 )
 def test_a_condition_that_is_not_understood_is_no_condition_for_all(conditions):
-    """It is refused with a message; nothing is chosen by half a filter."""
+    """It is refused with a message; nothing is selected by a partial filter."""
     with pytest.raises(SelectionError):
         parse_selection(conditions)

@@ -1,4 +1,4 @@
-"""A canceled job leaves the model at its next step, and its neighbors go on."""
+"""A canceled job leaves the model at its next step, and its neighbors continue."""
 
 import threading
 

@@ -24,7 +24,7 @@ def bench(store, tmp_path, drafts):
 
 
 def test_a_later_image_gives_a_draft_that_names_the_earlier(bench, store):
-    """The second reading is asked with the first draft report as predecessor."""
+    """The second reading gets the first draft report as predecessor."""
     first = bench.arrive(1)
     bench.task(first.id)
     second = bench.arrive(2)
@@ -52,7 +52,7 @@ def test_a_lesser_image_that_comes_again_leaves_the_draft_of_a_better_one(bench,
 
 
 def test_a_new_image_is_read_after_the_earlier_ones_were_removed(bench, store):
-    """What no draft has weighed is read, though the image of the earlier draft is gone."""
+    """An image that no draft considered is read, although that of the earlier draft was removed."""
     bench.task(bench.arrive(1).id)
     for image in store.spooled(STUDY):
         store.mark_instance_removed(image)
@@ -77,7 +77,7 @@ def test_a_later_image_that_changes_nothing_leaves_the_earlier_draft(bench, stor
     ("wanted", "state"), [(("A",), JobState.CANCELED), (("A", "clinic"), JobState.DRAFTED)]
 )
 def test_an_earlier_draft_stands_only_where_it_went(bench, store, wanted, state):
-    """Another caller sends the study on: a destination that has no draft of it gets one."""
+    """Another calling AE sends the study: a destination that has no draft of it gets one."""
     first = bench.arrive(1, destinations=("A", "B"))
     bench.task(first.id)
     second = bench.arrive(2, destinations=wanted)
@@ -146,7 +146,7 @@ def test_a_worker_that_was_thought_dead_writes_nothing(bench, store, clock):
 
 
 def test_a_cancel_reaches_the_reader(store, tmp_path, drafts):
-    """Within a third of the lease the reader gets that nobody wants the draft any more."""
+    """Within a third of the lease the reader gets the cancellation."""
     bench = Bench(store, tmp_path, drafts, reading={"lease_seconds": 0.6})
 
     def wait(canceled):
@@ -183,7 +183,7 @@ def test_a_cancel_reaches_the_reader_soon(store, tmp_path, drafts, eventually):
 def test_a_reading_that_hangs_goes_back_and_its_worker_is_replaced(
     store, tmp_path, drafts, eventually
 ):
-    """Counted as an attempt, with an incident; what continues beside it is not touched."""
+    """Counted as an attempt, with an incident; other readings are not affected."""
     bench = Bench(store, tmp_path, drafts, reading={"hang_seconds": 1, "decode_seconds": 0.9})
     drafting, release = bench.drafting("reader"), threading.Event()
 
@@ -221,7 +221,7 @@ def test_a_reading_that_hangs_goes_back_and_its_worker_is_replaced(
 
 
 def test_a_reader_that_has_stopped_is_replaced(bench, store):
-    """The job goes back, and the worker does not go on with what cannot read."""
+    """The job goes back, and the worker stops using a failed model."""
     bench.reader.script = [ReaderStopped("The engine has ended.")]
     job = bench.arrive()
     bench.task(job.id)
@@ -230,7 +230,7 @@ def test_a_reader_that_has_stopped_is_replaced(bench, store):
 
 
 def test_the_last_try_is_made_alone(bench, store, clock):
-    """A job that may be what ends its workers takes nobody with it the last time."""
+    """A job that may crash its worker has its last attempt alone."""
     task, together, release = bench.task, [], threading.Event()
 
     def stay(_canceled):

@@ -1,4 +1,4 @@
-"""Who reads beside others, and who alone."""
+"""Readings beside others, and exclusive ones."""
 
 import threading
 import time
@@ -10,12 +10,12 @@ from workers.reading.exclusive_attempt import ExclusiveAttempt
 
 
 def never():
-    """Nobody gives up."""
+    """No attempt is canceled."""
     return False
 
 
 def test_some_read_together():
-    """Two that do not want to be alone are in at the same time."""
+    """Two shared attempts run at the same time."""
     turns = ExclusiveAttempt()
     with (
         turns.taken(alone=False, given_up=never),
@@ -25,7 +25,7 @@ def test_some_read_together():
 
 
 def test_one_that_is_alone_waits_and_is_not_overtaken():
-    """It enters when the others have left, and those who come after it wait for its end."""
+    """It starts after the others have ended, and later ones wait for its end."""
     turns, seen = ExclusiveAttempt(), []
 
     def read(name, *, alone):

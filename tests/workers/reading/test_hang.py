@@ -102,7 +102,7 @@ class Site:
         return made
 
     def states(self, *jobs):
-        """Return the jobs' states, having looked after the worker and the queue."""
+        """Return the jobs' states, after a check of the worker and the queue."""
         self.supervisor.check_parts()
         self.sweeper.tick()
         return [self.store.job(job.id).state for job in jobs]
@@ -163,7 +163,7 @@ def test_an_urgent_job_is_next_though_all_threads_hold_routine_ones(busy, eventu
 
 @pytest.mark.slow
 def test_a_hung_device_costs_a_worker_and_one_image(site, eventually):
-    """The poisonous study fails with words after its tries; the others are read by new workers."""
+    """The study that hangs fails with a message after its tries; the others are read by new workers."""
     poison, good, other = site.job(1, columns=416), site.job(2), site.job(3)
     site.supervisor.start()
     ended = [JobState.FAILED, JobState.COMPLETED, JobState.COMPLETED]

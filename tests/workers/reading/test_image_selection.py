@@ -108,7 +108,7 @@ def test_a_job_that_waits_for_a_decoder_is_given_up_when_it_is_canceled(busy, st
     ],
 )
 def test_what_a_caller_states_overrides_what_the_model_reads(caller, rules):
-    """Nothing said, nothing changed; 0 and off are something said."""
+    """Without values nothing changes; 0 and off are values."""
     settings = load_settings(
         reading={"minimum_age_years": 16, "read_children": True},
         receiver={"callers": [{"ae_title": "CR1"} | caller]},

@@ -20,7 +20,7 @@ def header(request=None, **attributes):
 
 
 def test_the_order_comes_before_history_and_diagnosis():
-    """The request's own reason wins; the next attribute is taken only where it says nothing."""
+    """The request's own reason is used; the next attribute only if it is empty."""
     rest = {"ReasonForStudy": "Fever", "AdditionalPatientHistory": "COPD",
             "AdmittingDiagnosesDescription": "Sepsis"}  # fmt: skip
     assert indication(header("Dyspnoea, ?effusion", **rest)) == "Dyspnoea, ?effusion"
@@ -45,7 +45,7 @@ def test_a_coded_reason_is_taken_by_its_meaning():
      "routine chest", "test", "Chest radiograph for adult"],
 )  # fmt: skip
 def test_what_is_no_indication_is_left_out(text):
-    """Placeholders, numbers and names of the examination are not told to the model."""
+    """Placeholders, numbers and names of the examination are not sent to the model."""
     assert indication(header(text)) == ""
 
 
@@ -58,7 +58,7 @@ def test_short_reasons_count(text):
 
 
 def test_the_examination_repeated_is_none():
-    """A reason that only repeats the study's description says nothing."""
+    """A reason that only repeats the study's description is no indication."""
     assert indication(header("Trauma series", StudyDescription="TRAUMA SERIES")) == ""
 
 

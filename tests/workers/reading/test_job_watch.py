@@ -44,7 +44,7 @@ with watch.JobWatch(None, "reader", 1.0, print).kept():
 
 
 def test_code_that_never_lets_go_of_pythons_lock_is_ended():
-    """Nothing of ours runs any more: an alarm outside of Python ends it and says where it was."""
+    """Nothing of ours runs any more: an alarm outside of Python ends it and logs where it was."""
     ended = subprocess.run(
         [sys.executable, "-c", HOLDS_THE_LOCK], capture_output=True, text=True, timeout=120
     )

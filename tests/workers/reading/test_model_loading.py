@@ -1,4 +1,4 @@
-"""The settings decide which model reads and how it chooses its words."""
+"""The settings decide which model reads and how it samples tokens."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,7 +20,7 @@ def settings(tmp_path, **reading):
 
 
 def test_greedy_is_the_default(tmp_path):
-    """Without a word in the settings the likeliest token is taken, in float32 on the CPU."""
+    """Without settings the likeliest token is taken, in float32 on the CPU."""
     chosen = decoding(settings(tmp_path), None)
     assert chosen.greedy
     assert chosen.describe() == "greedy, 512 new tokens"

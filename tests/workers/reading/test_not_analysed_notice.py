@@ -1,4 +1,4 @@
-"""A study that was not read: who is reported, what, and that it arrives."""
+"""A study that was not read: its recipients, its content, and its delivery."""
 
 import threading
 
@@ -26,7 +26,7 @@ class Refusing:
         self.code = code
 
     def read(self, study, **_):
-        """Return why not."""
+        """Return the reason."""
         images = tuple(
             NotRead(sop_instance_uid=image.sop_instance_uid, reason="It is a lateral view.")
             for image in study.instances
@@ -35,7 +35,7 @@ class Refusing:
 
 
 def settings_of(folder, **outputs):
-    """Settings with a destination that wants notices and one that does not."""
+    """Settings with a destination with notices and one without."""
     return load_settings(
         data_dir=folder / "data",
         outputs=outputs,
@@ -77,7 +77,7 @@ def refuse(store, tmp_path):
 
 
 def deliver(store, settings, job):
-    """Send what is due."""
+    """Send the due deliveries."""
     sender = Delivering(store, settings, destinations(settings), "sender", threading.Event())
     while claim := sender.claim(job.id):
         sender.work(claim)
@@ -103,7 +103,7 @@ def test_only_configured_destinations_get_the_notice(refuse, store, tmp_path):
 
 
 def test_destinations_outside_the_job_get_no_notice(refuse, store, tmp_path):
-    """A destination that wants notices gets none of a study that was to go elsewhere only."""
+    """A destination with notices gets none of a study that was to go elsewhere only."""
     job, published = refuse(settings_of(tmp_path), to=["untold", "clinic"])
     assert (job.state, published) == (JobState.NOT_ANALYSED, [])
     assert store.deliveries(job.id) == []
@@ -143,7 +143,7 @@ def test_no_notice_is_sent_where_a_draft_stands(refuse, tmp_path):
 
 
 def test_an_image_that_does_not_state_whose_it_is_leaves_the_job_ended(refuse, store, tmp_path):
-    """Without a readable header nobody can be told; the job still says why."""
+    """Without a readable header no notice can be made; the job still has the reason."""
     job, published = refuse(settings_of(tmp_path), spoil=True)
     assert (job.state, published) == (JobState.NOT_ANALYSED, [])
     assert store.objects(job.id) == []

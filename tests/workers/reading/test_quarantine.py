@@ -1,4 +1,4 @@
-"""What validation refuses is kept with its reasons and goes nowhere."""
+"""Refused objects are kept with the reasons and are not sent."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ from workers.reading.quarantine import OBJECT, REASONS, quarantine
 
 @pytest.fixture
 def refused(tmp_path, clock):
-    """An image, and validation's error about a document that lacks its language and says DRAFT."""
+    """An image, and validation's error about a document that lacks its language and is marked DRAFT."""
     image = as_dataset(draw(41, rows=128, columns=112))
     path = write(image, tmp_path / "image.dcm")
     study = UnreadStudy(

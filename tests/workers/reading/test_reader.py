@@ -123,7 +123,7 @@ def test_a_lateral_image_is_not_analysed_with_a_reason(reader, tmp_path):
 
 
 def test_an_image_that_was_read_before_is_not_asked_of_the_model(reader, image, monkeypatch):
-    """Where the later images do not change the choice the earlier draft stands, and no step is spent."""
+    """Where the later images do not change the choice the earlier draft stays and no step is run."""
     monkeypatch.setattr(reader._model, "answer", None)
     result = read(reader, study(image), already_read={describe(image).sop_instance_uid})
     assert isinstance(result, Unchanged)
@@ -131,7 +131,7 @@ def test_an_image_that_was_read_before_is_not_asked_of_the_model(reader, image, 
 
 
 def test_an_image_that_ends_the_decoder_fails_the_job_with_a_message(reader, settings, image):
-    """Nobody knows what it shows: a person must look, unless another image of the study is read."""
+    """Its content is unknown: a person must look at it, unless another image of the study is read."""
 
     def dying(_path, _limits):
         raise DecoderDied("its picture ended the decoder 2 times (SIGSEGV)")
@@ -142,7 +142,7 @@ def test_an_image_that_ends_the_decoder_fails_the_job_with_a_message(reader, set
 
 
 def test_a_decoder_that_is_slow_is_tried_again(reader, settings, image):
-    """The machine may be what is slow: the job goes back, and no image is refused for it."""
+    """The machine may be slow: the job goes back, and no image is refused for it."""
 
     def slow(_path, _limits):
         raise OutOfResources("the image was not decoded: the decoder took longer than 60 s")
@@ -225,7 +225,7 @@ def test_the_prompt_is_recorded(reader, image):
 
 
 def test_the_indication_reaches_a_model_that_takes_it(reader, monkeypatch, tmp_path):
-    """It is recorded, and neither the prompt in the draft nor the findings hold its words."""
+    """It is recorded, and neither the prompt in the draft nor the findings contain its text."""
     asked, original = [], reader._model.answer
     dataset = as_dataset(draw(3, rows=420, columns=400))
     dataset.ReasonForStudy = "Cough and fever"
@@ -280,7 +280,7 @@ def test_a_text_that_is_no_language_fails_the_job(reader, image, monkeypatch):
 
 @pytest.mark.parametrize("text", ["", " \n ", "\ufffd\x00", "</s>"])
 def test_an_empty_text_is_an_error_and_no_draft(reader, image, monkeypatch, text):
-    """A model that says nothing never becomes an empty report."""
+    """A model without output never becomes an empty report."""
     with pytest.raises(PermanentReadingError, match="no text"):
         answered(reader, image, monkeypatch, text)
 
@@ -299,7 +299,7 @@ def damaged(folder, target, name, value):
     ("value", "message"), [(0.0, "no text"), (float("nan"), "not finite")], ids=["mute", "broken"]
 )
 def test_a_damaged_checkpoint_never_drafts(tiny_folder, image, tmp_path, value, message):
-    """Real weights that say nothing, or compute no numbers, end in an error."""
+    """Real weights without output, or compute no numbers, end in an error."""
     folder = damaged(tiny_folder, tmp_path / "damaged", "lm_head.weight", value)
     reading = Reading(model="cxr-llava-v2", model_dir=folder, model_version="7")
     with pytest.raises(PermanentReadingError, match=message):
@@ -318,7 +318,7 @@ def test_a_damaged_checkpoint_never_drafts(tiny_folder, image, tmp_path, value, 
     ],
 )
 def test_each_fault_states_whether_to_try_again(reader, image, monkeypatch, fault, expected):
-    """What may pass is transient, what cannot is permanent; nothing else gets out."""
+    """Temporary faults are transient, others permanent; no other error is raised."""
 
     def fail(_):
         raise fault
@@ -372,7 +372,7 @@ def test_several_threads_share_the_model(reader, image, monkeypatch):
 
 
 def test_an_engine_that_stops_is_tried_again(reader, image, monkeypatch):
-    """What computes the answers has ended: another worker may give this one."""
+    """The engine has stopped: another worker may give this one."""
 
     def stopped(*_, **__):
         raise EngineStopped("the engine has ended")
@@ -398,7 +398,7 @@ def test_a_draft_without_objects_is_the_draft_that_the_service_sends(reader, ima
 
 
 def test_levels_of_a_spooled_image_are_written_when_it_is_read(reader, settings, image, eventually):
-    """They lie beside the image before anybody opens it; beside a file elsewhere none are written."""
+    """They lie beside the image before it is opened; beside a file elsewhere none are written."""
     spooled = settings.spool_dir / "ab" / "image.dcm"
     spooled.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(image, spooled)

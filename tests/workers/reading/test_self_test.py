@@ -17,7 +17,7 @@ from workers.model.checkpoints import shipped, tiny
 
 @pytest.fixture
 def outcome(tmp_path, monkeypatch):
-    """A function: what is reported about the model of these settings, and the steps told meanwhile."""
+    """A function: what is reported about the model of these settings, and the steps reported."""
 
     def check(*, seconds=200.0, **reading):
         overrides = {"data_dir": str(tmp_path / "data"), "reading": reading}
@@ -61,7 +61,7 @@ def test_a_demonstration_model_that_reads_patients_is_reported(outcome):
 
 
 def test_a_model_that_writes_no_language_is_a_fault(outcome, tmp_path):
-    """Its files are complete and load; only its answer gives it away."""
+    """Its files are complete and load; only its answer shows the fault."""
     found, _ = outcome(model="cxr-llava-v2", model_dir=str(untrained(tmp_path / "model")))
     assert found.grade is Grade.FAULT
     assert "not language" in found.detail
@@ -94,7 +94,7 @@ def test_a_model_that_cannot_be_loaded_states_why_and_one_that_hangs_is_ended(ou
 
 
 def test_each_line_is_printed_when_its_check_is_done(tmp_path):
-    """The first line is there while the model is still being loaded."""
+    """The first line is printed while the model is still being loaded."""
     environment = child_environment(**as_environment({"data_dir": str(tmp_path / "data")}))
     with subprocess.Popen(
         [sys.executable, "-m", "service.cli", "check"],

@@ -243,7 +243,7 @@ def test_scores_need_a_server_that_gives_probabilities(scripted_server, reader_o
 
 
 def test_wetread_load_model_reads_a_phantom_by_the_server(scripted_server, tmp_path, monkeypatch):
-    """What `wetread check` runs: it names the server, and says what the phantom gave."""
+    """What `wetread check` runs: it names the server, and reports the result of the phantom."""
     server = scripted_server(lambda _n, _body: server.events([REPORT], model="chest"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wetread.toml").write_text(

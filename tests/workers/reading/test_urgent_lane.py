@@ -1,4 +1,4 @@
-"""The lane of urgent jobs: one thread more, which outlives what goes wrong with a job."""
+"""The lane of urgent jobs: one thread more, which continues after errors of a job."""
 
 import threading
 

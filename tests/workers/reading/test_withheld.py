@@ -1,4 +1,4 @@
-"""Which drafts the reading worker withholds: by the hash of the study, never what cannot wait."""
+"""Which drafts the reading worker withholds: by the hash of the study, never those that cannot wait."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The grammar says what is true, in varied words."""
+"""The grammar states the truth, in varied wording."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def written():
 
 
 def test_reports_are_labelled_as_they_are_meant(written):
-    """Every report speaks of all six, and its labels are the truth."""
+    """Every report mentions all six, and its labels are the truth."""
     for findings, text in written:
         truth = {finding.observation for finding in findings}
         presences = {one.observation: one.presence for one in label(text)}

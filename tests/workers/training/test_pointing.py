@@ -1,4 +1,4 @@
-"""The last stage: what is asked, and how far from a finding a model looked."""
+"""The last stage: its questions, and the distance of a model's attention from a finding."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def packed(tmp_path_factory):
 
 
 def watching(packed, taken):
-    """One layer of one head in which every token takes `taken` [P] of the image's tokens."""
+    """One layer of one head in which every token has the attention `taken` [P] on the image's tokens."""
     lead, behind = len(packed.lead), len(packed.lead) + GRID * GRID
     layer = torch.zeros(1, 1, behind + packed.ids.shape[1], behind + packed.ids.shape[1])
     layer[..., lead:behind] = taken

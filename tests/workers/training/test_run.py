@@ -13,7 +13,7 @@ RECIPE = Recipe(epochs=(1, 1, 1), batches=(4, 4, 4), pointing=(1, 5e-4, 4))
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A very short training, and what it said."""
+    """A very short training, and its output."""
     folder = tmp_path_factory.mktemp("training")
     lines = []
     plan = Plan(out=folder / "demo", work=folder / "work", images=8, recipe=RECIPE, threads=1)
@@ -47,7 +47,7 @@ def test_finished_stages_are_not_done_again(run, tmp_path):
 
 
 def test_the_command_asks_for_a_folder():
-    """Without --out it says what is missing."""
+    """Without --out it names what is missing."""
     result = CliRunner().invoke(train_demo, [])
     assert result.exit_code == 2
     assert "--out" in result.output

@@ -1,4 +1,4 @@
-"""Training computes what reading computes, repeats itself, and writes what the loader takes."""
+"""Training computes what reading computes, repeats itself, and writes files that the loader accepts."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Where a model looked: its heat maps against small changes of what it kept of the image."""
+"""Where a model looked: its heat maps against small changes of its cache of the image."""
 
 import numpy as np
 import pytest
@@ -38,12 +38,12 @@ def kept(model, image, ids):
 
 @pytest.fixture
 def cache(model, image, ids):
-    """What the tiny model kept of the image."""
+    """The tiny model's cache of the image."""
     return kept(model, image, ids)
 
 
 def advantage(model, cache, lead, rows):
-    """By how much yes is likelier than no, for one question."""
+    """Return log p(Yes) - log p(No), for one question."""
     behind = branched(
         model.network, cache, lead + model.network.tokens_per_image, [row.ids[:-1] for row in rows]
     )
@@ -93,7 +93,7 @@ def test_questions_do_not_see_each_other(model, cache, ids):
 
 
 def test_little_memory_makes_maps_one_by_one_or_none(model, cache, ids, monkeypatch):
-    """A device that holds two rows still gives each map; one that holds none gives no map, no error."""
+    """A device that holds two rows still gives each map; one without room gives no map and no error."""
     lead = ids.index(IMAGE_SENTINEL)
     rows = [yes_no.rows(model, ids, question) for question in QUESTIONS[:3]]
     wanted = heat_maps(model.network, cache, lead, rows)

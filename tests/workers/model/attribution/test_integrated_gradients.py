@@ -1,4 +1,4 @@
-"""Which pixels spoke for a yes: against small changes of the image, and on an image with a thin sign."""
+"""Pixels that support a yes: against small changes of the image, and on an image with a thin sign."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from workers.reading.content.scores import QUESTIONS
 
 @torch.inference_mode()
 def advantage(model, pixels, read, rows):
-    """By how much yes is likelier than no about the image of these pixels."""
+    """Return log p(Yes) - log p(No) for these pixels."""
     embeds = model.network.splice(read, model.network.image_tokens(torch.from_numpy(pixels)))
     passage = Passage(model.network, slots=len(embeds))
     passage.read(embeds)
@@ -84,7 +84,7 @@ def test_the_other_family_has_details_too(shared_goldens, image):
 
 
 def test_fine_tokens_and_short_memory_need_no_details(model, image, monkeypatch):
-    """Where tokens are fine, or a device holds no gradient, the cells are all there is; no error."""
+    """Where tokens are fine, or a device holds no gradient, only the cells are used; no error."""
     pixels, read, rows = asked(model, image)
     monkeypatch.setattr(
         integrated_gradients, "_FINE_ENOUGH", grid_edge(model.network.tokens_per_image)

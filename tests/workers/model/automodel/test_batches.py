@@ -179,7 +179,7 @@ def test_what_does_not_fit_into_memory_is_halved(engine, frames, monkeypatch):
 
 
 def test_a_row_that_does_not_fit_alone_fails_alone(engine, frames, monkeypatch):
-    """The error reaches its caller, and the engine answers the next."""
+    """Its caller gets the error, and the engine answers the next."""
     real = batches.extend_batch
 
     def refuse(network, rows, *more):
@@ -235,7 +235,7 @@ def test_a_prompt_without_room_is_refused(engine, frames):
 
 
 def test_earlier_turns_are_laid_out_by_the_template_of_the_checkpoint(engine, frames):
-    """The image stands once, in the first turn; the prompt goes on from that of the first question."""
+    """The image occurs once, in the first turn; the prompt continues that of the first question."""
     one = engine("gemma3", 1)
     first = one.answer(frames[0], Task.QUESTION, question="Is there edema?", decoding=SHORT)
     earlier = (EarlierAnswer(Task.QUESTION, "Is there edema?", "No edema."),)
@@ -271,7 +271,7 @@ def test_the_scores_are_probabilities_of_the_first_token(engine, loaded, frames,
     prompt = one.asked(image_sent(frames[0], profile.image), QUESTIONS[1])
     with torch.inference_mode():
         logits = one.network(**prompt.tensors).logits[0, -1]
-    # The profile's words for no are "No" and "no"; of those for yes the tokenizer knows "Yes" only.
+    # The profile's words for no are "No" and "no"; for yes the tokenizer has "Yes" only.
     ids = one.maker.tokenizer.convert_tokens_to_ids(["Yes", "No", "no"])
     expected = float(logits[ids].softmax(0)[0])
     assert engine("llava_next", 1).chances(frames[0], QUESTIONS[1:2]) == pytest.approx((expected,))

@@ -1,4 +1,4 @@
-"""What a checkpoint folder must hold to be loaded, and what is said where it does not."""
+"""What a checkpoint folder must hold to be loaded, and the messages if it does not."""
 
 import json
 import shutil
@@ -176,7 +176,7 @@ def test_a_missing_file_is_named(copy, profile, name, message):
 
 
 def test_the_processor_files_of_an_older_layout_are_named(copy, profile):
-    """The image processor in a file of its own; all that is missing stands in one message."""
+    """The image processor in a file of its own; one message lists all that is missing."""
     folder = copy("qwen2_vl")
     for name in ("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()
@@ -200,7 +200,7 @@ def test_a_damaged_file_of_the_processor_is_named(copy, profile, name):
 
 
 def test_a_missing_package_of_a_processor_is_named_with_its_extra(checkpoint, profile, monkeypatch):
-    """SmolVLM's processor refuses to load without num2words: the message says what to install."""
+    """SmolVLM's processor refuses to load without num2words: the message states what to install."""
     monkeypatch.setattr(processing_smolvlm, "num2words", None)
     with pytest.raises(
         CheckpointError,
@@ -220,7 +220,7 @@ def test_smolvlm_reads_with_its_package(checkpoint, profile, frames):
 
 
 def test_a_checkpoint_without_a_chat_template_takes_the_profiles(copy, profile):
-    """Without either the message says where to write one."""
+    """Without either the message states where to write one."""
     folder = copy("llava_next")
     layout = (folder / "chat_template.jinja").read_text()
     (folder / "chat_template.jinja").unlink()
@@ -242,7 +242,7 @@ def test_a_checkpoint_without_a_chat_template_takes_the_profiles(copy, profile):
     ],
 )
 def test_a_chat_template_that_fails_is_reported(checkpoint, profile, template, message):
-    """A template that refuses, is no template, or forgets the image ends in a message."""
+    """A template that raises, is invalid, or omits the image ends in a message."""
     with pytest.raises(GenerationError, match=message):
         load(checkpoint("gemma3"), profile.model_copy(update={"chat_template": template}))
 
@@ -283,7 +283,7 @@ def test_too_little_memory_is_reported_before_loading(checkpoint, profile, monke
 
 
 def test_batches_that_differ_from_single_rows_are_not_used(checkpoint, profile, monkeypatch):
-    """A model that sees its padding gets one row at a time."""
+    """A model that attends to its padding gets one row at a time."""
     from workers.model.automodel import generating  # noqa: PLC0415 - patched
 
     real = generating.collated

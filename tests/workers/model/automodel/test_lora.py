@@ -1,4 +1,4 @@
-"""A LoRA adapter is merged as its factors say, or refused with what is wrong."""
+"""A LoRA adapter is merged by its factors, or refused with the fault."""
 
 import json
 

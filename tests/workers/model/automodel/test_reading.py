@@ -67,7 +67,7 @@ def demo_reader(demo_folder, tmp_path_factory):
 
 
 def own(folder, profile, data, **reading):
-    """Settings of a model of one's own."""
+    """Settings of a model that is not built in."""
     table = {"kind": "transformers", "model": "own", "model_dir": folder, "profile": str(profile)}
     return Settings(data_dir=data, reading=Reading(**{**table, **reading}))
 
@@ -88,7 +88,7 @@ def phantom(folder: Path, seed=3, findings=(), **more):
 def test_each_architecture_reads_an_image_to_valid_objects(
     architecture, checkpoint, own_profile, tmp_path
 ):
-    """From settings to objects: every object is valid, and says that the weights are random."""
+    """From settings to objects: every object is valid, and states that the weights are random."""
     settings = own(checkpoint(architecture), own_profile(RANDOM), tmp_path, max_new_tokens=20)
     result = drafted(Reader.from_settings(settings), phantom(tmp_path))
     assert isinstance(result, Drafted)
@@ -111,7 +111,7 @@ def test_each_architecture_reads_an_image_to_valid_objects(
 
 
 def test_text_that_is_no_language_fails_the_job(checkpoint, own_profile, tmp_path):
-    """A profile that does not say that the weights are random: validation refuses their words."""
+    """A profile that does not state that the weights are random: validation refuses their text."""
     settings = own(checkpoint("llava_next"), own_profile(), tmp_path, max_new_tokens=30)
     with pytest.raises(TextNotLanguage, match="random_weights = true") as caught:
         drafted(Reader.from_settings(settings), phantom(tmp_path))
@@ -131,7 +131,7 @@ def test_random_weights_read_no_patient(checkpoint, own_profile, tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_model_as_a_llava_writes_the_same_reports(demo_reader, tmp_path):
-    """Texts and findings on images that neither saw equal those of the built-in demo model."""
+    """Texts and findings on images that are new to both equal those of the built-in demo model."""
     built_in = Reader.from_settings(Settings(data_dir=tmp_path, reading=Reading(model="demo")))
     rng = np.random.default_rng(FIRST_SEED)
     found = right = positives = 0
@@ -186,7 +186,7 @@ def test_the_self_test_of_a_model_reads_a_phantom(demo_reader):
 
 
 def test_the_demo_model_as_a_llava_reads_no_patient(demo_reader, tmp_path):
-    """Its profile says that it was trained on phantoms only."""
+    """Its profile states that it was trained on phantoms only."""
     image = as_dataset(draw(3, rows=300, columns=300))
     image.Manufacturer = "Real Detectors"
     result = drafted(demo_reader, write(image, tmp_path / "image.dcm"))
@@ -197,7 +197,7 @@ def test_the_demo_model_as_a_llava_reads_no_patient(demo_reader, tmp_path):
 
 
 def test_the_demo_model_is_refused_with_a_profile_for_patients(demo_folder, tmp_path):
-    """The checkpoint itself says that it was trained on phantoms only, whatever the profile says."""
+    """The checkpoint itself states that it was trained on phantoms only, for any profile."""
     profile = tmp_path / "profile.toml"
     text = (demo_folder / "profile.toml").read_text(encoding="utf-8")
     profile.write_text(text.replace("phantoms_only = true\n", ""), encoding="utf-8")
@@ -221,7 +221,7 @@ def test_a_fault_of_the_profile_is_reported_by_the_reader(checkpoint, own_profil
 
 
 def test_what_the_settings_state_of_decoding_wins_over_the_profile(demo_folder, tmp_path):
-    """A key that the site gives holds; others come from the profile."""
+    """A key that the site sets applies; others come from the profile."""
     profile = load_profile(demo_folder / "profile.toml")
     reader = Reader.from_settings(own(demo_folder, demo_folder / "profile.toml", tmp_path))
     assert reader.decoding.max_new_tokens == profile.decoding.max_new_tokens
@@ -231,7 +231,7 @@ def test_what_the_settings_state_of_decoding_wins_over_the_profile(demo_folder, 
 
 
 def test_a_right_pneumothorax_is_read_on_its_side(demo_reader, tmp_path):
-    """Image orientation survives the profile's path."""
+    """Image orientation is kept on the profile's path."""
     shown = PhantomFinding(observation=Observation.PNEUMOTHORAX, side=Side.RIGHT, extent=0.6)
     result = drafted(demo_reader, phantom(tmp_path, 5, (shown,)))
     one = next(f for f in result.draft.findings if f.observation is Observation.PNEUMOTHORAX)
@@ -251,7 +251,7 @@ def without(text, *abilities):
 
 
 def test_a_model_without_scores_is_asked_for_none_and_reports_it(demo_folder, tmp_path):
-    """Even where the site wants scores: no question, no score, a note, and the same in the SR."""
+    """Even if the site requests scores: no question, no score, a note, and the same in the SR."""
     text = (demo_folder / "profile.toml").read_text(encoding="utf-8")
     profile = tmp_path / "profile.toml"
     profile.write_text(without(text, "scores"), encoding="utf-8")
@@ -298,7 +298,7 @@ def test_the_trial_shows_what_is_sent_and_what_becomes_of_the_answer(demo_reader
 
 
 def test_the_trial_shows_an_answer_that_the_gate_refuses(checkpoint, own_profile, tmp_path):
-    """What a wrong profile leads to can be seen, although no draft is made of it."""
+    """The effect of a wrong profile is shown, although no draft is made of it."""
     settings = own(checkpoint("llava_next"), own_profile(), tmp_path, max_new_tokens=30)
     reader = Reader.from_settings(settings)
     lines = dict(line.split(": ", 1) for line in trial(reader, tmp_path / "own.png"))
@@ -322,7 +322,7 @@ def test_check_prints_the_trial_and_ends_with_what_was_found(demo_folder, tmp_pa
 
 
 def test_the_model_card_states_licence_use_and_prompt(demo_reader):
-    """One page of Markdown with what a site must know."""
+    """One page of Markdown with the facts for a site."""
     card = model_card(demo_reader.profile, demo_reader.checkpoint)
     assert card.startswith("# demo model as LLaVA\n")
     assert "- **License**: as Wetread" in card

@@ -31,7 +31,7 @@ def folders(shared_goldens, tmp_path_factory):
 
 @pytest.fixture
 def changed(folders, tmp_path):
-    """A copy of both folders that a test may spoil."""
+    """A copy of both folders that a test may damage."""
     return tuple(
         shutil.copytree(one, tmp_path / one.name, copy_function=shutil.copyfile) for one in folders
     )
@@ -84,7 +84,7 @@ def test_later_turns_follow_the_vicuna_layout():
 
 
 def test_it_answers_no_questions(model):
-    """It was trained to describe findings only: the panel of the study says so."""
+    """It was trained to describe findings only: the panel of the study states it."""
     assert set(model.checkpoint.cannot) == {Ability.CHAT, Ability.DIFFERENTIAL}
 
 
@@ -96,7 +96,7 @@ def test_a_question_cannot_rewrite_the_chat(question):
 
 
 def test_the_answer_is_bounded_as_in_the_evaluation(model, image):
-    """At most 256 new tokens, whatever is asked for."""
+    """At most 256 new tokens, for any requested number."""
     assert model.checkpoint.max_new_tokens == 256
     answer = model.answer(image, Task.REPORT, decoding=Decoding(max_new_tokens=2000))
     assert len(answer.token_ids) <= 256

@@ -88,6 +88,6 @@ def test_a_record_names_the_libraries(tiny_folder):
 
 @pytest.mark.parametrize("text", ["../x", "", "Demo"])
 def test_a_name_is_a_name(text):
-    """The settings refuse what can be no key of the registry."""
+    """The settings refuse a name that cannot be a key of the registry."""
     with pytest.raises(ValueError, match="model"):
         Reading(model=text, model_dir=".")

@@ -1,4 +1,4 @@
-"""The shipped demo model: reads phantoms, and says of any other image that it does not."""
+"""The shipped demo model: reads phantoms, and refuses any other image."""
 
 from datetime import UTC, datetime
 
@@ -54,7 +54,7 @@ def drafted(reader, path):
 
 
 def test_its_files_are_small_and_complete():
-    """At most 20 MB, in the published layout, with a card that says what it is."""
+    """At most 20 MB, in the published layout, with a model card."""
     files = {path.name: path.stat().st_size for path in shipped.FOLDER.iterdir()}
     assert sum(files.values()) <= LARGEST
     assert files.keys() >= {
@@ -66,7 +66,7 @@ def test_its_files_are_small_and_complete():
 
 
 def test_it_reads_unseen_phantoms(reader, tmp_path):
-    """Of the findings on images that it never saw most are found, few are made up, sides are right."""
+    """On unseen images most findings are found, few are invented, sides are right."""
     rng = np.random.default_rng(FIRST_SEED)
     right = wrong = sided = on_side = 0
     for seed in range(FIRST_SEED, FIRST_SEED + IMAGES):
@@ -101,7 +101,7 @@ def test_questions_are_answered_yes_or_no(model):
 
 
 def test_on_a_phantom_the_caveat_is_mild(reader, tmp_path):
-    """A synthetic image is what it was made for; it still says that it learnt from nothing else."""
+    """It was made for synthetic images; it still states that it was trained on nothing else."""
     path = write(as_dataset(draw(5, rows=300, columns=300)), tmp_path / "phantom.dcm")
     result = drafted(reader, path)
     assert "synthetic images only" in result.draft.model.caveat
@@ -135,7 +135,7 @@ def test_a_patients_image_is_not_read(reader, tmp_path, attributes):
 
 
 def test_random_weights_read_no_patient(tmp_path):
-    """A checkpoint that calls itself meaningless reads phantoms, whatever it is configured as."""
+    """A checkpoint that calls itself meaningless reads phantoms, for any configuration."""
     tiny.ensure_tiny(tmp_path / "model")
     reading = Reading(model="cxr-llava-v2", model_dir=tmp_path / "model")
     reader = Reader.from_settings(Settings(data_dir=tmp_path / "data", reading=reading))
@@ -145,7 +145,7 @@ def test_random_weights_read_no_patient(tmp_path):
 
 
 def test_a_patients_image_that_the_site_insists_on_reports_it(insisting, tmp_path):
-    """First sentence, series descriptions, pictures: it knows only phantoms, and the site insists."""
+    """First sentence, series descriptions, pictures: trained on phantoms, allowed by the site."""
     result = drafted(insisting, patients_image(tmp_path))
     assert "trained on synthetic images only" in result.draft.model.caveat
     assert "reading.demo_reads_patients" in result.draft.model.caveat
@@ -180,7 +180,7 @@ def sentences(output):
 
 
 def test_what_it_states_of_a_patient_is_never_coded(reader, insisting, tmp_path):
-    """No presence, no score; the findings document says why, and the draft still has its text."""
+    """No presence, no score; the findings document has the reason, and the draft still has its text."""
     image = as_dataset(draw(5, rows=300, columns=300, findings=SEEN))
     on_phantom = drafted(reader, write(image, tmp_path / "phantom.dcm"))
     on_patient = drafted(insisting, patients_image(tmp_path))

@@ -136,6 +136,6 @@ def test_half_precision_answers_too(tiny_folder, image, dtype):
 
 
 def test_an_unknown_model_lists_the_known(tmp_path):
-    """The error for a wrong name says which names there are."""
+    """The error for a wrong name lists the names that exist."""
     with pytest.raises(CheckpointError, match="cxr-llava-v1, cxr-llava-v2, demo, llava-rad, tiny"):
         registry.load("gpt", tmp_path)

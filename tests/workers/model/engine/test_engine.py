@@ -91,7 +91,7 @@ def test_llava_rad_batches_of_unequal_prompts_equal_the_single_results(shared_go
 
 
 def test_the_timings_name_every_part(engine):
-    """An answer tells how long it waited and what each part took."""
+    """An answer has its waiting time and the time of each part."""
     answer = engine.answer(images(1)[0], Task.REPORT, decoding=Decoding(max_new_tokens=3))
     parts = {"preprocess", "wait", "vision", "prefill", "questions", "decode"}
     assert set(answer.timings_ms) == parts
@@ -180,7 +180,7 @@ def test_little_memory_makes_smaller_batches(tiny_folder, model, monkeypatch):
 
 
 def test_memory_that_is_too_small_for_one_is_reported(model, monkeypatch):
-    """When not even one order fits, its caller gets the error, and the engine lives on."""
+    """When not even one order fits, its caller gets the error, and the engine continues."""
     read_images = model.network.read_images
     faults = [torch.OutOfMemoryError("full")]
     monkeypatch.setattr(
@@ -229,7 +229,7 @@ def test_images_are_read_in_pieces_between_the_others_steps(tiny_folder, model, 
 
 
 def test_what_is_withdrawn_while_it_is_read_ends_at_once(model, monkeypatch):
-    """An image whose reading takes many pieces is asked for between them, and given up."""
+    """An image whose reading takes many pieces is canceled between them."""
     monkeypatch.setattr(prefill, "PIECE", 16)
     begun, counted = threading.Event(), []
     running = Engine(model, rows=2)
@@ -253,7 +253,7 @@ def test_what_is_withdrawn_while_it_is_read_ends_at_once(model, monkeypatch):
 
 
 def test_an_overflow_stays_in_its_row(tiny_folder, model, monkeypatch):
-    """One image gives values that are no numbers: its caller is informed, its row serves others."""
+    """One image gives values that are no numbers: its caller gets an error, its row serves others."""
     shots = images(3)
     plain = registry.load("tiny", tiny_folder)
     expected = [plain.answer(image, Task.REPORT).token_ids for image in shots[1:]]
@@ -313,7 +313,7 @@ def blocked(model, monkeypatch):
 
 
 def gray(engine, level):
-    """An even image and the mean of what the model is given of it."""
+    """An even image and the mean of the model's input for it."""
     image = np.full((90, 70), level, dtype=np.float32)
     pixels = engine.model.pixel_values(engine_module.preprocess.gray_image(image))
     return image, float(torch.from_numpy(pixels).mean())
@@ -364,7 +364,7 @@ def test_a_waiting_order_that_is_withdrawn_leaves(blocked):
 
 
 def test_closing_gives_up_what_is_left(model):
-    """Callers that wait are informed, later ones are refused."""
+    """Waiting callers get an error, later ones are refused."""
     running = Engine(model, rows=1)
     with ThreadPoolExecutor(3) as callers:
         waiting = [callers.submit(running.answer, image, Task.REPORT) for image in images(3)]

@@ -1,4 +1,4 @@
-"""What is wrong with a weight file."""
+"""Faults of a weight file."""
 
 import json
 

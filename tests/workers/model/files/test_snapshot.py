@@ -1,4 +1,4 @@
-"""A folder that was pinned is loaded only as it was."""
+"""A pinned folder is loaded only if unchanged."""
 
 import shutil
 import subprocess
@@ -54,7 +54,7 @@ def test_every_difference_is_named(folder):
 
 
 def test_a_list_that_was_recreated_is_not_what_was_pinned(folder, tmp_path):
-    """Who may change a file may change the list beside it, but not the digest in the settings."""
+    """Write access to the folder can change file and list, but not the digest in the settings."""
     digest = snapshot.list_digest(folder)
     reading = Reading(model="cxr-llava-v2", model_dir=folder, model_sha256=digest)
     settings = Settings(data_dir=tmp_path, reading=reading)
@@ -72,7 +72,7 @@ def test_a_folder_without_a_list_is_not_what_was_pinned(tiny_folder):
 
 
 def test_a_list_that_is_none_is_refused(folder):
-    """Lines that do not name a plain file are no list."""
+    """Lines that do not name a plain file are an error."""
     (folder / snapshot.LIST).write_text("0" * 64 + "  ../config.json\n")
     with pytest.raises(CheckpointError, match="a line is not"):
         registry.load("cxr-llava-v2", folder)

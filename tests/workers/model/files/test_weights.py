@@ -1,4 +1,4 @@
-"""Weight files: every layout gives the same model, and what does not fit is named."""
+"""Weight files: every layout gives the same model, and tensors that do not fit are named."""
 
 import json
 import pickle
@@ -116,7 +116,7 @@ def test_all_that_does_not_fit_is_named_in_one_error(tmp_path):
 
 
 def test_ignored_names_may_be_there(tmp_path):
-    """Tensors that the model does not use are passed over by pattern."""
+    """Tensors that the model does not use are skipped by pattern."""
     save_file({**tensors(), "x.inv_freq": torch.zeros(1)}, tmp_path / "model.safetensors")
     loaded = filled(tmp_path, ignored=("*.inv_freq",)).state_dict()
     assert loaded.keys() == tensors().keys()

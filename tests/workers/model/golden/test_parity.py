@@ -1,4 +1,4 @@
-"""The model against what the original code computed."""
+"""The model against the results of the original code."""
 
 import json
 import shutil
@@ -69,7 +69,7 @@ def test_a_difference_past_tolerance_fails(shared_goldens, tmp_path, capsys, nam
 
 
 def test_a_folder_without_a_checkpoint_is_an_error(tmp_path, capsys):
-    """A folder that is no golden folder ends with 1 and a sentence."""
+    """A folder that is no golden folder ends with 1 and a message."""
     assert parity.main([str(tmp_path)]) == 1
     assert str(tmp_path) in capsys.readouterr().err
 
@@ -91,7 +91,7 @@ def test_prompts_become_the_original_ids(texts, tokenizer, task):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_ids_become_the_original_text(texts, tokenizer, task):
-    """The original's answers are spelt as it spelt them, bytes that are no UTF-8 included."""
+    """The original's answers are decoded as by the original, bytes that are no UTF-8 included."""
     assert tokenizer.decode(texts["greedy_ids"][task]) == texts["greedy_texts"][task]
 
 

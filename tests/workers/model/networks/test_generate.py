@@ -51,7 +51,7 @@ def test_greedy_takes_the_likeliest():
 
 
 def test_one_batch_gives_each_answer_its_own(tokenizer):
-    """Greedy and sampled answers share a step; one whose logits overflow is told apart and untouched."""
+    """Greedy and sampled answers share a step; one whose logits overflow is detected alone."""
     del tokenizer
     logits = torch.zeros(3, 640)
     logits[0, 7], logits[1, 8], logits[2, 9] = 50, 50, torch.nan
@@ -125,7 +125,7 @@ def test_the_bound_on_new_tokens_holds(tokenizer):
 
 
 def test_a_withdrawn_answer_stops_before_the_next_token(tokenizer):
-    """`canceled` is asked before every token and ends the answer at once."""
+    """`canceled` is called before every token and ends the answer at once."""
     asked = []
 
     def canceled():
@@ -139,6 +139,6 @@ def test_a_withdrawn_answer_stops_before_the_next_token(tokenizer):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_logits_that_are_no_numbers_are_an_error(tokenizer, value):
-    """A model that overflows states it instead of writing nonsense."""
+    """A model that overflows raises an error instead of writing meaningless text."""
     with pytest.raises(GenerationError, match="finite"):
         written(torch.full((640,), value), lambda _: only(4), tokenizer, Decoding())

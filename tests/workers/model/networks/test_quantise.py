@@ -16,7 +16,7 @@ from workers.model.vlm import Decoding
 
 @pytest.mark.parametrize(("bits", "close"), [("int8", 0.02), ("int4", 0.2)])
 def test_fewer_bits_answer_nearly_the_same(tiny_folder, bits, close):
-    """The first token's logits are near the whole weights' ones, and the record says what it was."""
+    """The first token's logits are near the whole weights' ones, and the record states the format."""
     image = np.random.default_rng(0).random((90, 70), dtype=np.float32)
     whole = registry.load("tiny", tiny_folder)
     fewer = registry.load("tiny", tiny_folder, Place(quantisation=bits))

@@ -186,7 +186,7 @@ def test_each_general_question_has_one_in_the_wording_of_the_model():
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_file_line_and_key(write, changed, to, message):
-    """The message says which file, which line, which key, and what to do."""
+    """The message states the file, the line, the key, and what to do."""
     path = write(SMALL.replace(changed, to, 1))
     with pytest.raises(ProfileError) as raised:
         load_profile(path)
@@ -195,7 +195,7 @@ def test_a_fault_is_named_with_its_file_line_and_key(write, changed, to, message
 
 
 def test_all_faults_are_named_at_once_in_the_order_of_the_file(write):
-    """Faults in three tables are three sentences."""
+    """Faults in three tables are three messages."""
     text = SMALL.replace('name = "small"', "nane = 1").replace(
         "[prompts]", "[image]\nmod = 1\n[prompts]"
     )

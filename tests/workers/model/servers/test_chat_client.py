@@ -1,4 +1,4 @@
-"""The client of OpenAI-compatible servers against a server that does what goes wrong."""
+"""The client of OpenAI-compatible servers against a server with faults."""
 
 import asyncio
 import ssl
@@ -150,7 +150,7 @@ def test_a_silent_server_ends_by_the_limit_of_time(scripted_server):
 
 
 def test_a_slow_stream_ends_by_the_limit_of_time(scripted_server):
-    """Pieces that come for ever do not prolong the limit."""
+    """An endless sequence of pieces do not prolong the limit."""
     server = scripted_server(lambda _n, _body: server.events(["a"] * 1000, seconds=0.1))
     with pytest.raises(ServerUnavailable, match=r"within 0\.5 s"):
         ask(server.url, stream=True, seconds=0.5, retry=RetryPolicy(tries=1))
@@ -235,7 +235,7 @@ def test_another_models_answer_is_refused(scripted_server):
 
 
 def test_a_port_without_a_listener_is_unavailable(scripted_server):
-    """The error says that there is no connection."""
+    """The error states that there is no connection."""
     server = scripted_server(lambda _n, _body: b"")
     server.stop()
     with pytest.raises(ServerUnavailable, match=r"no connection to 127\.0\.0\.1:"):
@@ -259,7 +259,7 @@ def test_no_more_requests_at_once_than_allowed(scripted_server):
 
 
 def test_a_canceled_request_closes_its_connection(scripted_server):
-    """The server notices that nobody waits for the rest."""
+    """The server detects that the client has closed the connection."""
     server = scripted_server(lambda _n, _body: server.events(["a"] * 2000, seconds=0.02))
 
     async def run():
@@ -276,7 +276,7 @@ def test_a_canceled_request_closes_its_connection(scripted_server):
 
 
 def test_environment_proxies_are_not_used(scripted_server, monkeypatch):
-    """A proxy of the environment would see every text."""
+    """A proxy of the environment would receive every text."""
     proxy = scripted_server(lambda _n, _body: proxy.chat("by the proxy"))
     server = scripted_server(lambda _n, _body: server.chat("No."))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):

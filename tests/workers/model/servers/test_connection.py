@@ -1,4 +1,4 @@
-"""Only permitted addresses are connected to, whatever a name resolves to."""
+"""Only permitted addresses are connected to, for any resolution of a name."""
 
 import asyncio
 import ipaddress
@@ -34,7 +34,7 @@ def test_loopback_and_private_addresses_are_of_the_site(address):
      "2001:db8::1", "fe80::1", "::"],
 )  # fmt: skip
 def test_other_addresses_are_not(address):
-    """Public, link-local (where clouds hand out credentials), shared, documentation, unspecified."""
+    """Public, link-local (where clouds serve credentials), shared, documentation, unspecified."""
     assert not in_site_networks(ipaddress.ip_address(address))
 
 

@@ -60,7 +60,7 @@ def test_probabilities_of_the_first_token():
     ],
 )
 def test_another_shape_is_an_error(body, error):
-    """What is no JSON may pass; another shape will not."""
+    """A reply that is no JSON is a temporary error; another shape is permanent."""
     with pytest.raises(error):
         completion_of(body)
 
@@ -77,7 +77,7 @@ def piece(text, **choice):
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_a_stream_in_pieces_of_any_size(step):
-    """Comments and other fields are passed over; the usage comes last."""
+    """Comments and other fields are skipped; the usage comes last."""
     body = (
         b": comment\n\n"
         + piece("The lungs ")
@@ -94,7 +94,7 @@ def test_a_stream_in_pieces_of_any_size(step):
 
 
 def test_a_stream_that_ends_early_or_reports_an_error():
-    """Half an answer is none."""
+    """An incomplete answer is an error."""
     made = StreamedReply()
     made.feed(piece("The lungs "))
     with pytest.raises(ServerUnavailable, match="in the middle of its answer"):

@@ -1,4 +1,4 @@
-"""A model behind a server: what is sent, how answers are read, and how requests end."""
+"""A model behind a server: its requests, the parsing of answers, and the end of requests."""
 
 import base64
 import io
@@ -252,7 +252,7 @@ def test_closing_ends_what_runs(scripted_server, model_of, frame):
 
 
 def test_an_outage_is_distinguished_from_a_failure(scripted_server, model_of, frame):
-    """No connection, 429, 502 to 504 say nothing about the image; 500 and half an answer may."""
+    """No connection, 429, 502 to 504 are unrelated to the image; 500 and half an answer may."""
     status = [503]
     server = scripted_server(lambda _n, _body: server.json({}, status[0]))
     model = model_of(server.url)
@@ -267,7 +267,7 @@ def test_an_outage_is_distinguished_from_a_failure(scripted_server, model_of, fr
 
 
 def test_what_a_server_cannot_do_is_stated(scripted_server, model_of, frame):
-    """No regions and no scores; the indication only where the site allows it."""
+    """No regions and no scores; the indication only if the site allows it."""
     server = scripted_server(lambda _n, _body: b"")
     model = model_of(server.url)
     assert {"regions", "scores"} <= set(model.checkpoint.cannot)

@@ -13,7 +13,7 @@ def run(scenario):
 
 
 async def hold(slots, order, name, *, urgent=False, until):
-    """Take a slot, note it, and hold it until an event is set."""
+    """Take a slot, record it, and hold it until an event is set."""
     async with slots.taken(urgent=urgent):
         order.append(name)
         await until.wait()

@@ -97,7 +97,7 @@ def test_a_server_that_requires_a_client_certificate_is_named(tls_server, certif
 
 class _Refusing(socketserver.BaseRequestHandler):
     def handle(self):
-        """Answer what is no HTTP as HTTP servers do."""
+        """Answer bytes that are no HTTP as HTTP servers do."""
         self.request.recv(2**16)
         self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
 
@@ -128,7 +128,7 @@ def test_a_file_of_authorities_that_cannot_be_used_is_named(tmp_path):
 
 
 def test_a_plain_server_that_breaks_off_stays_unavailable(scripted_server):
-    """The probe for TLS finds none: the request may be repeated."""
+    """The probe finds no TLS: the request may be repeated."""
     server = scripted_server(lambda _n, _body: b"")
     with pytest.raises(ServerUnavailable, match="broke off"):
         ask(server.url)
@@ -143,7 +143,7 @@ def test_a_plain_server_that_breaks_off_stays_unavailable(scripted_server):
     ],
 )
 def test_a_refusal_names_the_setting(scripted_server, status, message):
-    """What the administrator changes."""
+    """The setting that the administrator changes."""
     server = scripted_server(lambda _n, _body: server.json({}, status))
     with pytest.raises(ServerRefused, match=message):
         ask(server.url)

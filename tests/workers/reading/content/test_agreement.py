@@ -1,4 +1,4 @@
-"""Agreement with sampled reports: written, counted and told; nothing changes where there are none."""
+"""Agreement with sampled reports: written, counted and shown; without samples nothing changes."""
 
 import dataclasses
 import json
@@ -51,13 +51,13 @@ def of(findings, observation):
     ],
 )  # fmt: skip
 def test_a_sample_that_states_the_same_is_counted(draft, samples, name, same):
-    """The same presence, and the same side where the draft says one."""
+    """The same presence, and the same side if the draft states one."""
     findings = agreed(label(draft), list(map(label, samples)))
     assert of(findings, Observation[name]).agreement == Agreement(same=same, samples=len(samples))
 
 
 def test_only_what_a_sentence_states_is_compared():
-    """What the draft does not mention has no agreement, nor has the absence of all findings."""
+    """An unmentioned finding has no agreement, nor has the absence of all findings."""
     findings = agreed(label("No edema."), [label("No edema.")])
     compared = [one.observation for one in findings if one.agreement is not None]
     assert compared == [Observation.EDEMA]
@@ -89,7 +89,7 @@ def test_only_what_a_sentence_states_is_compared():
     ],
 )  # fmt: skip
 def test_the_reader_is_reported_where_most_samples_state_otherwise(draft, samples, told):
-    """Few say what the draft says, or most what it passes over; silence contradicts no absence."""
+    """Few agree with the draft, or most state what it omits; an omission contradicts no absence."""
     labelled = list(map(label, samples))
     notes = list(doubts(agreed(label(draft), labelled), labelled, len(samples)))
     assert len(notes) == (told is not None)
@@ -97,7 +97,7 @@ def test_the_reader_is_reported_where_most_samples_state_otherwise(draft, sample
 
 
 def test_samples_that_could_not_be_written_are_reported():
-    """The reader knows of how many the share is; a failed sample counts neither way."""
+    """The reader sees the number of samples; a failed sample counts neither way."""
     labelled = [label("No edema.")]
     notes = list(doubts(agreed(label("No edema."), labelled), labelled, 8))
     assert notes == ["Only 1 of 8 sampled readings could be made."]
@@ -194,7 +194,7 @@ def test_samples_leave_with_their_job(engine):
 
 
 def test_where_memory_is_short_the_report_comes_without_samples(engine, monkeypatch):
-    """An image whose samples find no room is reported on all the same."""
+    """An image whose samples do not fit still gets its report."""
     grow = engine._grow
 
     def short(orders):
@@ -278,7 +278,7 @@ def test_a_draft_without_samples_has_no_trace_of_them(drafted):
 
 
 def test_agreement_comes_back_from_json(drafted):
-    """Drafts with and without load as they were written."""
+    """Drafts with and without agreement load unchanged."""
     for one in drafted.values():
         assert DraftReport.from_json(json.loads(json.dumps(one.draft.to_json()))) == one.draft
 

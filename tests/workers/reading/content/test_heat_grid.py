@@ -31,7 +31,7 @@ def shares_of(grid):
 
 
 def test_a_map_becomes_shares_of_its_highest_cell_over_the_square():
-    """The square is the central one of the image, as the model saw it."""
+    """The square is the central one of the image, as in the model's input."""
     cells = np.array([[0, 1], [2, 4]], np.float32)
     grid = heat_grid(HeatMap(cells), 300, 200)
     assert shares_of(grid).tolist() == [[0, 64], [128, 255]]

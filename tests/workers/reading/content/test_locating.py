@@ -43,7 +43,7 @@ def middle(region):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_place_of_the_model_is_the_same_place_of_the_image(shape):
-    """What lies at a place of the image is seen at that place of the square, to a pixel of the model."""
+    """A point of the image maps to the same point of the square, to a pixel of the model."""
     size = 128
     square = central_square(*shape)
     for across, down in ((0.3, 0.4), (0.7, 0.8)):
@@ -132,7 +132,7 @@ def test_the_middle_belongs_to_both_sides():
 
 
 def test_findings_get_their_own_regions_and_one_legend():
-    """What the model said yes to is outlined, the rest is not, and the draft says what outlines mean."""
+    """Findings answered with yes are outlined, others are not; the draft explains the outlines."""
     given = (
         finding(Observation.CARDIOMEGALY),
         finding(side=Side.LEFT),
@@ -172,7 +172,7 @@ def test_what_cannot_be_located_stays_without_a_region():
 
 
 def test_a_bilateral_finding_with_one_outline_has_a_note():
-    """The text says both sides and the outline shows one: the draft states it."""
+    """The text states both sides and the outline shows one: the draft states it."""
     findings, notes = with_regions((finding(side=Side.BILATERAL),), {FLUID: spot(6, 6)}, gray())
     assert findings[0].region is not None
     assert notes == (
@@ -191,7 +191,7 @@ def test_a_bilateral_finding_outlined_across_the_middle_has_no_such_note():
 
 
 def test_findings_without_an_outline_are_named_where_the_model_locates():
-    """Edema is never outlined: where other findings may be, the draft says that it is not."""
+    """Edema is never outlined: if other findings may be, the draft states that it is not."""
     given = (finding(Observation.EDEMA), finding(Observation.FRACTURE, Presence.ABSENT), finding())
     _, notes = with_regions(given, {FLUID: spot(6, 6)}, gray(), locates=True)
     assert notes == (

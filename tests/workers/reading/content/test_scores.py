@@ -1,4 +1,4 @@
-"""Scores beside the text: what is asked, what is shared, and when the reader is informed."""
+"""Scores beside the text: the questions, the shared prefix, and the notes for the reader."""
 
 import math
 
@@ -78,7 +78,7 @@ def test_each_score_stands_with_its_finding():
     ],
 )
 def test_disagreement_is_reported(text, chance, expected):
-    """Present under half, absent or silent over half: a note; doubt agrees with both."""
+    """Present under half, absent or not mentioned over half: a note; doubt agrees with both."""
     chances = [
         1.0 if "heart" in text and name is Observation.CARDIOMEGALY else 0.0 for name in ASKED
     ]

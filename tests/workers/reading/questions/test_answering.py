@@ -30,7 +30,7 @@ EFFUSION = PhantomFinding(observation=Observation.PLEURAL_EFFUSION, side=Side.RI
 
 
 class Desk:
-    """A worker's answering, a drafted study, and a person who asks about it."""
+    """A worker's answering, a drafted study, and a person with questions about it."""
 
     def __init__(self, store, reader, settings, path):
         self.store, self.reader, self.path = store, reader, path
@@ -200,7 +200,7 @@ def test_earlier_turns_are_in_the_prompt_in_the_form_of_the_model(served):
     ],
 )
 def test_an_empty_or_senseless_answer_is_not_shown(served, answer, fault):
-    """The question says why, and holds no text of the answer."""
+    """The question has the reason, and no text of the answer."""
     asked = served(answer).answered("Is there edema?")
     assert (asked.state, asked.fault, asked.answer) == (QuestionState.FAILED, fault, None)
     assert asked.reason
@@ -234,7 +234,7 @@ def test_a_canceled_question_ends_the_computation(served):
 
 
 def test_a_server_that_is_away_is_asked_once_more(served):
-    """Then the question says that it failed, and why."""
+    """Then the question has the failure and its reason."""
     desk = served()
     desk.server.stop()
     question = desk.ask("Is there edema?")
@@ -281,7 +281,7 @@ def test_what_changed_since_it_was_asked_is_reported(desk, trouble, fault):
 
 
 def test_the_lane_answers_while_every_thread_is_busy_and_what_was_not_published(desk):
-    """The database says what waits: a lost message delays a question by seconds, not for ever."""
+    """The database lists the waiting ones: a lost message delays a question by seconds, not for ever."""
     done = threading.Event()
 
     def answer(question_id):

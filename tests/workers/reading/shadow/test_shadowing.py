@@ -1,4 +1,4 @@
-"""A shadow model reads what the model in use has read; nothing of it becomes a result."""
+"""A shadow model reads the studies of the model in use; nothing of it becomes a result."""
 
 import hashlib
 import threading
@@ -121,7 +121,7 @@ def test_it_leaves_the_model_when_a_study_arrives(store, tmp_path, settings, dra
     ],
 )
 def test_what_ends_it_concerns_no_study(store, tmp_path, settings, drafts, error, state):
-    """Whatever happens in it, the study's job stays; no value of an error that is not ours is kept."""
+    """The study's job stays for any outcome; no value of a foreign error is kept."""
     job = drafted(store, drafts, tmp_path)
     shadowing = Shadowing(store, settings, Failing(error), "s", threading.Event())
     assert work_on(shadowing, shadowing.claim()) is error
@@ -133,7 +133,7 @@ def test_what_ends_it_concerns_no_study(store, tmp_path, settings, drafts, error
 
 
 def test_a_stop_abandons_the_reading(store, tmp_path, settings, drafts):
-    """A process that is stopped leaves the study to its successor."""
+    """A process that is stopped leaves the study to the next process."""
     drafted(store, drafts, tmp_path)
     stop, reader = threading.Event(), Reader.from_settings(settings)
     shadowing = Shadowing(store, settings, reader, "s", stop)
