@@ -7,6 +7,7 @@ or `postgres_server_class` and starts one of its own.
 
 import contextlib
 import gc
+import logging
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 
 from dicom.content.report import Observation, Side
 from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, inverted, write
@@ -49,6 +51,25 @@ MARKED_BY_FIXTURE = {
     "dcmtk": "dcmtk",
     "postgres": "postgres",
 }
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what a command that ran in this process configured: later tests read their log lines."""
+    configure = structlog.configure
+    # A module's logger that is cached keeps the configuration of its first use.
+    uncached = {"cache_logger_on_first_use": False}
+    monkeypatch.setattr(structlog, "configure", lambda **chosen: configure(**chosen | uncached))
+    configured = structlog.get_config() if structlog.is_configured() else None
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    if configured is None:
+        structlog.reset_defaults()
+    else:
+        configure(**configured)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -28,7 +28,7 @@ class StudyIdentities(Transactions):
                 StudyIdentityRow,
                 study_uid=identity.study_uid,
                 instance_id=instance_id,
-                search_text=identity.searchable,
+                search_text=_storable(identity.searchable),
                 **values,
             )
 
@@ -108,8 +108,12 @@ _NAMES: Final = (
 
 
 def _cut(name: str, value: str) -> str:
+    return _storable(value)[: _LENGTHS.get(name, _LONGEST)]
+
+
+def _storable(value: str) -> str:
     # PostgreSQL stores no NUL; a damaged header may hold one.
-    return value.replace("\0", "")[: _LENGTHS.get(name, _LONGEST)]
+    return value.replace("\0", "")
 
 
 def identity_of_row(row: StudyIdentityRow) -> StudyIdentity:

@@ -38,7 +38,7 @@ def test_a_paused_destination_gets_its_result_once_after_the_resume(
 
     try:
         site.start()
-        dataset = as_dataset(draw(4711, rows=256, columns=256))
+        dataset = as_dataset(draw(90417, rows=256, columns=256))
         study = str(dataset.StudyInstanceUID)
         assert site.store_scu(write(dataset, tmp_path / "image.dcm")).acknowledged
         site.until(is_sending, seconds=60, what="the delivery under way")
