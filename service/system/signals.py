@@ -1,5 +1,6 @@
 """Signal handlers: SIGTERM and SIGINT stop a process in order, SIGHUP reloads its settings."""
 
+import _thread
 import os
 import signal
 import threading
@@ -10,8 +11,21 @@ def stop_event() -> threading.Event:
     """Return an event that SIGTERM and SIGINT set from now on; call it in the main thread only."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: set_in_handler(stop))
     return stop
+
+
+def set_in_handler(event: threading.Event) -> None:
+    """Set an event from a signal handler.
+
+    A handler interrupts the main thread anywhere, also where that holds the event's lock: in `wait`, or
+    in the handler of an earlier signal. `event.set()` would then wait for that lock forever, so another
+    thread calls it. `threading.Thread` takes locks itself; this function of `_thread` takes none.
+    """
+    try:
+        _thread.start_new_thread(event.set, ())
+    except RuntimeError:  # no thread can be started
+        event.set()
 
 
 def ignore_sighup() -> None:
@@ -33,7 +47,7 @@ def on_sighup(reload: Callable[[], None], stop: threading.Event | None = None) -
 
     def act(*_: object) -> None:
         if stop is not None and had_terminal and not _has_terminal():
-            stop.set()
+            set_in_handler(stop)
         else:
             reload()
 

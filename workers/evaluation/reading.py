@@ -15,6 +15,7 @@ from dicom.errors import DicomError
 from dicom.selection.image_selection import Rules
 from dicom.study import Study
 from service.errors import EmptyText, ReaderStopped, ReadingCanceled, ReadingError
+from service.system.signals import set_in_handler
 from workers.evaluation.cases import Case
 from workers.evaluation.draft_rows import drafted_row, empty_row, failed_row, refused_row
 from workers.evaluation.pictures import small_picture, wrapped
@@ -45,11 +46,11 @@ class Stop:
     def end(self, number: int, frame: FrameType | None = None) -> None:
         """Note a signal; a second one ends the process at once."""
         del frame
-        if self._event.is_set():
+        if self.signal or self._event.is_set():
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.signal = number
-        self._event.set()
+        set_in_handler(self._event)
 
     def halt(self) -> None:
         """Let no further study begin; may be called from any thread, and more than once."""
