@@ -139,9 +139,10 @@ def _studies_sentence(
     most = max(received)
     peak = labels[received.index(most)]
     verb = "was" if total == 1 else "were"
+    have = "has" if drafted == 1 else "have"
     return (
-        f"In {figures.span.words} {studies(total)} {verb} received, {drafted:,} of them drafted, "
-        f"without a failure. The most in one {figures.span.step}: {most:,} ({peak})."
+        f"In {figures.span.words} {studies(total)} {verb} received; {drafted:,} of them "
+        f"{have} a draft and no failure. The most in one {figures.span.step}: {most:,} ({peak})."
     )
 
 

@@ -170,7 +170,7 @@ def test_charts_have_a_sentence_a_table_and_marks(site, seeder):
             assert 'role="img" aria-label="' in html
             assert html.count("<tr>") == rows + 1
             assert html.count('class="mark"') == 1
-        assert "4 studies were received, 3 of them drafted, without a failure" in words(
+        assert "4 studies were received; 3 of them have a draft and no failure" in words(
             parts["chart-studies"]
         )
         assert "the target is 1 min" in words(parts["chart-latency"])
