@@ -63,7 +63,7 @@ def test_a_report_that_arrives_after_its_images_were_removed_is_not_found(vector
     assert len(found(vectors, "Kerley")) == 1
     for image in vectors.store.spooled("1.2.1"):
         vectors.store.mark_instance_removed(image)
-    assert vectors.store.index_report_texts(limit=1) == 1
+    assert vectors.store.index_report_texts() == 1
     assert found(vectors, "Kerley") == []
 
 
