@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from dicom.content.report import DraftReport
 from service.database.model_tables import ShadowReadingRow
-from service.database.tables import JobRow
+from service.database.tables import InstanceRow, JobRow
 from service.errors import LeaseLost
 from service.jobs import JobState, ReasonCode
 from service.records import JobWithDraft
@@ -201,11 +201,15 @@ class ShadowReadings(Transitions):
             changed_rows(session, back)
 
     def remove_shadow_readings(self, study_uid: str) -> None:
-        """Remove the shadow readings of the jobs of a study whose files were removed."""
-        removed = select(JobRow.id).where(
-            JobRow.study_instance_uid == study_uid, JobRow.removed_at.is_not(None)
+        """Remove the shadow readings of a study's jobs that were removed, of all if no image is left."""
+        images = select(InstanceRow.id).where(
+            InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
         )
-        gone = delete(ShadowReadingRow).where(ShadowReadingRow.job_id.in_(removed))
+        jobs = select(JobRow.id).where(
+            JobRow.study_instance_uid == study_uid,
+            or_(JobRow.removed_at.is_not(None), ~images.exists()),
+        )
+        gone = delete(ShadowReadingRow).where(ShadowReadingRow.job_id.in_(jobs))
         with self._writing() as session:
             session.execute(gone)
 
