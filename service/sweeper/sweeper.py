@@ -397,32 +397,8 @@ def serve(settings: Settings) -> None:
         with Heartbeat(store, [ProcessRole.SWEEPER]).beating() as beat, export.running():
             loop = SweepLoop(sweeper, beat.report)
             log.info("sweeper_started")
-            # In its own thread: decoding pixel data takes long and must not delay a tick.
-            threading.Thread(
-                target=compare_until,
-                args=(Doubts(store, settings), stop),
-                name="doubts",
-                daemon=True,
-            ).start()
+            _start_threads(store, settings, owner, stop)
             commitments.start()
-            threading.Thread(
-                target=keep_until, args=(FigureKeeper(store), stop), name="figures", daemon=True
-            ).start()
-            threading.Thread(
-                target=watch_until, args=(DriftMonitor(store), stop), name="drift", daemon=True
-            ).start()
-            threading.Thread(
-                target=probe_until,
-                args=(store, settings, owner, stop),
-                name="probe",
-                daemon=True,
-            ).start()
-            threading.Thread(
-                target=notify_until,
-                args=(Notifier(store, settings), stop),
-                name="notify",
-                daemon=True,
-            ).start()
             reload = Task("reload the callers")
             while not stop.wait(settings.sweep.interval):
                 reload.attempt(callers.reload_if_changed)
@@ -432,3 +408,16 @@ def serve(settings: Settings) -> None:
         queue.close()
         store.close()
         log.info("sweeper_stopped")
+
+
+def _start_threads(store: Store, settings: Settings, owner: str, stop: threading.Event) -> None:
+    """Start what takes too long for a tick, or must not wait for one: each in a thread until `stop`."""
+    threads: dict[str, Callable[[], None]] = {
+        "doubts": partial(compare_until, Doubts(store, settings), stop),  # decodes pixel data
+        "figures": partial(keep_until, FigureKeeper(store), stop),
+        "drift": partial(watch_until, DriftMonitor(store), stop),
+        "probe": partial(probe_until, store, settings, owner, stop),
+        "notify": partial(notify_until, Notifier(store, settings), stop),
+    }
+    for name, target in threads.items():
+        threading.Thread(target=target, name=name, daemon=True).start()

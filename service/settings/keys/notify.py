@@ -80,7 +80,7 @@ class Notify(Section):
     repeat_hours: float = Field(
         24.0,
         ge=0,
-        description="An alert that nobody acknowledges is sent again after this time; 0: never.",
+        description="An alert that is not acknowledged is sent again after this time; 0: never.",
     )
     give_up_hours: float = Field(
         24.0, gt=0, description="A message that no target accepts for this time is given up."
