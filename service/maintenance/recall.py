@@ -42,6 +42,7 @@ _NOTICE_JUST_NOW: Final = (
     "a notice that it is in doubt was being sent at this moment; run it again in some minutes, to "
     "remove what has arrived"
 )
+_HERE: Final = "withdrawn here; it was sent nowhere"
 _NOTICE_LEFT: Final = (
     "the notice that it was in doubt is no longer kept here and stays: remove it there by hand"
 )
@@ -53,6 +54,8 @@ class WithdrawalMethod(StrEnum):
     REMOVE = "remove"
     MARK = "mark"
     CANCEL = "cancel"  # sending has not begun: it will not be sent
+    # The draft has no delivery: it is withheld, or its job has no destination.
+    HERE = "withdraw here"
     # The destination is not in the settings or accepts no notice, or our draft report's file is gone.
     BY_HAND = "by hand"
 
@@ -62,6 +65,7 @@ class RecallStep:
     """The withdrawal of one draft from one destination.
 
     Attributes:
+        destination: Its name; "" for a draft that has no delivery.
         done: What was done, or why it was not, as text; empty in a plan.
         failed: Whether something is left to do: it did not work, must be run again, or done by hand.
     """
@@ -115,10 +119,18 @@ def plan(store: Store, settings: Settings, order: RecallOrder) -> list[RecallSte
     Raises:
         StoreError: The database cannot be used.
     """
+    jobs = store.jobs_with_drafts(draft_filter(settings, order))
+    return [step for job in jobs for step in _steps(store, settings, job)]
+
+
+def _steps(store: Store, settings: Settings, job: Job) -> list[RecallStep]:
+    """Return the steps of one draft: one for each destination, or one for the draft itself."""
+    deliveries = store.deliveries(job.id)
+    if not deliveries and job.reason_code != ReasonCode.RECALLED:
+        return [RecallStep(job=job, destination="", method=WithdrawalMethod.HERE)]
     return [
         RecallStep(job=job, destination=delivery.destination, method=method)
-        for job in store.jobs_with_drafts(draft_filter(settings, order))
-        for delivery in store.deliveries(job.id)
+        for delivery in deliveries
         if (method := _method_for(store, settings, job, delivery)) is not None
     ]
 
@@ -177,17 +189,30 @@ class Recall:
                 actor = self._order.actor
                 audit = AuditEvent(action=AuditAction.RECALLED, actor=actor)
                 sending[step.job.id] = self._store.withdraw(step.job.id, actor, reason, audit)
-            under_way = sending[step.job.id]
-            if step.destination in under_way.results:
-                done = replace(step, method=WithdrawalMethod.CANCEL, done=_JUST_NOW, failed=True)
-            else:
-                done = self._execute(self._with_current_method(step))
-            if done.method is WithdrawalMethod.REMOVE and step.destination in under_way.notices:
-                done = replace(done, done=f"{done.done}; {_NOTICE_JUST_NOW}", failed=True)
-            line = f"{step.destination}: {done.done}"
-            event = Event.RECALL_FAILED if done.failed else Event.RECALL_DONE
-            self._store.note(step.job.id, event, self._order.actor, line)
-            yield done
+            for each in self._steps_now(step):
+                yield self._carry_out(each, sending[step.job.id])
+
+    def _steps_now(self, step: RecallStep) -> list[RecallStep]:
+        """Return the step, or steps for the deliveries that a draft without any got since the plan."""
+        if step.destination:
+            return [step]
+        found = self._store.deliveries(step.job.id)
+        return [replace(step, destination=each.destination) for each in found] or [step]
+
+    def _carry_out(self, step: RecallStep, under_way: UnderWay) -> RecallStep:
+        """Carry out one step of a draft that is withdrawn here, and write it into the job's history."""
+        if not step.destination:
+            return replace(step, done=_HERE)
+        if step.destination in under_way.results:
+            done = replace(step, method=WithdrawalMethod.CANCEL, done=_JUST_NOW, failed=True)
+        else:
+            done = self._execute(self._with_current_method(step))
+        if done.method is WithdrawalMethod.REMOVE and step.destination in under_way.notices:
+            done = replace(done, done=f"{done.done}; {_NOTICE_JUST_NOW}", failed=True)
+        line = f"{step.destination}: {done.done}"
+        event = Event.RECALL_FAILED if done.failed else Event.RECALL_DONE
+        self._store.note(step.job.id, event, self._order.actor, line)
+        return done
 
     def _with_current_method(self, step: RecallStep) -> RecallStep:
         """Return the step with its method as of now: the draft may have been sent since the plan."""
@@ -212,6 +237,8 @@ class Recall:
                 return self._mark(step)
             case WithdrawalMethod.CANCEL:
                 return "not sent any more"
+            case WithdrawalMethod.HERE:
+                return _HERE
             case WithdrawalMethod.BY_HAND:
                 uids = [item.sop_instance_uid for item in self._store.objects(step.job.id)]
                 return f"a person must withdraw {', '.join(uids) or 'it'} there"

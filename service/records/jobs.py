@@ -62,6 +62,7 @@ class Job:
         has_draft: Whether there is a draft, also one that cannot be parsed (`JobWithDraft`).
         doubt: A sentence on how another copy of the draft's image differs; "" if there is none.
         doubted_at: When that was found.
+        never_shown: Whether its draft was withdrawn while it was withheld.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Job:
     removed_at: datetime | None = None
     doubt: str = ""
     doubted_at: datetime | None = None
+    never_shown: bool = False
 
     @property
     def is_withheld(self) -> bool:
@@ -102,8 +104,8 @@ class Job:
 
     @property
     def hides_draft(self) -> bool:
-        """Whether its draft must not be shown: withheld, or canceled while it was."""
-        return self.reason_code == ReasonCode.WITHHELD
+        """Whether its draft must not be shown: withheld, or canceled or withdrawn while it was."""
+        return self.reason_code == ReasonCode.WITHHELD or self.never_shown
 
     @property
     def draft_status(self) -> DraftStatus:

@@ -1,11 +1,12 @@
 """Maps rows to frozen records, which need no database session."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy.orm import defer
+from sqlalchemy import select
+from sqlalchemy.orm import defer, object_session
 
 from dicom.content.output_kind import OutputKind
 from dicom.content.report import DraftReport
@@ -21,6 +22,8 @@ from service.database.tables import (
     ObjectRow,
     ProcessRow,
 )
+from service.database.withholding_tables import WithheldDraftRow
+from service.drift.withholding import Release
 from service.jobs import DeliveryState, JobState, ReasonCode
 from service.log import get_logger
 from service.records import (
@@ -40,7 +43,11 @@ log = get_logger(__name__)
 
 # What a list of jobs is loaded with; `row.draft` then raises an error.
 NO_DRAFT: Final = defer(JobRow.draft, raiseload=True)
-_JOB: Final = tuple(each.name for each in fields(Job))
+# Of a Job, but no column: whether a draft was withdrawn while it was withheld.
+_NEVER_SHOWN: Final = "never_shown"
+_JOB: Final = tuple(each.name for each in fields(Job) if each.name != _NEVER_SHOWN)
+# A draft that was withheld and ended so: it was neither shown nor sent.
+_UNSEEN: Final = ("", Release.ENDED.value)
 _OBJECT: Final = ("sop_class_uid", "sop_instance_uid", "series_instance_uid", "sha256")
 _INSTANCE: Final = tuple(each.name for each in fields(Instance))
 
@@ -50,28 +57,32 @@ def job(row: JobRow, *, with_withheld: bool = False) -> JobWithDraft:
 
     Args:
         row: The row.
-        with_withheld: Also a draft that is withheld or was canceled while it was. Without it no page
-            and no answer can show one.
+        with_withheld: Also a draft that is withheld, or was canceled or withdrawn while it was.
+            Without it no page and no answer can show one.
     """
-    draft, fault = _hidden(row) if _is_hidden(row) and not with_withheld else _draft(row)
+    unseen = _never_shown([row])
+    is_hidden = row.id in unseen or _is_withheld(row)
+    draft, fault = _hidden(row) if is_hidden and not with_withheld else _draft(row)
     image = drafted_image(row) or ""
-    return JobWithDraft(**_columns(row), draft=draft, draft_fault=fault, drafted_image=image)
+    values = _columns(row, unseen)
+    return JobWithDraft(**values, draft=draft, draft_fault=fault, drafted_image=image)
 
 
 def jobs(found: Iterable[JobRow]) -> list[Job]:
     """Return the records of jobs without drafts; a row that cannot be mapped is logged and left out."""
-    made = []
-    for row in found:
+    rows, made = list(found), []
+    unseen = _never_shown(rows)
+    for row in rows:
         try:
-            made.append(Job(**_columns(row)))
+            made.append(Job(**_columns(row, unseen)))
         except (ValueError, TypeError) as error:
             log.error("job_unreadable", job_id=row.id, reason=type(error).__name__)
     return made
 
 
-def _columns(row: JobRow) -> dict[str, Any]:
+def _columns(row: JobRow, unseen: Collection[str]) -> dict[str, Any]:
     typed = {"state": JobState(row.state), "destinations": _destinations(row)}
-    return {name: getattr(row, name) for name in _JOB} | typed
+    return {name: getattr(row, name) for name in _JOB} | typed | {_NEVER_SHOWN: row.id in unseen}
 
 
 def drafted_image(row: JobRow) -> str | None:
@@ -82,9 +93,26 @@ def drafted_image(row: JobRow) -> str | None:
     return uid if isinstance(uid, str) else None
 
 
-def _is_hidden(row: JobRow) -> bool:
+def _is_withheld(row: JobRow) -> bool:
     """Return whether the draft is withheld, or was canceled before it was shown."""
     return row.draft is not None and row.reason_code == ReasonCode.WITHHELD
+
+
+def _never_shown(rows: Collection[JobRow]) -> frozenset[str]:
+    """Return the ids of jobs whose draft was withdrawn while it was withheld; one query at most.
+
+    A draft that a person sent meanwhile has deliveries: it is no longer withheld.
+    """
+    recalled = [row for row in rows if row.reason_code == ReasonCode.RECALLED]
+    session = object_session(recalled[0]) if recalled else None
+    if session is None:
+        return frozenset()
+    chosen = select(WithheldDraftRow.job_id).where(
+        WithheldDraftRow.job_id.in_([row.id for row in recalled]),
+        WithheldDraftRow.release.in_(_UNSEEN),
+        ~select(DeliveryRow.id).where(DeliveryRow.job_id == WithheldDraftRow.job_id).exists(),
+    )
+    return frozenset(session.scalars(chosen))
 
 
 def _hidden(row: JobRow) -> tuple[None, str]:

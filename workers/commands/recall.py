@@ -129,7 +129,7 @@ def _show(steps: list[RecallStep], *, really: bool) -> None:
             step.job.study_instance_uid,
             str(step.job.revision),
             f"{step.job.model_name} {step.job.model_version}",
-            step.destination,
+            step.destination or "none",
             step.done or step.method,
         )
     Console().print(table)

@@ -35,7 +35,7 @@ def review_json(store: Store, job_id: str) -> dict[str, Any]:
     """
     job = store.job(job_id)
     if job.draft is None:
-        raise NotFound(job.draft_fault or f"The job {job.id[:8]} has no draft.")
+        raise NotFound(job.draft_fault or _why_no_draft(job))
     draft, own = job.draft, draft_sentences(job.draft)
     stored = store.review(job.id)
     content = stored.content if stored else ReviewContent.of_draft(own)
@@ -77,6 +77,14 @@ def review_json(store: Store, job_id: str) -> dict[str, Any]:
         "decision": decisions_json(store, [standing])[0] if standing else None,
         "undo_seconds": UNDO_SECONDS,
     }
+
+
+def _why_no_draft(job: JobWithDraft) -> str:
+    if job.never_shown:
+        return "The draft was withdrawn while it was withheld: it is not shown."
+    if job.hides_draft:
+        return "The job was canceled while its draft was withheld: it is not shown."
+    return f"The job {job.id[:8]} has no draft."
 
 
 def stored_json(stored: StoredReview) -> dict[str, Any]:

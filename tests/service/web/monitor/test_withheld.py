@@ -17,7 +17,8 @@ from service.final_reports.report import (
     ReportKeys,
     TakingRules,
 )
-from service.jobs import IllegalTransition, JobState
+from service.jobs import DraftStatus, IllegalTransition, JobState
+from service.maintenance.recall import Recall, RecallOrder, WithdrawalMethod, plan
 from service.store.final_reports.taking import Reading
 from service.store.throughput.computing import computed
 from service.throughput.hours import hour_of
@@ -157,6 +158,43 @@ def test_a_draft_that_was_canceled_while_withheld_stays_hidden(site, seeder):
     assert "canceled before its draft was shown" in page
     store.retry(canceled.id, "ann")  # a person asks for it
     assert SENTENCE in site.get(f"studies/{canceled.study_instance_uid}").text
+
+
+def test_a_draft_that_was_recalled_while_withheld_stays_hidden(site, seeder):
+    """Also after the time limit; the pages state that it was withdrawn. One that was sent is shown."""
+    store = site.store
+    recalled, sent = withhold(site, seeder, 1), withhold(site, seeder, 2)
+    alone = withhold(site, seeder, 3, destinations=())
+    store.release_draft(sent.id, "ann")
+    order = RecallOrder(model=None, since=None, version=None, reason="It errs.", actor="ann")
+    steps = plan(store, site.here.settings, order)
+    methods = {step.job.id: (step.destination, step.method) for step in steps}
+    assert methods == {
+        recalled.id: ("", WithdrawalMethod.HERE),
+        sent.id: ("orthanc", WithdrawalMethod.CANCEL),
+        alone.id: ("", WithdrawalMethod.HERE),
+    }
+    done = list(Recall(store, site.here.settings, {}, lambda: None, order).run(steps))
+    assert [step.failed for step in done] == [False, False, False]
+    assert plan(store, site.here.settings, order) == []
+    for _ in range(2):
+        for job in (recalled, alone):
+            assert hidden_everywhere(site, job)
+            assert store.job(job.id).draft_status is DraftStatus.WITHDRAWN
+            assert store.deliveries(job.id) == []
+            page = site.get(f"studies/{job.study_instance_uid}").text
+            assert "It errs. Do not use this draft." in page
+            assert "withdrawn while it was withheld" in page
+            answer = site.get(f"api/jobs/{job.id}/review")
+            assert "withdrawn while it was withheld" in answer.json()["error"]
+            overlay = site.get(f"jobs/{job.id}/film.png?withdrawn=1")
+            assert overlay.content == site.get(f"jobs/{job.id}/film.png?source=1").content
+        store.release_withheld(store.now() + timedelta(hours=25))
+    with pytest.raises(IllegalTransition, match="withdrawn"):
+        store.retry(recalled.id, "ann")
+    (listed,) = (each for each in store.jobs() if each.id == recalled.id)
+    assert listed.hides_draft
+    assert SENTENCE in site.get(f"studies/{sent.study_instance_uid}").text
 
 
 def test_no_alert_of_drift_leads_to_a_withheld_draft(site, seeder):
