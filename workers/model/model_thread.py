@@ -2,6 +2,7 @@
 
 import abc
 import atexit
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -32,7 +33,8 @@ class ModelThread:
         Args:
             run: The loop of the engine.
             name: Name of the thread.
-            stop: Makes `run` return after the step that it is in; called from another thread.
+            stop: Makes `run` return after the step that it is in; called from another thread. It may
+                wait until the threads of callers have left the model.
         """
         self._stop = stop
         self._thread = threading.Thread(target=run, name=name, daemon=True)
@@ -53,7 +55,8 @@ class SteppingModel(abc.ABC):
     """A model that one thread owns; the thread answers many callers, one step after the other.
 
     A subclass starts `_thread` at the end of its constructor, adds one to `_steps` after each step, and
-    wakes `_changed`, which guards `_closed` and its queue, for each new request.
+    wakes `_changed`, which guards `_closed` and its queue, for each new request. A caller's thread does
+    its own computations within `_preparing`.
     """
 
     def __init__(self, *, name: str, step_timeout: float) -> None:
@@ -64,7 +67,10 @@ class SteppingModel(abc.ABC):
             step_timeout: Seconds without a step after which waiting callers get EngineStopped.
         """
         self._step_timeout = step_timeout
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._prepared = threading.Condition(lock)
+        self._callers_preparing = 0
         self._closed = False
         self._steps = 0
         self._thread = ModelThread(self._run, name=name, stop=self._stop)
@@ -77,10 +83,31 @@ class SteppingModel(abc.ABC):
         """End the thread; unfinished requests fail with EngineStopped."""
         self._thread.end()
 
+    @contextlib.contextmanager
+    def _preparing(self) -> Iterator[None]:
+        """Let the end of the process wait while the thread of a caller prepares its request.
+
+        The same holds for it as for the engine's thread: a daemon thread may not be in the middle of a
+        call of torch when finalization begins.
+
+        Raises:
+            EngineStopped: The engine has ended.
+        """
+        with self._changed:
+            self._check_open()
+            self._callers_preparing += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._callers_preparing -= 1
+                self._prepared.notify_all()
+
     def _stop(self) -> None:
         with self._changed:
             self._closed = True
             self._changed.notify()
+            self._prepared.wait_for(lambda: self._callers_preparing == 0, _LAST_SECONDS)
 
     def _check_open(self) -> None:
         """Raise EngineStopped if the thread has ended; call it with `_changed` held."""

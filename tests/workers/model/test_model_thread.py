@@ -4,7 +4,10 @@ import subprocess
 import sys
 import threading
 
-from workers.model.model_thread import ModelThread
+import pytest
+
+from workers.model.errors import EngineStopped
+from workers.model.model_thread import ModelThread, SteppingModel
 
 # Ends by `sys.exit(3)` while three callers wait for the shipped model.
 ENDS_IN_A_STEP = """
@@ -30,6 +33,69 @@ for _ in range(3):
 time.sleep(float(sys.argv[1]))
 sys.exit(3)
 """
+
+# Ends by `sys.exit(3)` while the thread of a caller prepares an image by torch.
+ENDS_IN_A_PREPARATION = """
+import sys, threading, time
+import torch
+from workers.model.model_thread import SteppingModel
+
+class Model(SteppingModel):
+    def __init__(self):
+        super().__init__(name="model", step_timeout=60)
+        self._thread.start()
+
+    def _run(self):
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed)
+
+    def prepare(self):
+        image = torch.zeros(1, 1, 1500, 1500)
+        with self._preparing():
+            begun.set()
+            for _ in range(30):
+                torch.nn.functional.interpolate(
+                    image, (900, 900), mode="bicubic", antialias=True
+                )
+
+begun = threading.Event()
+threading.Thread(target=Model().prepare, daemon=True).start()
+begun.wait()
+time.sleep(0.1)
+sys.exit(3)
+"""
+
+
+def test_a_process_that_ends_while_a_caller_prepares_keeps_its_exit_status():
+    """The process waits for the caller's thread, which torch would end by SIGABRT."""
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDS_IN_A_PREPARATION],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 3, ended.stderr
+
+
+def test_nothing_is_prepared_after_the_end():
+    """A caller that comes after `close` gets EngineStopped before it computes anything."""
+    model = Ended()
+    model.close()
+    with pytest.raises(EngineStopped), model._preparing():
+        pytest.fail("the block was entered")
+
+
+class Ended(SteppingModel):
+    """A model without any step."""
+
+    def __init__(self):
+        super().__init__(name="ended", step_timeout=1)
+        self._thread.start()
+
+    def _run(self):
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed)
 
 
 def test_a_process_that_ends_in_a_step_keeps_its_exit_status():

@@ -77,15 +77,18 @@ class BatchEngine(SteppingModel):
     ) -> Answer:
         """Return the model's answer about one image; see `ReadingModel.answer`."""
         start = time.perf_counter()
-        image = image_sent(frame, self.profile.image)
-        turns = conversation(
-            lambda kind, text: chat.turns(self.profile, kind, question=text, indication=indication),
-            earlier,
-            task,
-            question,
-        )
-        prompt = self.loaded.maker.prompt(image, turns)
-        asked = [self.loaded.asked(image, one) for one in questions]
+        with self._preparing():
+            image = image_sent(frame, self.profile.image)
+            turns = conversation(
+                lambda kind, text: chat.turns(
+                    self.profile, kind, question=text, indication=indication
+                ),
+                earlier,
+                task,
+                question,
+            )
+            prompt = self.loaded.maker.prompt(image, turns)
+            asked = [self.loaded.asked(image, one) for one in questions]
         spent = (time.perf_counter() - start) * 1000
 
         def row(how: Decoding) -> Row:

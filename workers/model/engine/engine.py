@@ -115,12 +115,13 @@ class Engine(SteppingModel):
         """
         start = time.perf_counter()
         model = self.model
-        pixels = torch.from_numpy(model.pixel_values(preprocess.gray_image(frame)))
-        spent = (time.perf_counter() - start) * 1000
-        turns = prompts.conversation(
-            lambda kind, text: model.chat(kind, text, indication), earlier, task, question
-        )
-        ids = model.prompt_ids(turns)
+        with self._preparing():
+            pixels = torch.from_numpy(model.pixel_values(preprocess.gray_image(frame)))
+            spent = (time.perf_counter() - start) * 1000
+            turns = prompts.conversation(
+                lambda kind, text: model.chat(kind, text, indication), earlier, task, question
+            )
+            ids = model.prompt_ids(turns)
         length = len(ids) - 1 + model.network.tokens_per_image
 
         def request_for(how: Decoding, asked: Sequence[str] = ()) -> AnswerRequest:
