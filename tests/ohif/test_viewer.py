@@ -3,6 +3,7 @@
 Pictures of each step are kept in build/ohif/seen.
 """
 
+import json
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,6 +43,12 @@ EQUIPMENT = Equipment(
 )
 THUMBNAILS = "[data-cy^=study-browser-thumbnail]"
 PANE = "document.querySelector('[data-cy=viewport-pane]')"
+# The viewer's mark of a structured report.
+REPORT_SHOWN = f"Boolean({PANE}?.innerText.split('\\n').includes('SR'))"
+CLOSE_TOUR = (
+    "const b = [...document.querySelectorAll('button')].find(b => b.textContent == 'Skip all');"
+    "if (b) b.click(); return Boolean(b)"
+)
 # Rounding of a position to the screen's pixels, and half of the line's width.
 TOLERANCE = 2.0
 
@@ -203,24 +210,44 @@ def open_page(browser, url, series):
 
 def skip_tour(browser):
     """Close the viewer's introduction of a new profile; it may appear late or not at all."""
-    find = "[...document.querySelectorAll('button')].find(b => b.textContent == 'Skip all')"
     deadline = time.monotonic() + 3
     while time.monotonic() < deadline:
-        if browser.run(f"const b = {find}; if (b) b.click(); return Boolean(b)"):
+        if browser.run(CLOSE_TOUR):
             return
         time.sleep(0.2)
 
 
-def open_series(browser, description):
-    """Double-click the series whose description begins with `description`."""
-    place = browser.run(
+def open_series(browser, description, shown):
+    """Double-click the series whose description begins with `description` until its view is there.
+
+    A list that moves while its pictures load, or an introduction that appears late, takes a click away.
+
+    Args:
+        browser: Has the study open.
+        description: Start of the series' description.
+        shown: A script's expression that is true once the series is in the viewport.
+    """
+    find = (
         f"const e = [...document.querySelectorAll('{THUMBNAILS}')]"
         ".find(e => e.textContent.includes(arguments[0]));"
         "e.scrollIntoView(); const r = e.getBoundingClientRect();"
-        "return [r.x + r.width / 2, r.y + r.height / 2]",
-        description,
+        "return [r.x + r.width / 2, r.y + r.height / 2]"
     )
-    browser.click(*place, times=2)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        browser.run(CLOSE_TOUR)
+        browser.click(*browser.run(find, description), times=2)
+        again = time.monotonic() + 10
+        while time.monotonic() < again:
+            if browser.run(f"return {shown}"):
+                return
+            time.sleep(0.2)
+    pytest.fail(f"the viewer does not open {description!r}; {shown} stays false")
+
+
+def shows(text):
+    """Return the expression that is true once the open viewport holds `text`."""
+    return f"Boolean({PANE}?.innerText.includes({json.dumps(text)}))"
 
 
 def text_in(browser, text):
@@ -300,7 +327,7 @@ def likeness(screen, picture, canvas, part):
 def test_the_draft_states_on_the_screen_what_it_is(open_study, ill):
     """The draft report opens as text; the warning, its reason and the findings can be read."""
     browser = open_study(ill, 4)
-    open_series(browser, "AI DRAFT report")
+    open_series(browser, "AI DRAFT report", shows("UNVERIFIED AI DRAFT"))
     text = text_in(browser, "UNVERIFIED AI DRAFT - NOT FOR PRIMARY DIAGNOSIS.")
     browser.screenshot(SEEN / "draft-report.png")
     assert text.index("UNVERIFIED AI DRAFT") < text.index("There is cardiomegaly.")
@@ -311,7 +338,7 @@ def test_the_draft_states_on_the_screen_what_it_is(open_study, ill):
 def test_boxes_lie_on_the_findings(open_study, ill):
     """Each box is drawn within two pixels of where the phantom's truth lies on the screen."""
     browser = open_study(ill, 4)
-    open_series(browser, "AI findings")
+    open_series(browser, "AI findings", REPORT_SHOWN)
     drawn, screen = outlines_on(browser, SEEN / "findings.png")
     text_in(browser, "Certainty of Finding: 90.00 %")
     canvas = canvas_of(browser)
@@ -334,14 +361,13 @@ def test_the_models_own_regions_lie_on_the_findings(open_study, orthanc, model_r
         assert left <= x <= right
         assert top <= y <= bottom
     browser = open_study(study, 4)
-    open_series(browser, "AI findings")
+    open_series(browser, "AI findings", REPORT_SHOWN)
     drawn, _ = outlines_on(browser, SEEN / "model-findings.png")
     text_in(browser, "Certainty of Finding")
     ends = [np.array(region.points) for region in regions.values()]
     boxes = [(*points.min(axis=0), *points.max(axis=0)) for points in ends]
     assert_drawn(drawn, study, boxes, canvas_of(browser))
-    open_series(browser, "AI images")
-    browser.until(f"return {PANE}.innerText.includes('1/2')")
+    open_series(browser, "AI images", shows("1/2"))
     time.sleep(1.5)
     browser.screenshot(SEEN / "model-images.png")
     assert_alive(browser)
@@ -350,9 +376,8 @@ def test_the_models_own_regions_lie_on_the_findings(open_study, orthanc, model_r
 def test_the_annotated_image_is_legible(open_study, ill):
     """The annotated image fills the viewport undistorted, its text at the size that was drawn."""
     browser = open_study(ill, 4)
-    open_series(browser, "AI images")
+    open_series(browser, "AI images", shows("1/2"))
     text_in(browser, "AI images - NOT FOR DIAGNOSIS")
-    browser.until(f"return {PANE}.innerText.includes('1/2')")
     time.sleep(1.5)
     screen = browser.screenshot(SEEN / "images.png")
     canvas = canvas_of(browser)
@@ -366,14 +391,12 @@ def test_the_annotated_image_is_legible(open_study, ill):
 def test_a_study_without_any_finding_opens(open_study, healthy):
     """Findings without any region of their own crash no viewer; the image is shown as it should be."""
     browser = open_study(healthy, 5)
-    open_series(browser, "Chest PA")
-    text_in(browser, "Chest PA")
+    open_series(browser, "Chest PA", shows("Chest PA"))
     time.sleep(1.5)
     screen = browser.screenshot(SEEN / "negative-film.png")
     assert likeness(screen, healthy.pixels, canvas_of(browser), (0.25, 0.9)) > 0.95
-    open_series(browser, "AI findings")
-    # The viewer's mark of a structured report; the analyzed region, which has no number, is not drawn.
-    browser.until(f"return {PANE}?.innerText.split('\\n').includes('SR')")
+    # The analyzed region, which has no number, is not drawn.
+    open_series(browser, "AI findings", REPORT_SHOWN)
     browser.screenshot(SEEN / "no-findings.png")
     assert_alive(browser)
 
@@ -381,7 +404,7 @@ def test_a_study_without_any_finding_opens(open_study, healthy):
 def test_the_notice_of_a_study_that_was_not_read_is_readable(open_study, healthy):
     """Its text is on the screen: not analyzed, why, and that this is no normal report."""
     browser = open_study(healthy, 5)
-    open_series(browser, "AI: NOT ANALYZED")
+    open_series(browser, "AI: NOT ANALYZED", shows("NOT ANALYZED"))
     text = text_in(browser, "NOT ANALYZED - NO AI RESULT.")
     browser.screenshot(SEEN / "not-analysed.png")
     assert "No image of the study is a frontal chest radiograph." in text
@@ -395,8 +418,7 @@ def test_boxes_are_drawn_at_once_with_the_configuration_for_it(chromium, drawing
     find = f"return [...{PANE}.querySelectorAll('svg.svg-layer polyline')].length"
     for _ in range(3):
         open_page(chromium, url, 4)
-        open_series(chromium, "AI findings")
-        chromium.until(f"return {PANE}?.innerText.split('\\n').includes('SR')")
+        open_series(chromium, "AI findings", REPORT_SHOWN)
         chromium.until(f"{find} == {len(ill.boxes)}", seconds=10)
     drawn, _ = outlines_on(chromium, SEEN / "findings-at-once.png")
     assert_drawn(drawn, ill, ill.boxes, canvas_of(chromium))
@@ -420,6 +442,5 @@ def test_the_crash_that_these_tests_look_for_is_seen(chromium, viewer_url, ortha
     for data in (buffer.getvalue(), encode(replace(findings))):
         httpx.post(f"{orthanc.url}/instances", content=data).raise_for_status()
     open_page(chromium, f"{viewer_url}/viewer?StudyInstanceUIDs={image.StudyInstanceUID}", 2)
-    open_series(chromium, "AI findings")
-    chromium.until("return document.body.innerText.includes('Something went wrong')")
+    open_series(chromium, "AI findings", "document.body.innerText.includes('Something went wrong')")
     assert [line for line in chromium.console() if "Error Boundary" in line]
