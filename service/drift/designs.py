@@ -29,7 +29,8 @@ _DAYS: Final = 91.3
 ODDS_RATIO: Final = 2.0
 # Two-sided level of the interval whose bound a chart takes for the reference rate.
 _BOUND_LEVEL: Final = 0.8
-_RAREST_FALL: Final = 0.02
+# A fall shows only by events that do not occur: with fewer expected in a quarter none can show.
+_FALL_EVENTS: Final = 10.0
 _LONGEST_RUN: Final = 5e6
 _SHORTEST_RUN: Final = 500.0
 # Weekly tests: at 1 % each, and an alarm needs two weeks one after the other.
@@ -88,9 +89,17 @@ def rate_plans(summary: ReferenceSummary, stream: Stream) -> dict[ChartKind, Rat
     run = float(f"{min(max(wanted, _SHORTEST_RUN), _LONGEST_RUN):.2g}")
     low, high = _bounds(reference)
     rise = _plan(high, _odds_times(high, ODDS_RATIO), run) if high < 1 else NoChart("is always so")
-    rare = NoChart("too rare for a chart of a fall")
-    fall = _plan(low, _odds_times(low, 1 / ODDS_RATIO), run) if low >= _RAREST_FALL else rare
+    fall = _fall_plan(low, run, quarter=summary.per_quarter(stream.name))
     return {ChartKind.RISE: rise, ChartKind.FALL: fall}
+
+
+def _fall_plan(low: float, run: float, *, quarter: float) -> RatePlan | NoChart:
+    """Return the chart of a fall from the rate `low`, if it detects the fall within a quarter's rows."""
+    rare = NoChart("too rare: half as many would not be noticed within a quarter of a year")
+    if low * quarter < _FALL_EVENTS:
+        return rare
+    plan = _plan(low, _odds_times(low, 1 / ODDS_RATIO), run)
+    return plan if plan.delay <= quarter else rare
 
 
 def mean_plan(summary: ReferenceSummary, stream: Stream) -> MeanPlan | NoChart:
