@@ -1,14 +1,15 @@
 """Retrieval by vectors: from images to their reports and back, and from images to similar images.
 
 All N candidates are ranked by cosine; equal cosines in the order of the candidates. R@k is the share of
-queries whose partner is among the first k.
+queries whose partner is among the first k. The cosines are computed for a block of queries at a time, so
+that memory grows with N and not with its square.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 from statistics import median
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from service.evaluation.values import (
 
 CUTS: Final = (1, 5, 10)
 FEWEST: Final = 2
+_DIGITS: Final = 12
+_BLOCK_COSINES: Final = 1 << 21  # 16 MB as float64
 
 Vectors = NDArray[np.float32]
 
@@ -107,19 +110,18 @@ def retrieval(
     count = len(images)
     if {count} != {len(texts), len(reports), len(labels)} or count < FEWEST:
         raise EvaluationInputError("images, texts, reports and labels: equal numbers, two or more")
-    cosines = images.astype(np.float64) @ texts.astype(np.float64).T
-    same_text = _equal([" ".join(text.split()) for text in reports])
+    same_text = _Groups.of([" ".join(text.split()) for text in reports])
     labeled = np.array([row for row, each in enumerate(labels) if each is not None], dtype=np.int64)
-    same_labels = _equal([labels[row] for row in labeled])
+    same_labels = _Groups.of([labels[row] for row in labeled])
     return Retrieval(
         pairs=count,
-        repeated_texts=int((same_text.sum(1) > 1).sum()),
+        repeated_texts=int((same_text.sizes > 1).sum()),
         chance={str(k): min(k / count, 1.0) for k in CUTS},
-        chance_equal={str(k): _chance_equal(same_text.sum(1), k) for k in CUTS},
+        chance_equal={str(k): _chance_equal(same_text.sizes, k) for k in CUTS},
         labeled=len(labeled),
-        label_chance=_share(same_labels),
-        to_text=_direction(cosines, same_text, labeled, same_labels),
-        to_image=_direction(cosines.T, same_text, labeled, same_labels),
+        label_chance=same_labels.share,
+        to_text=_direction(images, texts, same_text, labeled, same_labels),
+        to_image=_direction(texts, images, same_text, labeled, same_labels),
     )
 
 
@@ -136,57 +138,136 @@ def image_neighbors(images: Vectors, labels: Sequence[frozenset[str]]) -> ImageN
     count = len(images)
     if count != len(labels) or count < FEWEST:
         raise EvaluationInputError("images and labels: equal numbers, two or more")
-    cosines = images.astype(np.float64) @ images.astype(np.float64).T
-    np.fill_diagonal(cosines, -np.inf)
-    same = _equal(labels)
-    others = same.sum(1) - 1
+    same = _Groups.of(labels)
+    first = ranked(images, images, is_self=True).first
     return ImageNeighbors(
         images=count,
-        label_precision=_label_precision(_ordered(cosines)[:, : count - 1], same),
-        chance=float((others / (count - 1)).mean()),
+        label_precision=_label_precision(first, same),
+        chance=float(((same.sizes - 1) / (count - 1)).mean()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The candidates of each query, the closest first, equal cosines in the order of the candidates.
+
+    Attributes:
+        first: int64 [N, at most 10], the closest candidates.
+        ranks: int64 [N], the place of the candidate with the query's own number, from 1.
+    """
+
+    first: Integers
+    ranks: Integers
+
+
+def ranked(
+    queries: Vectors, candidates: Vectors, *, is_self: bool = False, block: int = 0
+) -> Ranked:
+    """Rank all candidates for each query.
+
+    Cosines are compared at 12 digits after the point: sums in another order differ in later ones.
+
+    Args:
+        queries: float32 [N, D], of length 1.
+        candidates: float32 [N, D], of length 1.
+        is_self: Whether both are the same vectors: a query is then not its own candidate.
+        block: Queries whose cosines are in memory at once; by default by `_BLOCK_COSINES`.
+    """
+    count = len(queries)
+    cut = min(max(CUTS), count - is_self)
+    first, ranks = np.empty((count, cut), dtype=np.int64), np.empty(count, dtype=np.int64)
+    every = candidates.T.astype(np.float64)
+    rows = block or max(1, _BLOCK_COSINES // max(count, 1))
+    for start in range(0, count, rows):
+        own = np.arange(start, min(start + rows, count))
+        cosines = np.round(queries[own].astype(np.float64) @ every, _DIGITS)
+        ranks[own] = _ranks(cosines, own)
+        if is_self:
+            cosines[own - start, own] = -np.inf
+        first[own] = _first(cosines, cut)
+    return Ranked(first, ranks)
+
+
+def _ranks(cosines: Floats, own: Integers) -> Integers:
+    """Return the rank of candidate own[i] in row i, from 1."""
+    partner = cosines[np.arange(len(own)), own][:, None]
+    is_before = np.arange(cosines.shape[1]) < own[:, None]
+    return np.asarray(1 + ((cosines > partner) | ((cosines == partner) & is_before)).sum(1))
+
+
+def _first(cosines: Floats, cut: int) -> Integers:
+    """Return int64 [rows, cut]: the closest candidates; their cosines are overwritten."""
+    found = np.empty((len(cosines), cut), dtype=np.int64)
+    rows = np.arange(len(cosines))
+    for place in range(cut):
+        found[:, place] = cosines.argmax(1)  # the first of equal ones
+        cosines[rows, found[:, place]] = -np.inf
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Which of N values are equal, without a matrix [N, N].
+
+    Attributes:
+        codes: int64 [N], equal for equal values.
+        sizes: int64 [N], how many values equal each one, itself included.
+    """
+
+    codes: Integers
+    sizes: Integers
+
+    @classmethod
+    def of(cls, values: Sequence[object]) -> Self:
+        """Return the groups of values."""
+        numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
+        codes = np.array([numbers[value] for value in values], dtype=np.int64)
+        return cls(codes, np.bincount(codes, minlength=1)[codes])
+
+    @property
+    def share(self) -> Value:
+        """The share of equal pairs of all N x N."""
+        n = len(self.codes)
+        return float(self.sizes.sum() / n**2) if n else Undefined(Reason.NO_CASES)
+
+    def equal(self, first: Integers) -> Booleans:
+        """Return bool [N, k]: which candidates int64 [N, k] have the value of their query."""
+        return np.asarray(self.codes[first] == self.codes[:, None])
 
 
 def _chance_equal(texts: Integers, k: int) -> float:
     """Return the chance of a hit, from how many candidates have the text of each query's partner."""
     n = len(texts)
     drawn = min(k, n)
-    return float(np.mean([1 - comb(n - int(m), drawn) / comb(n, drawn) for m in texts]))
+    sizes, queries = np.unique(texts, return_counts=True)
+    chances = [1 - comb(n - size, drawn) / comb(n, drawn) for size in sizes.tolist()]
+    return float(np.dot(chances, queries) / n)
 
 
 def _direction(
-    cosines: Floats, same_text: Booleans, labeled: Integers, same_labels: Booleans
+    queries: Vectors,
+    candidates: Vectors,
+    same_text: _Groups,
+    labeled: Integers,
+    same_labels: _Groups,
 ) -> Direction:
-    order = _ordered(cosines)
-    queries = np.arange(len(order))
-    is_partner = order == queries[:, None]
-    ranks = is_partner.argmax(1) + 1
-    is_equal = np.take_along_axis(same_text, order, 1)
-    count = len(order)
+    count = len(queries)
+    found = ranked(queries, candidates)
+    is_equal = same_text.equal(found.first)
+    # Among each other: pairs without labels are no candidates.
+    among = found if len(labeled) == count else ranked(queries[labeled], candidates[labeled])
     return Direction(
-        recall={str(k): wilson(int((ranks <= k).sum()), count) for k in CUTS},
+        recall={str(k): wilson(int((found.ranks <= k).sum()), count) for k in CUTS},
         recall_equal={str(k): wilson(int(is_equal[:, :k].any(1).sum()), count) for k in CUTS},
-        median_rank=float(median(ranks.tolist())),
-        label_precision=_label_precision(_ordered(cosines[np.ix_(labeled, labeled)]), same_labels),
+        median_rank=float(median(found.ranks.tolist())),
+        label_precision=_label_precision(among.first, same_labels),
     )
 
 
-def _label_precision(order: Integers, same: Booleans) -> dict[str, Value]:
-    hits = np.take_along_axis(same, order, 1)
+def _label_precision(first: Integers, same: _Groups) -> dict[str, Value]:
+    hits = same.equal(first)
     return {str(k): _share(hits[:, :k]) for k in CUTS}
 
 
 def _share(hits: Booleans) -> Value:
     return float(hits.mean()) if hits.size else Undefined(Reason.NO_CASES)
-
-
-def _ordered(cosines: Floats) -> Integers:
-    """Return the candidates of each row, the closest first, equal ones in their order."""
-    return np.argsort(-cosines, axis=1, kind="stable").astype(np.int64)
-
-
-def _equal(values: Sequence[object]) -> Booleans:
-    """Return a matrix [N, N]: which values are equal."""
-    numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
-    codes = np.array([numbers[value] for value in values], dtype=np.int64)
-    return np.asarray(codes[:, None] == codes[None, :])

@@ -1,11 +1,13 @@
 """Retrieval figures against direct computations by scikit-learn and plain loops."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import top_k_accuracy_score
 from sklearn.neighbors import NearestNeighbors
 
-from service.evaluation.retrieval import CUTS, image_neighbors, retrieval
+from service.evaluation.retrieval import CUTS, image_neighbors, ranked, retrieval
 from service.evaluation.values import EvaluationInputError, Undefined
 
 
@@ -102,6 +104,34 @@ def test_neighbors_are_those_of_scikit_learn(pairs):
         assert found.label_precision[str(k)] == pytest.approx(np.mean(same))
     others = [sum(each == own for each in labels) - 1 for own in labels]
     assert found.chance == pytest.approx(np.mean(others) / 39)
+
+
+@pytest.mark.parametrize("block", [1, 7, 40, 0])
+@pytest.mark.parametrize("is_self", [False, True])
+def test_ranks_by_blocks_are_those_of_the_full_matrix(pairs, block, is_self):
+    """Also with equal cosines, and blocks that do not divide the number of queries."""
+    images, texts, *_ = pairs
+    candidates = images if is_self else texts
+    cosines = np.round(images.astype(float) @ candidates.astype(float).T, 12)
+    ranks = (
+        np.argsort(np.argsort(-cosines, axis=1, kind="stable"), axis=1)[range(40), range(40)] + 1
+    )
+    if is_self:
+        np.fill_diagonal(cosines, -np.inf)
+    found = ranked(images, candidates, is_self=is_self, block=block)
+    assert found.ranks.tolist() == ranks.tolist()
+    assert (found.first == np.argsort(-cosines, axis=1, kind="stable")[:, :10]).all()
+
+
+def test_memory_does_not_grow_with_the_square_of_the_pairs():
+    """Four thousand pairs: the full matrices of cosines, order and equal texts would take 370 MB."""
+    count = 4000
+    found = vectors(np.random.default_rng(1), count, 4)
+    tracemalloc.start()
+    retrieval(found, found, [str(number) for number in range(count)], [frozenset()] * count)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 370e6 / 4
 
 
 def test_one_pair_is_refused(pairs):
