@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from dicom.content.report import DraftReport
 from service.database.model_tables import ShadowReadingRow
-from service.database.tables import InstanceRow, JobRow
+from service.database.spooled_images import spooled_images
+from service.database.tables import JobRow
 from service.errors import LeaseLost
 from service.jobs import JobState, ReasonCode
 from service.records import JobWithDraft
@@ -202,12 +203,9 @@ class ShadowReadings(Transitions):
 
     def remove_shadow_readings(self, study_uid: str) -> None:
         """Remove the shadow readings of a study's jobs that were removed, of all if no image is left."""
-        images = select(InstanceRow.id).where(
-            InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
-        )
         jobs = select(JobRow.id).where(
             JobRow.study_instance_uid == study_uid,
-            or_(JobRow.removed_at.is_not(None), ~images.exists()),
+            or_(JobRow.removed_at.is_not(None), ~spooled_images(study_uid).exists()),
         )
         gone = delete(ShadowReadingRow).where(ShadowReadingRow.job_id.in_(jobs))
         with self._writing() as session:

@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import and_, delete, func, select
 
 from service.database.identity_tables import StudyIdentityRow
+from service.database.spooled_images import spooled_images
 from service.database.tables import InstanceRow
 from service.store.probe_exclusion import not_a_probe
 from service.store.session import Transactions
@@ -53,11 +54,8 @@ class StudyIdentities(Transactions):
 
     def remove_identity(self, study_uid: str) -> None:
         """Remove the identity of a study of which no image is left."""
-        images = select(InstanceRow.id).where(
-            InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
-        )
         gone = delete(StudyIdentityRow).where(
-            StudyIdentityRow.study_uid == study_uid, ~images.exists()
+            StudyIdentityRow.study_uid == study_uid, ~spooled_images(study_uid).exists()
         )
         with self._writing() as session:
             session.execute(gone)

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from service.audit import AuditAction, AuditEvent
+from service.database.spooled_images import spooled_images
 from service.database.tables import (
     DeliveryRow,
     InstanceRow,
@@ -22,7 +23,7 @@ from service.store import record_mapping
 from service.store.network.paused import is_paused
 from service.store.probe_exclusion import not_a_probe
 from service.store.reader_study.reading import in_open_reader_study
-from service.store.review.awaiting import awaits_decision, somebody_decides
+from service.store.review.awaiting import awaits_decision, has_radiologist
 from service.store.transitions import (
     IS_SENDABLE,
     UNDRAFTED,
@@ -321,7 +322,7 @@ class SweeperQueries(Transitions):
         """
         with self._writing() as session:
             awaited = select(JobRow.id).where(
-                JobRow.id == job_id, *awaits_decision(), somebody_decides()
+                JobRow.id == job_id, *awaits_decision(), has_radiologist()
             )
             is_awaited = session.scalar(awaited) is not None
             first = (
@@ -347,7 +348,7 @@ def _more(*, confirmed: bool, undecided_before: datetime | None) -> list[ColumnE
             JobRow.study_instance_uid == StudyRow.study_instance_uid,
             *awaits_decision(),
             JobRow.created_at >= undecided_before,
-            somebody_decides(),
+            has_radiologist(),
         )
         more.append(~awaited.exists())
     return more
@@ -370,10 +371,7 @@ def _is_old(older_than: datetime) -> list[ColumnElement[bool]]:
     unsent = jobs.join(DeliveryRow, DeliveryRow.job_id == JobRow.id).where(
         or_(DeliveryRow.state.in_(_OPEN), refused)
     )
-    images = select(InstanceRow.id).where(
-        InstanceRow.study_instance_uid == StudyRow.study_instance_uid,
-        InstanceRow.removed_at.is_(None),
-    )
+    images = spooled_images(StudyRow.study_instance_uid)
     # An Instance that came again after its removal counts as received at that time.
     recent = images.where(InstanceRow.received_at > older_than)
     return [
@@ -398,11 +396,7 @@ def _is_confirmed() -> list[ColumnElement[bool]]:
     completed = jobs.where(JobRow.state == JobState.COMPLETED.value)
     sent = select(DeliveryRow.id).where(DeliveryRow.job_id == JobRow.id)
     unconfirmed = sent.where(DeliveryRow.state != DeliveryState.CONFIRMED.value)
-    apart = select(InstanceRow.id).where(
-        InstanceRow.study_instance_uid == StudyRow.study_instance_uid,
-        InstanceRow.conflict,
-        InstanceRow.removed_at.is_(None),
-    )
+    apart = spooled_images(StudyRow.study_instance_uid).where(InstanceRow.conflict)
     return [
         ~apart.exists(),
         completed.exists(),

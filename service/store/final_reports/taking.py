@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.database.drift_tables import MonitorRowRow
 from service.database.final_report_tables import FinalReportRow
-from service.database.tables import InstanceRow
+from service.database.spooled_images import has_images
 from service.drift.rows import RowKind
 from service.final_reports.report import (
     WAITING,
@@ -219,17 +219,10 @@ def _place(session: Session, row: FinalReportRow, found: StudyMatch, now: dateti
     if row.state not in _WAITING:
         row.matched_at = now
         _close(row)
-    if row.text is not None and row.study_uid and not _has_images(session, row.study_uid):
+    if row.text is not None and row.study_uid and not has_images(session, row.study_uid):
         row.text = None  # retention has removed what there was of the study
     if row.text is not None:
         enter_report(session, row)
-
-
-def _has_images(session: Session, study_uid: str) -> bool:
-    kept = select(InstanceRow.id).where(
-        InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
-    )
-    return session.scalar(kept.limit(1)) is not None
 
 
 def _order(

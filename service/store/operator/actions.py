@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, aliased
 
 from service.audit import AuditEvent
-from service.database.tables import DeliveryRow, InstanceRow, JobRow
+from service.database.spooled_images import has_images
+from service.database.tables import DeliveryRow, JobRow
 from service.jobs import (
     Action,
     DeliveryState,
@@ -191,7 +192,7 @@ class OperatorActions(OwedDeliveries):
 
     def _check_retry(self, session: Session, row: JobRow) -> None:
         gone = row.removed_at is not None
-        if gone and not self._has_instances(session, row.study_instance_uid):
+        if gone and not has_images(session, row.study_instance_uid):
             raise IllegalTransition("the files of this job were removed: send the study again")
         if row.reason_code == ReasonCode.RECALLED:
             raise IllegalTransition(
@@ -216,12 +217,6 @@ class OperatorActions(OwedDeliveries):
         return bool(
             self._set_deliveries(session, row.id, failed, DeliveryState.PENDING, notices=True)
         )
-
-    def _has_instances(self, session: Session, study_uid: str) -> bool:
-        kept = select(InstanceRow.id).where(
-            InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
-        )
-        return session.scalar(kept.limit(1)) is not None
 
     def _set_deliveries(
         self,

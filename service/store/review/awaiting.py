@@ -57,13 +57,13 @@ class Awaiting(Transactions):
         """Return how many drafts of jobs made before this time await a person who may decide."""
         counted = _undecided(select(func.count()).select_from(JobRow))
         with self._reading() as session:
-            found = counted.where(JobRow.created_at < created_before, somebody_decides())
+            found = counted.where(JobRow.created_at < created_before, has_radiologist())
             return session.scalar(found) or 0
 
     def older_awaiting(self, before: datetime, *, most: int) -> int:
         """Return how many drafts of jobs made before this time have no decision that stands.
 
-        The count ends at `most` + 1: a site where nobody decides has as many as it has drafts.
+        The count ends at `most` + 1: a site without decisions has as many as it has drafts.
         """
         older = _undecided(select(JobRow.id)).where(JobRow.created_at < before).limit(most + 1)
         with self._reading() as session:
@@ -71,7 +71,7 @@ class Awaiting(Transactions):
 
 
 def awaits_decision() -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions for a job whose draft nobody has decided on."""
+    """Return the conditions for a job whose draft has no decision that stands."""
     decided = (
         select(DecisionRow.id)
         .outerjoin(UndoRow, UndoRow.decision_id == DecisionRow.id)
@@ -88,7 +88,7 @@ def awaits_decision() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def somebody_decides() -> ColumnElement[bool]:
+def has_radiologist() -> ColumnElement[bool]:
     """Return the condition that an account in force has the role radiologist."""
     in_force = (PersonRow.disabled_at.is_(None), PersonRow.roles.contains(Role.RADIOLOGIST.value))
     return select(PersonRow.id).where(*in_force).exists()

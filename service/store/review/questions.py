@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.audit import AuditEvent
 from service.database.question_tables import QuestionRow
-from service.database.tables import InstanceRow
+from service.database.spooled_images import spooled_images
 from service.errors import NotFound
 from service.records import JobWithDraft
 from service.review.conflicts import CannotAsk, KeyReused, TooManyQuestions
@@ -175,11 +175,8 @@ class Questions(Audited):
 
     def remove_questions(self, study_uid: str) -> None:
         """Remove the questions about a study of which no image is left."""
-        images = select(InstanceRow.id).where(
-            InstanceRow.study_instance_uid == study_uid, InstanceRow.removed_at.is_(None)
-        )
         gone = delete(QuestionRow).where(
-            QuestionRow.study_instance_uid == study_uid, ~images.exists()
+            QuestionRow.study_instance_uid == study_uid, ~spooled_images(study_uid).exists()
         )
         with self._writing() as session:
             session.execute(gone)

@@ -23,7 +23,8 @@ from dicom.content.report import DraftReport, Finding, Observation, Presence, Si
 from dicom.errors import UnreadableDraft
 from service.database.final_report_tables import FinalReportRow
 from service.database.search_tables import SearchTextRow
-from service.database.tables import InstanceRow, JobRow
+from service.database.spooled_images import spooled_images
+from service.database.tables import JobRow
 from service.final_reports.report import FinalState
 from service.jobs import ReasonCode
 from service.records.search import TextHit, TextSource, WantedFinding, label_words, wanted_words
@@ -211,7 +212,5 @@ def _stands() -> ColumnElement[bool]:
     is_draft = SearchTextRow.report_id == 0
     stands = or_(is_draft & job.exists(), ~is_draft & report.exists())
     # A final report may arrive after the images of its study were removed.
-    here = select(InstanceRow.id).where(
-        InstanceRow.study_instance_uid == SearchTextRow.study_uid, InstanceRow.removed_at.is_(None)
-    )
+    here = spooled_images(SearchTextRow.study_uid)
     return and_(stands, here.exists(), not_a_probe(SearchTextRow.study_uid))
