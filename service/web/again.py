@@ -6,17 +6,16 @@ from typing import Any, Final, Literal
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from service.log import get_logger
 from service.maintenance.repeat_jobs import RepeatOrder, Result, chosen, parse_selection, run_order
-from service.settings.advice import cautions
 from service.web.access.current import actor_of
 from service.web.api import body_of, details_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import event_of
+from service.web.forms.frame import answer
 from service.web.job_actions import AUDITED, Details, cleaned
-from service.web.render import page, root_of
 
 Action = Literal["resend", "reread"]
 ACTIONS: Final[tuple[Action, ...]] = ("resend", "reread")
@@ -62,17 +61,15 @@ async def again_page(request: Request) -> Response:
     order = _order(request, action, [], conditions, details)
     results = await run_in_threadpool(_run, here, order)
     refused = [one for one in results if not one.job]
-    html = page(
+    return answer(
+        request,
         "again.html",
-        root=root_of(request.url.path),
-        site_name=here.settings.site_name,
-        cautions=cautions(here.settings),
+        area="queue",
         action=action,
         done=len(results) - len(refused),
         refused=refused[:_SHOWN],
         more=max(0, len(refused) - _SHOWN),
     )
-    return HTMLResponse(html)
 
 
 def _order(

@@ -19,12 +19,10 @@ from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit_view, event_of
 from service.web.job_actions import AUDITED, Details, act
 from service.web.job_json import job_in_full, jobs_json
-from service.web.json_api.cursors import next_cursor, page_after
+from service.web.json_api.cursors import limit_of, next_cursor, page_after
 from service.web.status.status_text import SystemStatus
 from service.web.study_view import StudyRecord, study_record
 
-_DEFAULT_LIMIT: Final = 100
-_LARGEST_LIMIT: Final = 1000
 _MOST_DIGITS: Final = 18  # of a 64-bit row id
 _UNSTORABLE: Final = (
     "The body holds control characters that cannot be stored (NUL, or half a surrogate pair): "
@@ -52,7 +50,7 @@ def is_row_id(text: str) -> bool:
 async def jobs(request: Request) -> JSONResponse:
     """Answer with jobs, newest first; query: `state` (repeatable), `study`, `cursor`, `limit`."""
     asked = request.query_params
-    states, limit = _states(asked.getlist("state")), _limit(asked.get("limit"))
+    states, limit = _states(asked.getlist("state")), limit_of(request)
     here, before = app_context_of(request), page_after(request)
 
     def find() -> dict[str, Any]:
@@ -195,16 +193,3 @@ def _states(names: Sequence[str]) -> tuple[JobState, ...]:
         return tuple(JobState(word) for word in names)
     except ValueError:
         raise HTTPException(400, f"state: one of {', '.join(JobState)}.") from None
-
-
-def _limit(word: str | None) -> int:
-    if word is None:
-        return _DEFAULT_LIMIT
-    if (
-        not word.isascii()
-        or not word.isdigit()
-        or len(word) > 4
-        or not 1 <= int(word) <= _LARGEST_LIMIT
-    ):
-        raise HTTPException(400, f"limit: a number from 1 to {_LARGEST_LIMIT}.")
-    return int(word)

@@ -6,15 +6,14 @@ from urllib.parse import urlencode
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from service.audit import AuditAction
-from service.settings.advice import cautions
 from service.store.audit.trail import AuditFilter
 from service.web.api import is_row_id
 from service.web.app_context import app_context_of
 from service.web.auditing import audit
-from service.web.render import page, root_of
+from service.web.forms.frame import answer
 
 _PAGE: Final = 100
 _LONGEST: Final = 128
@@ -35,18 +34,15 @@ async def audit_page(request: Request) -> Response:
     }
     records = found[:_PAGE]
     older = {**asked, "before": str(records[-1].id)} if len(found) > _PAGE else {}
-    html = page(
+    return answer(
+        request,
         "audit.html",
-        root=root_of(request.url.path),
-        site_name=here.settings.site_name,
-        cautions=cautions(here.settings),
         area="admin/audit",
         records=records,
         asked=asked,
         older_url=f"?{urlencode(older)}" if older else "",
         newest_url=f"?{urlencode(asked)}" if criteria.before else "",
     )
-    return HTMLResponse(html)
 
 
 def _filter(request: Request) -> AuditFilter:

@@ -25,9 +25,9 @@ from service.passwords import TooManyLogins
 from service.sentence import sentence_of
 from service.web.access.current import current_person, session_of
 from service.web.access.transport import client_address
-from service.web.accounts.frame import answer, back_to, fields_of, text_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit, event_of
+from service.web.forms.frame import answer, back_to, fields_of, text_of
 from service.web.login.pages import too_many
 
 _WRONG: Final = "The current password is wrong."

@@ -10,9 +10,9 @@ from service.audit import AuditAction, AuditEvent
 from service.passwords import TooManyLogins
 from service.sentence import sentence_of
 from service.web.access.transport import client_address
-from service.web.accounts.frame import answer, fields_of, text_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import login_event
+from service.web.forms.frame import answer, fields_of, text_of
 from service.web.render import page, root_of
 
 

@@ -26,15 +26,15 @@ from service.audit import AuditAction, AuditEvent
 from service.sentence import sentence_of
 from service.store import Store
 from service.web.access.current import current_person
-from service.web.accounts.frame import (
+from service.web.app_context import app_context_of
+from service.web.auditing import event_of
+from service.web.forms.frame import (
     answer,
     back_to,
     fields_of,
     text_of,
     texts_of,
 )
-from service.web.app_context import app_context_of
-from service.web.auditing import event_of
 
 _AREA: Final = "people"
 _ROLE_TEXTS: Final = {

@@ -7,7 +7,7 @@ from starlette.routing import Route
 from service.accounts import Role
 from service.web.access.roles import EVERYONE, OPEN, guarded
 from service.web.accounts import own_page, password_link, people_page, tokens_page
-from service.web.accounts.frame import Handler
+from service.web.forms.frame import Handler
 
 _ADMIN: Final = frozenset({Role.ADMIN})
 _POST: Final = ("POST",)

@@ -12,15 +12,15 @@ from service.maintenance.issued_tokens import issue_token, unknown_calling_ae
 from service.sentence import sentence_of
 from service.tokens import InvalidToken, Scope, new_token
 from service.web.access.current import actor_of
-from service.web.accounts.frame import (
+from service.web.app_context import app_context_of
+from service.web.auditing import event_of
+from service.web.forms.frame import (
     answer,
     back_to,
     fields_of,
     text_of,
     texts_of,
 )
-from service.web.app_context import app_context_of
-from service.web.auditing import event_of
 
 _AREA: Final = "tokens"
 _SCOPE_TEXTS: Final = {

@@ -1,4 +1,4 @@
-"""Cursors of the JSON API: the position in a list as a text that clients only send back."""
+"""Pages of lists in the JSON API: their limit, and cursors, which clients only send back."""
 
 import base64
 import binascii
@@ -13,7 +13,28 @@ from service.records import Job, Position
 from service.review.decision import Decision
 
 _LONGEST: Final = 200
+_DEFAULT_LIMIT: Final = 100
+_LARGEST_LIMIT: Final = 1000
 _INVALID: Final = "cursor: send `next` of the page before, unchanged."
+
+
+def limit_of(request: Request) -> int:
+    """Return the `limit` of a query, 100 without one.
+
+    Raises:
+        HTTPException: 400.
+    """
+    word = request.query_params.get("limit")
+    if word is None:
+        return _DEFAULT_LIMIT
+    if (
+        not word.isascii()
+        or not word.isdigit()
+        or len(word) > 4
+        or not 1 <= int(word) <= _LARGEST_LIMIT
+    ):
+        raise HTTPException(400, f"limit: a number from 1 to {_LARGEST_LIMIT}.")
+    return int(word)
 
 
 def cursor_of(position: Position) -> str:

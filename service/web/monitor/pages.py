@@ -7,22 +7,21 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import Response
 
 from service.accounts import Role
 from service.audit import AuditAction
 from service.drift.reference import FEWEST_READINGS, summarized
 from service.drift.rows import Category, RowKind
 from service.errors import NotFound
-from service.settings.advice import cautions
 from service.store import Store
 from service.web.access.current import actor_of, has_role
 from service.web.api import is_row_id
 from service.web.app_context import app_context_of
 from service.web.auditing import audit
+from service.web.forms.frame import answer, back_to
 from service.web.monitor.acceptability_view import acceptability_values, asked_of
 from service.web.monitor.drift_view import drift_values
-from service.web.render import page, root_of
 
 _LONGEST_PERIOD: Final = 400  # days
 _AREA: Final = "monitor"
@@ -32,32 +31,27 @@ async def drift_page(request: Request) -> Response:
     """Answer with the alerts, the reference period and the charts."""
     here = app_context_of(request)
     values = await run_in_threadpool(drift_values, here.store, here.settings)
-    html = page(
+    return answer(
+        request,
         "monitor/drift.html",
-        root=root_of(request.url.path),
         area=_AREA,
-        cautions=cautions(here.settings),
         acts=has_role(request, Role.ADMIN),
         **values,
     )
-    return HTMLResponse(html)
 
 
 async def acceptability_page(request: Request) -> Response:
     """Answer with the figures of decisions and of final reports in a period."""
     here, asked = app_context_of(request), asked_of(request, app_context_of(request).settings)
     values = await run_in_threadpool(acceptability_values, here.store, asked)
-    html = page(
+    return answer(
+        request,
         "monitor/acceptability.html",
-        root=root_of(request.url.path),
         area=_AREA,
-        site_name=here.settings.site_name,
-        cautions=cautions(here.settings),
         asked=asked,
         rules=here.settings.monitor,
         **values,
     )
-    return HTMLResponse(html)
 
 
 async def accept_reference(request: Request) -> Response:
@@ -72,7 +66,7 @@ async def accept_reference(request: Request) -> Response:
     readings = await run_in_threadpool(_accept, here.store, first, last, actor)
     detail = f"{first} to {last}, {readings} readings"
     await audit(request, AuditAction.ACCEPTED_REFERENCE, detail=detail)
-    return RedirectResponse(f"{root_of(request.url.path)}monitor", status_code=303)
+    return back_to(request, "monitor")
 
 
 async def acknowledge(request: Request) -> Response:
@@ -85,7 +79,7 @@ async def acknowledge(request: Request) -> Response:
         here.store.acknowledge_alert, int(number), actor_of(request), str(form.get("note", ""))
     )
     await audit(request, AuditAction.ACKNOWLEDGED, detail=f"{alert.title} ({alert.id})")
-    return RedirectResponse(f"{root_of(request.url.path)}monitor", status_code=303)
+    return back_to(request, "monitor")
 
 
 async def chart_style(request: Request) -> Response:

@@ -7,18 +7,17 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from service.audit import AuditAction
 from service.checks.check import Check, Outcome, results
 from service.errors import NotFound
 from service.log import get_logger
-from service.settings.advice import cautions
 from service.settings.config import Settings
 from service.settings.keys.destinations import Destination
 from service.web.app_context import app_context_of
 from service.web.auditing import audit
-from service.web.render import page, root_of
+from service.web.forms.frame import answer
 
 # Timeout of each exchange; short, because a person waits for the answer.
 _LONGEST_SECONDS: Final = 10.0
@@ -44,17 +43,15 @@ async def test_page(request: Request) -> Response:
     outcome = await run_in_threadpool(_tested, here.settings, section)
     seconds = time.monotonic() - begun
     log.info("destination_tested", destination=section.name, grade=outcome.grade.value)
-    html = page(
+    return answer(
+        request,
         "destination.html",
-        root=root_of(request.url.path),
-        site_name=here.settings.site_name,
-        cautions=cautions(here.settings),
+        area="network",
         destination=section.name,
         kind=_KINDS[section.kind],
         outcome=outcome,
         seconds=seconds,
     )
-    return HTMLResponse(html)
 
 
 def _section(settings: Settings, name: str) -> Destination:

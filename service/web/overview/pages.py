@@ -6,18 +6,18 @@ from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from service.audit import AuditAction, AuditEvent
 from service.monitoring.overview_figures import Span
-from service.settings.advice import cautions
 from service.throughput.hours import hour_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import event_of
+from service.web.forms.frame import answer, back_to
 from service.web.live import LiveView
 from service.web.overview.charts import parse_span
 from service.web.overview.view import overview_snapshot
-from service.web.render import NOTHING, Snapshot, page, root_of
+from service.web.render import NOTHING, Snapshot
 
 _DETAIL: Final = "a job is made: the study had none"
 
@@ -27,19 +27,16 @@ async def overview_page(request: Request) -> Response:
     here, span = app_context_of(request), _span(request)
     snapshot = await run_in_threadpool(_view(here, span))
     asked = urlencode({"range": span.value})
-    html = page(
+    return answer(
+        request,
         "overview.html",
-        root=root_of(request.url.path),
         area="admin",
-        site_name=here.settings.site_name,
-        cautions=cautions(here.settings),
         snapshot=snapshot,
         span=span,
         spans=list(Span),
         live_url=f"./live/overview?{asked}",
         poll_url=f"./live/overview.json?{asked}",
     )
-    return HTMLResponse(html)
 
 
 async def overview_live(request: Request) -> LiveView:
@@ -60,7 +57,7 @@ async def schedule_unaccounted(request: Request) -> Response:
     here = app_context_of(request)
     audit = event_of(request, AuditAction.READ_AGAIN, detail=_DETAIL)
     await run_in_threadpool(_schedule, here, audit)
-    return RedirectResponse(f"{root_of(request.url.path)}admin", status_code=303)
+    return back_to(request, "admin")
 
 
 def _schedule(here: AppContext, audit: AuditEvent) -> None:

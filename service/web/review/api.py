@@ -26,7 +26,7 @@ from service.web.access.current import current_session
 from service.web.api import body_of, is_row_id
 from service.web.app_context import app_context_of
 from service.web.auditing import audit_once, audit_view, event_of
-from service.web.json_api.cursors import next_cursor, page_after
+from service.web.json_api.cursors import limit_of, next_cursor, page_after
 from service.web.json_api.idempotent import idempotency_key
 from service.web.review.answers import (
     decisions_json,
@@ -39,7 +39,6 @@ from service.web.review.requests import (
     decision_request,
     digest_of,
     etag,
-    limit_of,
     period_of,
     time_of,
     wanted_version,

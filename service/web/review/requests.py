@@ -17,8 +17,6 @@ from service.review.decision import DecisionRequest, Seconds
 from service.review.words import Acceptability, Rejection, Verdict
 
 _VERSION: Final = re.compile(r'"(\d{1,9})"')
-_DEFAULT_LIMIT: Final = 100
-_LARGEST_LIMIT: Final = 1000
 _Word = TypeVar("_Word", Verdict, Rejection)
 
 
@@ -68,25 +66,6 @@ def decision_request(body: Mapping[str, Any], content: ReviewContent) -> Decisio
         reason=clean_text(_text(body.get("reason", ""), "reason")),
         amends=_text(body.get("amends") or "", "amends"),
     )
-
-
-def limit_of(request: Request) -> int:
-    """Return the `limit` of a query, 100 without one.
-
-    Raises:
-        HTTPException: 400.
-    """
-    word = request.query_params.get("limit")
-    if word is None:
-        return _DEFAULT_LIMIT
-    if (
-        not word.isascii()
-        or not word.isdigit()
-        or len(word) > 4
-        or not 1 <= int(word) <= _LARGEST_LIMIT
-    ):
-        raise HTTPException(400, f"limit: a number from 1 to {_LARGEST_LIMIT}.")
-    return int(word)
 
 
 def time_of(request: Request, key: str) -> datetime | None:

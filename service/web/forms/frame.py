@@ -1,4 +1,4 @@
-"""What the pages of accounts have in common: their answers, and the fields of their forms."""
+"""What pages have in common: the frame of the site, and the fields of their forms."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
