@@ -93,7 +93,7 @@ def subset(folder: Path, count: int) -> Path:
     return path
 
 
-def told(metrics: dict) -> str:
+def figures(metrics: dict) -> str:
     """Return what a comparison found, as text."""
     found = metrics["comparisons"][0]
     micro = found["together"]["micro F1"]
@@ -126,13 +126,13 @@ def main() -> None:
     print(f"mean F1 of the six {whole['figures']['together']['macro_defined']['value']:.3f}")
     turned = turned_around(folder / "out", folder / "turned")
     against = ("--compare", str(folder / "out"))
-    print("sentences turned around:", told(evaluate(images, truth, turned, *against)))
+    print("sentences turned around:", figures(evaluate(images, truth, turned, *against)))
     copy = noised(folder / f"noised-{options.noise:g}", options.noise)
     settings = {"model": "cxr-llava-v2", "model_dir": str(copy), "demo_reads_patients": "true"}
     first = subset(folder, options.worse)
     out = folder / f"noisy-{options.noise:g}"
     noisy = evaluate(first, truth, out, *against, scores="on", **settings)
-    print(f"weights with noise of {options.noise:g} SD:", told(noisy))
+    print(f"weights with noise of {options.noise:g} SD:", figures(noisy))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def drawn(known: Sequence[Kind], count: int, every: float, dice: random.Random) 
         yield Due(number=number, at=at, kind=round_.pop())
 
 
-class Torment:
+class FaultInjector:
     """Injects the faults that are due, and counts them."""
 
     def __init__(self, site: Site, seed: int, log: Path) -> None:
@@ -159,15 +159,15 @@ def _until(condition: Callable[[], bool], seconds: float) -> bool:
     return holds
 
 
-def report(site: Site, torment: Torment, senders: Sequence[Sender], found: Account) -> None:
+def report(site: Site, injector: FaultInjector, senders: Sequence[Sender], found: Account) -> None:
     """Print the tally."""
     print("times   amid work  unfelt")
-    for name in sorted(torment.done | torment.unfelt):
+    for name in sorted(injector.done | injector.unfelt):
         print(
-            f"{torment.done[name]:5} {torment.amid_work[name]:10} {torment.unfelt[name]:7}   {name}"
+            f"{injector.done[name]:5} {injector.amid_work[name]:10} {injector.unfelt[name]:7}   {name}"
         )
     print(
-        f"{torment.done.total():5}  faults that were felt; {torment.unfelt.total()} more were not"
+        f"{injector.done.total():5}  faults that were felt; {injector.unfelt.total()} more were not"
     )
     _report_load(senders)
     jobs = site.store.jobs(limit=100_000)
@@ -178,7 +178,7 @@ def report(site: Site, torment: Torment, senders: Sequence[Sender], found: Accou
     print(
         f"{found.objects} objects in the PACS, {found.drafts} of them drafts, with {found.texts[0]} "
         f"different texts about {found.texts[1]} pictures; {found.removed} images removed early, "
-        f"{found.unseen} of which nobody had seen in the spool"
+        f"{found.unseen} of which were not seen in the spool before"
     )
     print(
         f"`up` ended by itself {site.ends_by_itself} times; answers harmed by the proxy: "
@@ -216,7 +216,7 @@ def run(folder: Path, options: argparse.Namespace) -> int:
     site = Site(folder, _planned(options))
     images = SyntheticImages(folder / "images", options.seed)
     plan = list(drawn(kinds(site), options.faults, options.every, random.Random(options.seed)))
-    torment = Torment(site, options.seed, folder / "faults.log")
+    injector = FaultInjector(site, options.seed, folder / "faults.log")
     senders = [
         Sender(site, images, number=number, seed=options.seed, pause=options.pause)
         for number in range(options.senders)
@@ -227,7 +227,7 @@ def run(folder: Path, options: argparse.Namespace) -> int:
         begun = time.monotonic()
         for thread in (*senders, watch):
             thread.start()
-        torment.run(plan)
+        injector.run(plan)
         print(f"the last fault was over after {time.monotonic() - begun:.0f} s", flush=True)
         broken = list(held_apart(site, options.apart)) if options.apart else []
         for sender in senders:
@@ -241,7 +241,7 @@ def run(folder: Path, options: argparse.Namespace) -> int:
         broken += tidied(site, options.tidy)
         found = account(site, studies)
         found.broken += broken
-        report(site, torment, senders, found)
+        report(site, injector, senders, found)
     finally:
         site.stop()
     return len(found.broken)
@@ -273,7 +273,7 @@ def main() -> None:
         "--tidy",
         type=float,
         default=300.0,
-        help="seconds for the sweeper to tidy up the outbox; 0: nobody looks",
+        help="seconds for the sweeper to tidy up the outbox; 0: do not check",
     )
     parser.add_argument(
         "--apart",

@@ -34,8 +34,8 @@ CR: Final = b"1.2.840.10008.5.1.4.1.1.1"
 EXPLICIT: Final = b"1.2.840.10008.1.2.1"
 IDLE_SECONDS: Final = 4.0
 # How long a polite sender waits for an answer that may never come.
-PATIENCE: Final = 0.1
-PLAIN_PATIENCE: Final = 0.5
+TIMEOUT: Final = 0.1
+PLAIN_TIMEOUT: Final = 0.5
 # Objects that the libraries keep after the first use of a function.
 STRAY_OBJECTS: Final = 300
 SERVER: Final = """
@@ -100,8 +100,8 @@ def command(values: dict[int, bytes]) -> bytes:
 def store(message: int, uid: bytes) -> list[bytes]:
     """Return the PDUs of one C-STORE request: the command, then the data set in three fragments."""
     number = struct.Struct("<H").pack
-    told = {0x0002: CR, 0x0100: number(1), 0x0110: number(message), 0x0700: number(0)}
-    told |= {0x0800: number(0), 0x1000: uid}
+    elements = {0x0002: CR, 0x0100: number(1), 0x0110: number(message), 0x0700: number(0)}
+    elements |= {0x0800: number(0), 0x1000: uid}
 
     def element(group: int, tag: int, vr: bytes, value: bytes) -> bytes:
         padded = value + b"\0" * (len(value) % 2)
@@ -114,7 +114,7 @@ def store(message: int, uid: bytes) -> list[bytes]:
     third = len(data) // 3
     pieces = [(0, data[:third]), (0, data[third : 2 * third]), (2, data[2 * third :])]
     return [
-        pdu(4, pdv(1, 3, command(told))),
+        pdu(4, pdv(1, 3, command(elements))),
         *(pdu(4, pdv(1, control, piece)) for control, piece in pieces),
     ]
 
@@ -267,7 +267,7 @@ class Victim:
             if politely:
                 for part in (stream[:REQUEST], stream[REQUEST:]):
                     connection.sendall(part)
-                    answer += spoken(connection, PLAIN_PATIENCE if self.is_plain else PATIENCE)
+                    answer += spoken(connection, PLAIN_TIMEOUT if self.is_plain else TIMEOUT)
                 stream = b""
             connection.settimeout(IDLE_SECONDS + 10)
             with contextlib.suppress(OSError):
@@ -331,9 +331,9 @@ class Victim:
         self.process.wait(20)
 
 
-def spoken(connection: socket.socket, patience: float) -> bytes:
+def spoken(connection: socket.socket, timeout: float) -> bytes:
     """Return what the peer sends until it pauses or closes the connection."""
-    connection.settimeout(patience)
+    connection.settimeout(timeout)
     answer = b""
     with contextlib.suppress(TimeoutError):
         while piece := connection.recv(65536):

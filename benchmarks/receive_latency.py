@@ -68,8 +68,8 @@ def image(number: int, rows: int, columns: int) -> tuple[bytes, bytes]:
     )
     data += element(0x28, 0x10, b"US", size(rows)) + element(0x28, 0x11, b"US", size(columns))
     data += struct.pack("<HH2s2xL", 0x7FE0, 0x10, b"OW", rows * columns * 2)
-    told = {0x0002: CR, 0x0100: size(1), 0x0110: size(1), 0x0700: size(0), 0x0800: size(0)}
-    return command(told | {0x1000: uid}), data + bytes(rows * columns * 2)
+    elements = {0x0002: CR, 0x0100: size(1), 0x0110: size(1), 0x0700: size(0), 0x0800: size(0)}
+    return command(elements | {0x1000: uid}), data + bytes(rows * columns * 2)
 
 
 def send(port: int, images: int, rows: int, columns: int) -> list[float]:
@@ -84,11 +84,11 @@ def send(port: int, images: int, rows: int, columns: int) -> list[float]:
         connection.sendall(pdu(1, body))
         connection.recv(4096)
         for number in range(images):
-            told, data = image(number, rows, columns)
+            elements, data = image(number, rows, columns)
             cut = range(0, len(data), FRAGMENT)
             fragments = [(2 * (at == cut[-1]), data[at : at + FRAGMENT]) for at in cut]
             pdus = [pdu(4, pdv(1, control, piece)) for control, piece in fragments]
-            connection.sendall(pdu(4, pdv(1, 3, told)) + b"".join(pdus[:-1]) + pdus[-1][:-1])
+            connection.sendall(pdu(4, pdv(1, 3, elements)) + b"".join(pdus[:-1]) + pdus[-1][:-1])
             # The receiver has read all other bytes when the last one is sent.
             time.sleep(0.05)
             begun = time.perf_counter()

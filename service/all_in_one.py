@@ -16,7 +16,7 @@ from service.store import Store
 from service.system.disk_space import make_folder
 from service.system.private_servers import private_folder, redis_part
 from service.system.signals import on_sighup
-from service.system.supervisor import Death, Part, Supervisor, wetread_command
+from service.system.supervisor import Part, PartExit, Supervisor, wetread_command
 
 _POLL_SECONDS = 0.1
 
@@ -86,7 +86,7 @@ class AllInOne:
         self._store: Store | None = None
         self._supervisor = Supervisor(
             members,
-            on_death=self._record,
+            on_exit=self._record,
             output=output,
             stop_seconds=settings.receiver.stop_seconds + 10,
         )
@@ -129,15 +129,15 @@ class AllInOne:
         """Return the process id of each part that runs now."""
         return self._supervisor.pids()
 
-    def _record(self, death: Death) -> None:
-        detail = f"{death.text}; started again in {death.wait:.1f} s"
-        event = "part_not_started" if death.not_started else "part_died"
+    def _record(self, ended: PartExit) -> None:
+        detail = f"{ended.text}; started again in {ended.wait:.1f} s"
+        event = "part_not_started" if ended.not_started else "part_died"
         log.error(
             event,
-            part=death.part.name,
-            ended_by=death.ended_by,
-            reason=death.not_started,
-            restarts=death.restarts,
+            part=ended.part.name,
+            ended_by=ended.ended_by,
+            reason=ended.not_started,
+            restarts=ended.restarts,
         )
         if self._store is None:
             return
@@ -145,8 +145,8 @@ class AllInOne:
             self._store.record_incident(
                 actor="supervisor",
                 kind=IncidentKind.PROCESS_DIED,
-                subject=death.part.name,
+                subject=ended.part.name,
                 detail=detail,
             )
         except StoreError as error:  # the database may be the cause of the end
-            log.warning("incident_not_recorded", part=death.part.name, reason=str(error))
+            log.warning("incident_not_recorded", part=ended.part.name, reason=str(error))

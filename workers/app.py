@@ -38,7 +38,7 @@ from service.system.socket_limits import (
     REDIS_WORKER_SECONDS,
     redis_transport_options,
 )
-from service.system.supervisor import REPLACE_ME, Death, Part, Supervisor, wetread_command
+from service.system.supervisor import REPLACE_ME, Part, PartExit, Supervisor, wetread_command
 from workers.broker_watch import READY, BrokerWatch
 from workers.delivery.delivering import Delivering
 from workers.delivery.pool import DeliveryPool, bulkheads
@@ -84,12 +84,12 @@ def _supervise(settings: Settings, queues: Sequence[str], model: str) -> None:
     ]
     # Longer than a worker's own shutdown (`_end_in_time`), in which it returns its jobs to the queue.
     limit = settings.receiver.stop_seconds + 2 * _LAST_SECONDS
-    Supervisor(parts, on_death=_note, stop_seconds=limit).run(stop_event())
+    Supervisor(parts, on_exit=_note, stop_seconds=limit).run(stop_event())
 
 
-def _note(death: Death) -> None:
-    event = "worker_not_started" if death.not_started else "worker_died"
-    log.error(event, queue=death.part.name, ended_by=death.ended_by, reason=death.not_started)
+def _note(ended: PartExit) -> None:
+    event = "worker_not_started" if ended.not_started else "worker_died"
+    log.error(event, queue=ended.part.name, ended_by=ended.ended_by, reason=ended.not_started)
 
 
 class _Worker:

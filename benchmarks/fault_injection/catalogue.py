@@ -12,7 +12,7 @@ from fault_injection import faults, silent_cut
 from fault_injection.faults import Question
 from fault_injection.half_open import half_open, modality, web_client
 from fault_injection.programs import Program
-from fault_injection.proxy import BAD_MOODS
+from fault_injection.proxy import FAILURE_MODES
 from fault_injection.site import DECODERS, PARTS, RECEIVERS, Site
 
 _KILL: Final = "kill -9"
@@ -56,28 +56,28 @@ def _of_processes(site: Site) -> Iterator[Kind]:
     for part in (*PARTS, "up"):
         who = functools.partial(Site.processes, part=part)
         frozen = functools.partial(faults.frozen, part=part, who=who)
-        yield _death(part)
+        yield _kill(part)
         yield Kind(name=f"{_FREEZE} {part}", target=part, seconds=30, at_work=frozen)
         if part.startswith("worker"):
             # When it continues, its claims have expired.
             name = f"{_FREEZE} {part} beyond its lease"
             yield Kind(name=name, target=part, seconds=150, at_work=frozen)
-    yield _death(DECODERS)
+    yield _kill(DECODERS)
     if site.plan.receivers > 1:
-        yield _death(RECEIVERS)
+        yield _kill(RECEIVERS)
     for name in ("redis", "orthanc"):
         program: Program = getattr(site, name)
-        yield _death_of(name, program)
+        yield _kill_of(name, program)
         yield _freeze_of(name, program, seconds=30)
 
 
-def _death(part: str) -> Kind:
+def _kill(part: str) -> Kind:
     who = functools.partial(Site.processes, part=part)
     at_work = functools.partial(faults.killed, part=part, who=who)
     return Kind(name=f"{_KILL} {part}", target=part, seconds=0, at_work=at_work)
 
 
-def _death_of(name: str, program: Program) -> Kind:
+def _kill_of(name: str, program: Program) -> Kind:
     at_work = functools.partial(faults.away, program=program)
     return Kind(name=f"{_KILL} {name}", target=name, seconds=1, at_work=at_work)
 
@@ -94,9 +94,9 @@ def _of_redis(site: Site) -> Iterator[Kind]:
 
 
 def _of_the_pacs() -> Iterator[Kind]:
-    for mood in BAD_MOODS:
-        at_work = functools.partial(faults.moody, mood=mood)
-        yield Kind(name=f"PACS {mood}", target="pacs", seconds=60, at_work=at_work)
+    for failure_mode in FAILURE_MODES:
+        at_work = functools.partial(faults.proxy_fails, failure_mode=failure_mode)
+        yield Kind(name=f"PACS {failure_mode}", target="pacs", seconds=60, at_work=at_work)
 
 
 def _of_the_second_pacs() -> Iterator[Kind]:
@@ -143,6 +143,6 @@ def _of_the_database(site: Site) -> Iterator[Kind]:
         yield Kind(name="database locked", target="database", seconds=60, at_work=faults.locked)
         return
     gone = functools.partial(faults.away, program=site.postgres)
-    yield _death_of("database", site.postgres)
+    yield _kill_of("database", site.postgres)
     yield Kind(name="database gone", target="database", seconds=60, at_work=gone)
     yield _freeze_of("database", site.postgres, seconds=60)

@@ -1,7 +1,7 @@
 /* A time of day that is off by as many seconds as a file says; the time since the start is left alone.
  *
- * Preloaded into the service's processes by torment/clock.py. libfaketime could not be used: with 0.9.10
- * a sleep by the monotonic clock, which nobody turns, fails with EINVAL.
+ * Preloaded into the service's processes by fault_injection/clock.py. libfaketime could not be used: with 0.9.10
+ * a sleep by the monotonic clock, which stays unchanged, fails with EINVAL.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -21,7 +21,7 @@ from fault_injection.proxy import FailureMode
 from fault_injection.site import BUSY, Site
 from fault_injection.slow_peer import Manner
 
-_PATIENCE: Final = 60.0
+_TIMEOUT: Final = 60.0
 _LOOK_AGAIN: Final = 0.2
 _LOOK_FOR_WORK: Final = 0.005
 _FOR_WORK: Final = 10.0  # seconds to wait for a moment at which the process has work in hand
@@ -54,7 +54,7 @@ def killed(site: Site, dice: random.Random, *, part: str, who: Who) -> Iterator[
     _signal(doomed, signal.SIGKILL)
 
     def dead() -> Felt:
-        return felt if psutil.wait_procs(doomed, _PATIENCE)[0] else Felt.NOT
+        return felt if psutil.wait_procs(doomed, _TIMEOUT)[0] else Felt.NOT
 
     yield dead
 
@@ -94,16 +94,18 @@ def flushed(site: Site, dice: random.Random) -> Iterator[Question]:
 
 
 @contextmanager
-def moody(site: Site, dice: random.Random, *, mood: FailureMode) -> Iterator[Question]:
+def proxy_fails(
+    site: Site, dice: random.Random, *, failure_mode: FailureMode
+) -> Iterator[Question]:
     """Make the PACS misbehave until at least one request was affected."""
     before = site.proxy.harmed
     # Some answers come just in time, others after our time limit.
     site.proxy.delay = 30 * site.plan.scale * dice.uniform(0.1, 1.5)
-    site.proxy.mood = mood
+    site.proxy.failure_mode = failure_mode
     try:
         yield lambda: Felt(soon(lambda: site.proxy.harmed > before))
     finally:
-        site.proxy.mood = "honest"
+        site.proxy.failure_mode = "honest"
 
 
 @contextmanager
@@ -180,7 +182,7 @@ def _there(site: Site, who: Who) -> list[psutil.Process]:
     Raises:
         Absent: The processes did not start again.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while not (found := list(who(site))):
         if time.monotonic() > deadline:
             raise Absent
@@ -190,7 +192,7 @@ def _there(site: Site, who: Who) -> list[psutil.Process]:
 
 def soon(condition: Callable[[], bool]) -> bool:
     """Return whether `condition` holds within a minute."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 FailureMode = Literal["honest", "refuses", "errors", "slow", "breaks", "forgets", "drips"]
-BAD_MOODS: Final[tuple[FailureMode, ...]] = (
+FAILURE_MODES: Final[tuple[FailureMode, ...]] = (
     "refuses",
     "errors",
     "slow",
@@ -25,20 +25,20 @@ _FORGOTTEN: Final = json.dumps({"ID": "0", "Path": "/instances/0", "Status": "Su
 
 
 class Proxy:
-    """Listens on a loopback port; `mood` may change at any time.
+    """Listens on a loopback port; `failure_mode` may change at any time.
 
     Attributes:
-        mood: `honest` passes everything on; `refuses` closes each connection unanswered; `errors`
-            answers 503; `slow` waits `delay` seconds first; `breaks` passes a request on and cuts the
-            answer off; `forgets` answers a stored object with Success and drops it; `drips` passes a
-            request on and sends one byte of the answer a second.
+        failure_mode: `honest` passes everything on; `refuses` closes each connection unanswered;
+            `errors` answers 503; `slow` waits `delay` seconds first; `breaks` passes a request on and
+            cuts the answer off; `forgets` answers a stored object with Success and drops it; `drips`
+            passes a request on and sends one byte of the answer a second.
         delay: Seconds that a slow answer takes longer.
         harmed: How many requests were not passed on unchanged.
     """
 
     def __init__(self, target: str) -> None:
         """Take the root of the REST API behind it."""
-        self.mood: FailureMode = "honest"
+        self.failure_mode: FailureMode = "honest"
         self.delay = 1.0
         self.harmed = 0
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -78,7 +78,7 @@ class _Answer(io.BufferedIOBase):
         """Write all of `data` and return its length."""
         rest = memoryview(data)
         while rest:
-            drips = self._proxy.mood == "drips"
+            drips = self._proxy.failure_mode == "drips"
             size = 1 if drips else len(rest)
             self._connection.sendall(rest[:size])
             rest = rest[size:]
@@ -101,26 +101,26 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def do_GET(self) -> None:
-        """Pass the request on or not, as `mood` states."""
+        """Pass the request on or not, as `failure_mode` states."""
         self._serve()
 
     do_POST = do_DELETE = do_GET  # noqa: N815 - named so by the base
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        mood = self.server.proxy.mood
-        forgets = mood == "forgets" and self.command == "POST" and self.path == "/instances"
-        self.server.proxy.harmed += forgets or mood not in ("honest", "forgets")
-        if mood == "refuses":
+        failure_mode = self.server.proxy.failure_mode
+        forgets = failure_mode == "forgets" and self.command == "POST" and self.path == "/instances"
+        self.server.proxy.harmed += forgets or failure_mode not in ("honest", "forgets")
+        if failure_mode == "refuses":
             self.close_connection = True
-        elif mood == "errors":
+        elif failure_mode == "errors":
             self._answer(503, b"out of order")
         elif forgets:
             self._answer(200, _FORGOTTEN, "application/json")
         else:
-            if mood == "slow":
+            if failure_mode == "slow":
                 time.sleep(self.server.proxy.delay)
-            self._pass_on(body, whole=mood != "breaks")
+            self._pass_on(body, whole=failure_mode != "breaks")
 
     def _pass_on(self, body: bytes, *, whole: bool) -> None:
         behind = http.client.HTTPConnection(self.server.behind, timeout=60)
@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = behind.getresponse()
             content = answer.read()
         except OSError:
-            self._answer(502, b"nobody is behind")
+            self._answer(502, b"the target does not answer")
         else:
             kind = answer.headers.get("Content-Type", "application/octet-stream")
             self._answer(answer.status, content, kind, whole=whole)

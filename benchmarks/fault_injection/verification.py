@@ -160,7 +160,7 @@ def _of_others(sent: Sequence[SentStudy], stored: Sequence[Stored]) -> Iterator[
     for each in stored:
         patient = patients.get(each.study_instance_uid)
         if patient is None:
-            yield f"object {each.sop_instance_uid}: of a study that nobody sent"
+            yield f"object {each.sop_instance_uid}: of a study that was not sent"
         elif each.patient != patient:
             yield f"object {each.sop_instance_uid}: under another patient than its study"
 

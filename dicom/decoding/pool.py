@@ -224,7 +224,7 @@ class _Parent:
         return self._process.poll() is None
 
     def send(self, packet: bytes, answers: socket.socket) -> None:
-        """Send a request; a failure closes the socket of the answer, as the death of a child does."""
+        """Send a request; a failure closes the socket of the answer, as the end of a child does."""
         with contextlib.suppress(OSError):
             socket.send_fds(self._requests, [packet], [answers.fileno()])
 

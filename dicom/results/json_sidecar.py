@@ -42,9 +42,9 @@ def sidecar(draft: DraftReport, outputs: Iterable[Output]) -> bytes:
     return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def _without_heat(told: dict[str, Any]) -> dict[str, Any]:
+def _without_heat(report_json: dict[str, Any]) -> dict[str, Any]:
     """Return a finding without its heat map: the region is the part of it that may be drawn."""
-    return {name: value for name, value in told.items() if name != "heat"}
+    return {name: value for name, value in report_json.items() if name != "heat"}
 
 
 def _codes(finding: Finding) -> dict[str, Any]:

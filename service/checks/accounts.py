@@ -34,7 +34,7 @@ def account_checks(settings: Settings) -> Iterator[Check]:
 
 
 def accounts(settings: Settings) -> Outcome:
-    """Check that somebody can log in, and that one of them is an admin.
+    """Check that at least one account can log in, and that one of them is an admin.
 
     Raises:
         StoreError: The database cannot be reached, or is at another revision.
@@ -50,13 +50,13 @@ def _accounts(settings: Settings) -> Outcome:
         return _with_provider(settings, in_force)
     if not found:
         return Outcome(
-            "none: nobody can log in. `wetread up` prints a set-up link, or run `wetread user add "
+            "none: no login is possible. `wetread up` prints a set-up link, or run `wetread user add "
             "NAME --role admin`",
             Grade.WARNING,
         )
     if not in_force:
         return Outcome(
-            f"all {len(found)} are disabled: nobody can log in. Run `wetread user enable NAME`",
+            f"all {len(found)} are disabled: no login is possible. Run `wetread user enable NAME`",
             Grade.FAULT,
         )
     if not _admins(in_force):
@@ -71,7 +71,7 @@ def _accounts(settings: Settings) -> Outcome:
 def _with_provider(settings: Settings, in_force: list[Account]) -> Outcome:
     if not settings.oidc.admin_groups and not _admins(in_force):
         return Outcome(
-            "nobody can have the role admin: set oidc.admin_groups, or run `wetread user add NAME "
+            "no account can have the role admin: set oidc.admin_groups, or run `wetread user add NAME "
             "--role admin --break-glass`",
             Grade.FAULT,
         )
@@ -124,7 +124,7 @@ def provider(settings: Settings) -> Outcome:
 
 def _provider_fault(url: str, reason: str) -> Outcome:
     return Outcome(
-        f"nobody can log in by it: {url}: {reason}. Check oidc.issuer, the network, and the "
+        f"no login by it is possible: {url}: {reason}. Check oidc.issuer, the network, and the "
         "certificate of the provider",
         Grade.FAULT,
     )

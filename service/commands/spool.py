@@ -54,7 +54,7 @@ def verify(*, repair: bool, hashes: bool, young_minutes: float, as_json: bool) -
     settings = load_settings()
     configure_logging(settings.log, process="spool")
     store = Store.open(settings)
-    mend = Repairs(store, settings, Intake(store, settings, _tell_nobody)) if repair else None
+    mend = Repairs(store, settings, Intake(store, settings, _publish_nothing)) if repair else None
     scope = Scope(hashes=hashes, young_seconds=young_minutes * 60)
     try:
         check = SpoolCheck(store, settings, scope, mend)
@@ -65,7 +65,7 @@ def verify(*, repair: bool, hashes: bool, young_minutes: float, as_json: bool) -
     sys.exit(1 if check.tally.left else 0)
 
 
-def _tell_nobody(*_: Job) -> None:
+def _publish_nothing(*_: Job) -> None:
     """Publish nothing: the sweeper makes and publishes the job of an adopted Instance."""
 
 

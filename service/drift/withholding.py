@@ -1,7 +1,7 @@
 """Drafts that are withheld until the final report arrives, to measure anchoring. Pure.
 
 A study is withheld by a keyed hash of its Study Instance UID: the same study is withheld each time, and
-nobody without the key can tell beforehand which.
+without the key it cannot be known beforehand which.
 """
 
 import hashlib

@@ -103,7 +103,7 @@ def merged_small_cells(counts: Mapping[str, int], *, smallest: int = CELL_CASES)
 
     A cell below `smallest` is merged. Where the merged cells together are still below it, as one cell
     alone always is (the total would disclose it), the next smallest joins them. Empty cells disclose
-    nobody and keep their names.
+    no person and keep their names.
 
     Raises:
         EvaluationInputError: A count is negative.

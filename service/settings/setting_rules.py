@@ -115,7 +115,7 @@ def _pages_have_tls(settings: Tables) -> Iterator[Conflict]:
         yield Conflict(subject=("web", "host"), message=message, keys=keys)
 
 
-def _oidc_knows_the_pages(settings: Tables) -> Iterator[Conflict]:
+def _oidc_has_page_address(settings: Tables) -> Iterator[Conflict]:
     if settings.oidc.issuer is not None and settings.web.public_url is None:
         at = ("web", "public_url")
         message = "is needed for oidc.issuer: the address to which the provider sends browsers back"
@@ -188,7 +188,7 @@ def is_loopback(host: str) -> bool:
 RULES: Final[tuple[Rule, ...]] = (
     port_conflicts,
     _pages_have_tls,
-    _oidc_knows_the_pages,
+    _oidc_has_page_address,
     _model_names,
     _caller_names,
     _destination_names,

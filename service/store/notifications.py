@@ -37,7 +37,7 @@ class Notifications(Transitions):
         Args:
             targets: The targets, each with the kinds that it gets.
             quiet: The least time between a message about an alert and that of its next occurrence.
-            repeat: The time after which an alert that nobody acknowledged is announced again; 0: never.
+            repeat: The time after which an alert without acknowledgment is announced again; 0: never.
         """
         now = self.now()
         chosen = select(IncidentAlertRow).where(_concerns(now))

@@ -29,7 +29,7 @@ _KEYS_KEPT: Final = timedelta(days=62)
 log = get_logger(__name__)
 
 
-class FigureKeeper:
+class FigureUpdater:
     """Computes hours; `keep` does what is due."""
 
     def __init__(self, store: Store) -> None:
@@ -77,7 +77,7 @@ class FigureKeeper:
             self._next, self.is_filled = None, True
 
 
-def keep_until(keeper: FigureKeeper, stop: threading.Event) -> None:
+def keep_until(keeper: FigureUpdater, stop: threading.Event) -> None:
     """Keep the figures each minute until `stop` is set; fill older hours in between at first."""
     keep = Task("hourly figures", passed_on=(StoreError,))
     fill = Task("older hourly figures", passed_on=(StoreError,))

@@ -53,7 +53,7 @@ from service.sweeper.commitment_sender import CommitmentSender
 from service.sweeper.disk_pressure import DiskPressure
 from service.sweeper.doubts import Doubts, compare_until
 from service.sweeper.drift import DriftMonitor, watch_until
-from service.sweeper.hourly_figures import FigureKeeper, keep_until
+from service.sweeper.hourly_figures import FigureUpdater, keep_until
 from service.sweeper.notifier import Notifier, notify_until
 from service.sweeper.outages import LeaseVerdict, Outages
 from service.sweeper.outbox_cleanup import OutboxCleanup
@@ -414,7 +414,7 @@ def _start_threads(store: Store, settings: Settings, owner: str, stop: threading
     """Start what takes too long for a tick, or must not wait for one: each in a thread until `stop`."""
     threads: dict[str, Callable[[], None]] = {
         "doubts": partial(compare_until, Doubts(store, settings), stop),  # decodes pixel data
-        "figures": partial(keep_until, FigureKeeper(store), stop),
+        "figures": partial(keep_until, FigureUpdater(store), stop),
         "drift": partial(watch_until, DriftMonitor(store), stop),
         "probe": partial(probe_until, store, settings, owner, stop),
         "notify": partial(notify_until, Notifier(store, settings), stop),

@@ -48,7 +48,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Death:
+class PartExit:
     """A part has ended or could not be restarted; the next start is after `wait` seconds.
 
     Attributes:
@@ -95,7 +95,7 @@ class Supervisor:
         self,
         parts: Sequence[Part],
         *,
-        on_death: Callable[[Death], None],
+        on_exit: Callable[[PartExit], None],
         output: IO[bytes] | None = None,
         stop_seconds: float = 40.0,
     ) -> None:
@@ -103,12 +103,12 @@ class Supervisor:
 
         Args:
             parts: The parts to run.
-            on_death: Called for each part that ended by itself or could not be restarted.
+            on_exit: Called for each part that ended by itself or could not be restarted.
             output: Where the parts write; None for this process's own streams.
             stop_seconds: How long one stage may take to stop before it is killed.
         """
         self._children = [_Child(part) for part in sorted(parts, key=lambda part: part.stage)]
-        self._on_death = on_death
+        self._on_exit = on_exit
         self._output = output
         self._stop_seconds = stop_seconds
 
@@ -139,7 +139,7 @@ class Supervisor:
         now = time.monotonic()
         for child in self._children:
             if child.process is not None and child.process.poll() is not None:
-                self._note_death(child, now)
+                self._record_exit(child, now)
             elif child.process is None and now >= child.due:
                 self._launch_again(child, now)
 
@@ -204,7 +204,7 @@ class Supervisor:
             reason = strerror or type(error).__name__
             self._put_off(child, now, not_started=reason)
 
-    def _note_death(self, child: _Child, now: float) -> None:
+    def _record_exit(self, child: _Child, now: float) -> None:
         if child.process is None:
             return
         if now - child.started > _SETTLED_AFTER:
@@ -218,7 +218,7 @@ class Supervisor:
     ) -> None:
         """Schedule a part's next start, double its next wait, and report why it does not run."""
         child.due = now + child.wait
-        death = Death(
+        ended = PartExit(
             part=child.part,
             restarts=child.restarts + 1,
             wait=child.wait,
@@ -226,7 +226,7 @@ class Supervisor:
             not_started=not_started,
         )
         child.wait = min(child.wait * 2, _LONGEST_WAIT)
-        self._on_death(death)
+        self._on_exit(ended)
 
 
 def _ending(returncode: int) -> str:

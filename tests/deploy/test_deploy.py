@@ -282,7 +282,7 @@ class _Unit(configparser.RawConfigParser):
     ],
 )
 def test_each_unit_starts_a_real_subcommand(unit, instances):
-    """What systemd starts exists, as a user who is not root, and the target wants each instance."""
+    """What systemd starts exists, as a user who is not root, and the target requires each instance."""
     path = DEPLOY / "systemd" / unit
     service = _Unit(path)["Service"]
     assert service["User"] == "wetread"

@@ -139,8 +139,8 @@ def test_read_writes_the_options_that_the_service_would(wetread, frontal, latera
     done = wetread("read", frontal, lateral, "--out", tmp_path / "out", "--json", **options)
     assert done.returncode == 3, done.stderr
     studies = {found["state"]: found for found in map(json.loads, done.stdout.splitlines())}
-    told = json.loads(Path(studies["DRAFTED"]["outputs"]["json"]).read_text())
-    assert told["draft"]["study_instance_uid"] == studies["DRAFTED"]["study_instance_uid"]
+    sidecar = json.loads(Path(studies["DRAFTED"]["outputs"]["json"]).read_text())
+    assert sidecar["draft"]["study_instance_uid"] == studies["DRAFTED"]["study_instance_uid"]
     assert set(studies["NOT_ANALYSED"]["outputs"]) == {"not-analysed", "not-analysed-page"}
     assert all(Path(path).exists() for path in studies["NOT_ANALYSED"]["outputs"].values())
 

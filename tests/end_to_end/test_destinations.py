@@ -191,7 +191,7 @@ def test_a_pacs_that_never_answers_delays_no_other(run_site, silent_pacs, images
         )
         assert _states(site, study)["silent"] is not CONFIRMED
         assert site.jobs(study)[0].state is JobState.DRAFTED
-    assert time.monotonic() - begun < 30, "somebody waited for the silent PACS"
+    assert time.monotonic() - begun < 30, "a delivery waited for the silent PACS"
 
 
 def test_a_destination_that_refuses_fails_the_job_and_reports_it(

@@ -265,8 +265,8 @@ def test_each_edge_case_is_answered_and_the_service_goes_on(odd_site, edge_cases
     cases = edge_cases[name]
     before = {part: odd_site.pids(part) for part in ("receive", "worker-reading")}
     with ThreadPoolExecutor(4) as senders:
-        heard = list(senders.map(lambda case: _send(odd_site, case), cases))
-    answers = dict(zip(cases, heard, strict=True))
+        statuses = list(senders.map(lambda case: _send(odd_site, case), cases))
+    answers = dict(zip(cases, statuses, strict=True))
     assert {case.name: status for case, status in answers.items() if status not in ANSWERS} == {}
     jobs = {
         case.name: odd_site.settled(case.study, seconds=SECONDS_FOR_ONE)

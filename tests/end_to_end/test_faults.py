@@ -116,7 +116,7 @@ def test_the_account_has_nothing_against_what_is_as_it_should_be(judged, site_of
         (0, {"patient": ("B",)}, "under another patient"),
         (3, {"patient": ("B",)}, "under another patient"),
         (0, {"image": "1.2.2"}, "about an image of another study"),
-        (0, {"study_instance_uid": "1.3"}, "of a study that nobody sent"),
+        (0, {"study_instance_uid": "1.3"}, "of a study that was not sent"),
         (1, {"findings": ("There is an effusion.",), "image": "1.2.2"}, "2 different texts"),
         (1, {"revision": 2}, "2 drafts of revision 2"),
         (2, {"image": "1.2.1"}, "not about the image to be read"),

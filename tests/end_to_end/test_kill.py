@@ -48,7 +48,7 @@ class _Modality(threading.Thread):
             self.acknowledged.add(study)
 
 
-def _torment(modality, parts, kill):
+def _kill_parts(modality, parts, kill):
     """Kill each part in turn while the modality sends, at moments drawn from the seed."""
     moments = random.Random(SEED)
     for number, part in enumerate(parts, start=1):
@@ -84,7 +84,7 @@ def test_every_acknowledged_study_arrives_once_on_sqlite(
         site.start()
         modality.start()
         parts = ["worker-reading", "receive", "redis", "worker-delivery", "sweep", "web", "receive"]
-        _torment(modality, parts, site.kill)
+        _kill_parts(modality, parts, site.kill)
         modality.join()
         assert modality.acknowledged == set(images)
         _everything_arrived(site, images, in_pacs)
@@ -132,7 +132,7 @@ def test_every_acknowledged_study_arrives_once_on_postgresql(
     try:
         site.start()
         modality.start()
-        _torment(modality, ["database", "worker-reading", "pacs", "redis", "database"], kill)
+        _kill_parts(modality, ["database", "worker-reading", "pacs", "redis", "database"], kill)
         modality.join()
         assert modality.acknowledged == set(images)
         _everything_arrived(site, images, functools.partial(in_orthanc, pacs))

@@ -109,14 +109,14 @@ def test_a_process_of_the_demo_has_no_setting_of_the_site(site):
         "import sys; from service.settings.config import load_settings; "
         "sys.stdout.write(load_settings().model_dump_json())"
     )
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", program],
         env=child_environment(**environment),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout == settings.model_dump_json()
+    assert printed.stdout == settings.model_dump_json()
 
 
 def test_the_demo_starts_its_own_redis_and_no_part_of_the_site(site):

@@ -14,15 +14,15 @@ log = get_logger("service.here")
 log.debug("too_small")
 log.info("ours", text="\\udce4\\n<b>", calling_ae="CR1")
 logging.getLogger("dicom.scp.storage_scp").warning("theirs %s", 1)
-logging.getLogger("pynetdicom.acse").error("a value of somebody")
+logging.getLogger("pynetdicom.acse").error("a value of a patient")
 name = "Some" + "body"
 try:
     raise KeyError(name)
 except KeyError:
     log.exception("failed")
-logging.getLogger("highdicom.base").warning("a name of somebody")
+logging.getLogger("highdicom.base").warning("a name of a patient")
 os.close(2)
-log.error("nobody hears")
+log.error("stderr is closed")
 log.critical("nor this")
 print("went on")
 """

@@ -13,7 +13,7 @@ from service.settings.config import Settings, load_settings
 from workers.evaluation.assembled import assembled
 from workers.evaluation.cases import Received
 from workers.evaluation.others import others_at
-from workers.evaluation.outcome import exit_status, told_faults
+from workers.evaluation.outcome import exit_status, report_errors
 from workers.evaluation.reading import Stop
 from workers.evaluation.results import write_results
 from workers.evaluation.run import (
@@ -101,7 +101,7 @@ def evaluate(
     site = load_settings()
     settings = site.for_model(options["model"] or site.model_name)
     configure_logging(settings.log, process="evaluate")
-    with told_faults("evaluate"):
+    with report_errors("evaluate"):
         status = _evaluated(studies or since, order, settings)
     sys.exit(status)
 

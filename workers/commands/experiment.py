@@ -19,7 +19,7 @@ from workers.evaluation.assembled import assembled
 from workers.evaluation.cases import Received
 from workers.evaluation.experiment import CellRows, Plan, cells_of, readings_of
 from workers.evaluation.experiment_prompts import prompts_of
-from workers.evaluation.outcome import exit_status, told_faults
+from workers.evaluation.outcome import exit_status, report_errors
 from workers.evaluation.reading import Stop
 from workers.evaluation.results import REASON_TEXTS, report_facts
 from workers.evaluation.run import (
@@ -74,7 +74,7 @@ def experiment(studies: Path, **options: Any) -> None:  # noqa: ANN401 - click's
         seed=options["seed"],
         blank_negative=options["blank"] == "negative",
     )
-    with told_faults("experiment"):
+    with report_errors("experiment"):
         status = _done(studies, order, settings, options)
     sys.exit(status)
 

@@ -19,7 +19,7 @@ _SIGNAL: Final = 128  # plus the signal's number
 
 
 @contextmanager
-def told_faults(command: str) -> Iterator[None]:
+def report_errors(command: str) -> Iterator[None]:
     """List the faults that the block raises, a line each, and end with exit status 2."""
     try:
         yield

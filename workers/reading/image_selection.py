@@ -102,13 +102,13 @@ class ImageSelector:
                 look at it.
             Canceled: `canceled` returned True.
         """
-        deaths: list[DecoderDied] = []
+        decoder_exits: list[DecoderDied] = []
 
         def examine(path: Path, limits: PixelLimits) -> Examined:
             try:
                 return self._looked(path, limits, canceled)
             except DecoderDied as error:
-                deaths.append(error)
+                decoder_exits.append(error)
                 raise
 
         applied = rules or self._rules
@@ -120,8 +120,10 @@ class ImageSelector:
             read_children=children,
         )
         selection = choose(study, applied, self._limits, examine)
-        if selection.instance is None and deaths:
-            raise PermanentReadingError(f"An image of the study cannot be read: {deaths[0]}.")
+        if selection.instance is None and decoder_exits:
+            raise PermanentReadingError(
+                f"An image of the study cannot be read: {decoder_exits[0]}."
+            )
         return selection
 
     def _looked(self, path: Path, limits: PixelLimits, canceled: Callable[[], bool]) -> Examined:

@@ -6,7 +6,7 @@ from service.log import configure_logging, get_logger
 from service.receiver.receiver import serve
 from service.settings.config import Settings, load_settings
 from service.system.signals import ignore_sighup, stop_event
-from service.system.supervisor import Death, Part, Supervisor, wetread_command
+from service.system.supervisor import Part, PartExit, Supervisor, wetread_command
 
 log = get_logger(__name__)
 
@@ -35,14 +35,14 @@ def _run_processes(settings: Settings) -> None:
     ]
     # A receiver ends its associations within stop_seconds; the supervisor must not kill it before.
     limit = settings.receiver.stop_seconds + 5
-    Supervisor(parts, on_death=_note, stop_seconds=limit).run(stop_event())
+    Supervisor(parts, on_exit=_note, stop_seconds=limit).run(stop_event())
 
 
-def _note(death: Death) -> None:
+def _note(ended: PartExit) -> None:
     log.error(
-        "receiver_not_started" if death.not_started else "receiver_died",
-        part=death.part.name,
-        ended_by=death.ended_by,
-        reason=death.not_started,
-        again_in=death.wait,
+        "receiver_not_started" if ended.not_started else "receiver_died",
+        part=ended.part.name,
+        ended_by=ended.ended_by,
+        reason=ended.not_started,
+        again_in=ended.wait,
     )

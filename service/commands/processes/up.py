@@ -51,6 +51,6 @@ def _show_setup_link(settings: Settings) -> None:
         link = setup_link(store, settings)
     if link:
         click.echo(
-            "No account exists, so nobody can log in. Within an hour this link makes the first account, "
-            f"once:\n\n  {link}\n\nOr: wetread user add NAME --role admin"
+            "No account exists, so no login is possible. Within an hour this link makes the first "
+            f"account, once:\n\n  {link}\n\nOr: wetread user add NAME --role admin"
         )

@@ -16,7 +16,7 @@ def _is_whole(oidc: "Oidc") -> Iterator[Conflict]:
         yield conflict("client_id", "is needed when issuer is set", "issuer")
     if not (oidc.admin_groups or oidc.radiologist_groups or oidc.viewer_groups):
         message = (
-            "no group gives a role, so that nobody could log in: set admin_groups, radiologist_groups "
+            "no group gives a role, so that no one could log in: set admin_groups, radiologist_groups "
             "or viewer_groups"
         )
         yield conflict("", message, "issuer")

@@ -1,6 +1,6 @@
 """Failed logins, counted in the database because several processes serve logins.
 
-No account is locked, so that nobody can lock out a colleague:
+No account is locked, so that a person cannot lock out a colleague:
 
 - one name from one address: 5 failures in 5 minutes;
 - one address: 100 failures in an hour;

@@ -81,7 +81,7 @@ def declare(target: object, access: Access) -> None:
     """Declare who may use a route, a mount, or an endpoint of a mounted application.
 
     Raises:
-        UndeclaredRoute: The declaration lets nobody in.
+        UndeclaredRoute: The declaration permits no access.
     """
     if not (access.roles or access.scope or access.is_open):
         raise UndeclaredRoute(f"{target!r}: declares neither roles nor a scope")

@@ -242,7 +242,7 @@ def logged_in(request: Request, result: LoggedIn, back: str) -> Response:
 def _no_login(store: Store) -> str:
     """Return why no login is possible now, or ""."""
     if fault := writing_fault(store):
-        return f"Nobody can log in now. {fault}"
+        return f"No login is possible now. {fault}"
     return "" if store.has_accounts() else _NO_ACCOUNT
 
 

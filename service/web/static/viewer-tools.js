@@ -222,7 +222,7 @@ export class Keys {
   }
 }
 
-/** Whether single keys may act now: not while somebody writes, nor where the page switched them off. */
+/** Whether single keys may act now: not while a person types, nor where the page switched them off. */
 export const keysAct = (event) =>
   !event.defaultPrevented && !event.isComposing && !event.ctrlKey && !event.metaKey && !event.altKey &&
   !inText(event.target) && document.documentElement.dataset.singleKeys !== "off";

@@ -54,7 +54,7 @@ import { trustedHTML, trustedScript } from "./trusted.js";
     const fresh = element(html);
     if (!old || !fresh) return fresh;
     if (old.dataset.hash === fresh.dataset.hash) return null;
-    if (old.querySelector("details[open] form")) { stale.set(id, html); return null; } // somebody is writing
+    if (old.querySelector("details[open] form")) { stale.set(id, html); return null; } // a form is being filled in
     const active = document.activeElement;
     const held = old.contains(active) ? { id: active.id, href: active.getAttribute("href"), box: active.value } : null;
     for (const box of old.querySelectorAll("input[type=checkbox]:checked")) {

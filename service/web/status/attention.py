@@ -147,7 +147,7 @@ def _commitments(store: Store, settings: Settings) -> Iterator[Notice]:
 
 
 def _undecided(store: Store, settings: Settings) -> Iterator[Notice]:
-    """Yield a notice of the drafts whose images are removed soon although nobody has decided."""
+    """Yield a notice of the drafts whose images are removed soon before a decision."""
     days = settings.sweep.undecided_days
     longest = max(days, settings.sweep.retention_days)
     if not days or longest <= _WARNED_DAYS:

@@ -38,8 +38,8 @@ def test_agreement_is_reported_as_a_count():
     """A percentage of eight samples would suggest too much precision."""
     finding = Finding(observation=Observation.EDEMA, presence=Presence.PRESENT)
     assert phrases.agreement(finding) == ""
-    told = dataclasses.replace(finding, agreement=Agreement(same=3, samples=8))
-    assert (phrases.agreement(told), told.agreement.share) == ("3 of 8", 0.375)
+    with_samples = dataclasses.replace(finding, agreement=Agreement(same=3, samples=8))
+    assert (phrases.agreement(with_samples), with_samples.agreement.share) == ("3 of 8", 0.375)
 
 
 def test_the_report_page_has_a_column_for_agreement(image_header, sampled, make_draft, equipment):

@@ -78,7 +78,7 @@ def test_corrected_identity_is_no_difference(report):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         (lambda each: setattr(each, "VerificationFlag", "VERIFIED"), "VerificationFlag"),
         (lambda each: setattr(each, "SOPInstanceUID", "2.25.2"), "SOPInstanceUID"),
@@ -91,11 +91,11 @@ def test_corrected_identity_is_no_difference(report):
         (lambda each: each.ContentSequence.append(each.ContentSequence[0]), "ContentSequence"),
     ],
 )
-def test_what_the_object_states_must_be_the_same(report, change, told):
+def test_what_the_object_states_must_be_the_same(report, change, expected):
     """A flag, a UID, a missing or added attribute or another sentence is found, by keyword only."""
     ours = _bytes(report)
     change(report)
-    assert first_difference(ours, _bytes(report)) == told
+    assert first_difference(ours, _bytes(report)) == expected
 
 
 @pytest.mark.parametrize("length", [0, 1, 131, 140, 180, 300])

@@ -48,21 +48,21 @@ def test_a_folder_file_is_whole_and_readable(tmp_path, objects):
 def test_a_folder_takes_the_drafts_json_where_configured(tmp_path, objects):
     """The JSON beside our objects is stored under the report's UID and read back, if configured."""
     (tmp_path / SIDECAR_NAME).write_text('{"status": "PRELIMINARY"}')
-    plain, wanting = (
-        FolderDestination(name="folder", path=tmp_path / name, sidecar=name == "wanting")
-        for name in ("plain", "wanting")
+    plain, with_sidecar = (
+        FolderDestination(name="folder", path=tmp_path / name, sidecar=name == "with_sidecar")
+        for name in ("plain", "with_sidecar")
     )
-    for destination in (plain, wanting):
+    for destination in (plain, with_sidecar):
         destination.send(objects)
         destination.verify(objects)
         destination.send(objects)
     assert list((tmp_path / "plain").rglob("*.json")) == []
-    (told,) = (tmp_path / "wanting").rglob("*.json")
-    assert told == wanting.place(objects[0]).with_suffix(".json")
-    assert told.read_text() == '{"status": "PRELIMINARY"}'
-    told.unlink()
+    (sidecar_file,) = (tmp_path / "with_sidecar").rglob("*.json")
+    assert sidecar_file == with_sidecar.place(objects[0]).with_suffix(".json")
+    assert sidecar_file.read_text() == '{"status": "PRELIMINARY"}'
+    sidecar_file.unlink()
     with pytest.raises(DestinationUnavailable, match="not what was sent"):
-        wanting.verify(objects)
+        with_sidecar.verify(objects)
 
 
 def test_a_folder_is_content_without_a_json(tmp_path, objects):

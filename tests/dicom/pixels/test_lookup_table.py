@@ -73,12 +73,15 @@ def scaled(bits):
 def test_a_voi_lut_is_scaled_by_the_depth_that_its_entries_have(tmp_path, image, holds, declares):
     """Agfa writes the stored size of an entry as its depth: a quarter of the brightness otherwise."""
     right = frame_of(tmp_path, image, VOILUTSequence=[table([4096, 0, holds], scaled(holds))])
-    told = frame_of(tmp_path, image, VOILUTSequence=[table([4096, 0, declares], scaled(holds))])
-    np.testing.assert_array_equal(told.pixels, right.pixels)
+    corrected = frame_of(
+        tmp_path, image, VOILUTSequence=[table([4096, 0, declares], scaled(holds))]
+    )
+    np.testing.assert_array_equal(corrected.pixels, right.pixels)
     assert right.warnings == ()
-    assert len(told.warnings) == 1
+    assert len(corrected.warnings) == 1
     assert (
-        f"declares {declares} bits for each entry and its entries have {holds}" in told.warnings[0]
+        f"declares {declares} bits for each entry and its entries have {holds}"
+        in corrected.warnings[0]
     )
 
 

@@ -60,7 +60,7 @@ def started(spool, handler, **settings):
     return server
 
 
-def knock(scp, *, calling="MODALITY", called="WETREAD") -> bytes:
+def request_association(scp, *, calling="MODALITY", called="WETREAD") -> bytes:
     """Return the SCP's answer to an association request; pynetdicom misses a fast rejection."""
     with socket.create_connection(("127.0.0.1", scp.port), 10) as connection:
         connection.sendall(association_request(calling, called))
@@ -95,13 +95,13 @@ def send_raw(association, content: bytes, *, sop_class: str, uid: str, syntax: s
     )
     answers: Queue = Queue()
     # Not get_msg(): the association's own thread sometimes takes the response first.
-    heard = (evt.EVT_DIMSE_RECV, lambda event: answers.put(event.message.command_set))
-    association.bind(*heard)
+    handler = (evt.EVT_DIMSE_RECV, lambda event: answers.put(event.message.command_set))
+    association.bind(*handler)
     try:
         association.dimse.send_msg(request, context.context_id)
         return answers.get(timeout=20)
     finally:
-        association.unbind(*heard)
+        association.unbind(*handler)
 
 
 def send_file(scp, path: Path, content: bytes | None = None, **association):

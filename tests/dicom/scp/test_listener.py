@@ -26,7 +26,7 @@ from tests.dicom.scp.sending import (
     association_request,
     dataset_bytes,
     files,
-    knock,
+    request_association,
     send_file,
     send_raw,
     started,
@@ -62,7 +62,7 @@ def test_256_associations_at_once_are_accepted_by_default(spool, handler):
             connections.append(socket.create_connection(("127.0.0.1", server.port), 10))
             connections[-1].sendall(association_request())
         assert {connection.recv(4096)[0] for connection in connections} == {2}  # A-ASSOCIATE-AC
-        assert knock(server) == struct.pack(">BxLxBBB", 3, 4, 2, 3, 2)
+        assert request_association(server) == struct.pack(">BxLxBBB", 3, 4, 2, 3, 2)
     finally:
         for connection in connections:
             connection.close()
@@ -75,7 +75,7 @@ def test_one_association_too_many_is_rejected_as_over_the_local_limit(spool, han
     links = [associate(server, (CR, EXPLICIT)) for _ in range(2)]
     try:
         assert all(link.is_established for link in links)
-        assert knock(server) == struct.pack(">BxLxBBB", 3, 4, 2, 3, 2)
+        assert request_association(server) == struct.pack(">BxLxBBB", 3, 4, 2, 3, 2)
     finally:
         for link in links:
             link.release()
@@ -107,7 +107,7 @@ def test_a_silent_connection_that_sends_as_it_is_closed_ends_no_other(spool, han
     finally:
         for connection in silent:
             connection.close()
-    assert knock(server)[0] == 2
+    assert request_association(server)[0] == 2
     assert not server.has_stopped_listening
     server.stop(5)
 
@@ -119,7 +119,7 @@ def test_a_connection_that_the_machine_cannot_watch_is_closed_and_the_next_is_se
     server = started(spool, handler)
     selector = server._server._selector
     register = selector.register
-    assert knock(server)[0] == 2  # it listens
+    assert request_association(server)[0] == 2  # it listens
 
     def refuse(*_):
         selector.register = register
@@ -129,7 +129,7 @@ def test_a_connection_that_the_machine_cannot_watch_is_closed_and_the_next_is_se
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         assert connection.recv(1) == b""
     assert "was closed: No space left on device" in caplog.text
-    assert knock(server)[0] == 2
+    assert request_association(server)[0] == 2
     assert not server.has_stopped_listening
     server.stop(5)
 

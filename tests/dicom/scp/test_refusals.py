@@ -6,14 +6,23 @@ import struct
 import pytest
 
 from dicom.scp.storage_handler import Refusal
-from tests.dicom.scp.sending import CR, EXPLICIT, associate, association_request, knock, send_file
+from tests.dicom.scp.sending import (
+    CR,
+    EXPLICIT,
+    associate,
+    association_request,
+    request_association,
+    send_file,
+)
 
 
 @pytest.mark.parametrize("refusal", list(Refusal))
 def test_a_refused_peer_gets_the_reason_of_the_standard(scp, handler, refusal):
     """The rejection carries result, source and reason of PS3.8 table 9-21."""
     handler.refuse = refusal
-    assert knock(scp, calling="STRANGER") == struct.pack(">BxLxBBB", 3, 4, *refusal.value)
+    assert request_association(scp, calling="STRANGER") == struct.pack(
+        ">BxLxBBB", 3, 4, *refusal.value
+    )
     assert handler.admitted[0].calling_ae == "STRANGER"
     assert handler.admitted[0].address == "127.0.0.1"
 
@@ -29,7 +38,7 @@ def test_a_refused_echoscu_states_why(scp, handler, dcmtk):
 def test_a_handler_that_breaks_lets_no_request_in(scp, handler, monkeypatch):
     """A calling AE that cannot be checked is rejected as transient."""
     monkeypatch.setattr(handler, "admit", lambda _: 1 / 0)
-    assert knock(scp) == struct.pack(">BxLxBBB", 3, 4, *Refusal.NO_REASON_GIVEN.value)
+    assert request_association(scp) == struct.pack(">BxLxBBB", 3, 4, *Refusal.NO_REASON_GIVEN.value)
 
 
 @pytest.mark.parametrize(

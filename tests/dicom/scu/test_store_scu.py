@@ -231,12 +231,14 @@ def test_a_syntax_that_is_not_accepted_is_reported_for_that_file_only(storescp, 
     plain = _image(tmp_path / "plain.dcm")
     compressed = _image(tmp_path / "compressed.dcm", syntax=JPEG2000Lossless)
     with storescp.running():
-        told = []
-        outcomes = send_files([compressed, plain], **_to(storescp.port), progress=told.append)
+        progress_calls = []
+        outcomes = send_files(
+            [compressed, plain], **_to(storescp.port), progress=progress_calls.append
+        )
     assert [outcome.stored for outcome in outcomes] == [False, True]
     assert "no presentation context" in outcomes[0].error
     assert "JPEG 2000" in outcomes[0].error
-    assert told == outcomes
+    assert progress_calls == outcomes
 
 
 def test_a_file_that_is_no_dicom_is_an_outcome(storescp, tmp_path):

@@ -98,9 +98,9 @@ def run(*arguments, status=0):
 def test_jobs_are_sent_again_by_name(store, delivered):
     """Each gets its line; a refused one is reported with its reason and the status is 1."""
     first, second = delivered("1.2.3"), delivered("1.2.4")
-    told = run("resend", first.id[:8], "ffffffff", second.id, "--reason", "restored", status=1)
-    assert f"{first.id[:8]} Delivering" in told
-    assert "ffffffff refused: there is no job ffffffff" in told
+    printed = run("resend", first.id[:8], "ffffffff", second.id, "--reason", "restored", status=1)
+    assert f"{first.id[:8]} Delivering" in printed
+    assert "ffffffff refused: there is no job ffffffff" in printed
     assert store.job(second.id).state is JobState.DRAFTED
     event = store.events(first.id)[-1]
     assert event.action == "resend"
@@ -112,8 +112,8 @@ def test_a_filter_is_shown_before_it_is_carried_out(store, delivered):
     """--dry-run changes nothing; without it all that match are sent again, to one destination."""
     job = delivered("1.2.3")
     conditions = ("--destination", "pacs", "--state", "completed", "--since", "2020-01-01")
-    told = run("resend", *conditions, "--dry-run")
-    assert "1 jobs match; nothing was changed" in told
+    printed = run("resend", *conditions, "--dry-run")
+    assert "1 jobs match; nothing was changed" in printed
     assert store.job(job.id).state is JobState.COMPLETED
     run("resend", *conditions, "--to", "pacs")
     assert store.job(job.id).state is JobState.DRAFTED
@@ -133,8 +133,8 @@ def test_without_a_choice_nothing_is_done(store, delivered):
 def test_studies_are_read_again_by_another_model(store, delivered):
     """The new job is named; an unknown model is refused with those that are configured."""
     job = delivered("1.2.3")
-    told = run("reread", "--study", "1.2.3", "--model", "second")
+    printed = run("reread", "--study", "1.2.3", "--model", "second")
     made = store.jobs(study="1.2.3")[0]
-    assert f"{job.id[:8]} is read again as {made.id[:8]}" in told
+    assert f"{job.id[:8]} is read again as {made.id[:8]}" in printed
     assert made.model_name == "second"
     assert "configured are: demo, second" in run("reread", job.id, "--model", "third", status=1)

@@ -95,7 +95,7 @@ def test_readyz_page_and_check_state_that_it_cannot_be_written(refusing):
     with TestClient(app, base_url="http://127.0.0.1", client=here) as client:
         page = client.get("/", follow_redirects=True)
         login = client.post("/login", data={"name": "ann", "password": "x"})
-    assert "Nobody can log in now." in page.text
+    assert "No login is possible now." in page.text
     assert advice in page.text
     assert login.status_code == 503
     assert advice in login.text

@@ -1,4 +1,4 @@
-"""Texts in one form: the layout of a draft and of a dictated report cannot be told apart."""
+"""Texts in one form: the layout of a draft and of a dictated report cannot be distinguished."""
 
 import pytest
 

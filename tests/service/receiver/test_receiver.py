@@ -306,9 +306,9 @@ def test_a_receiver_whose_port_closed_by_a_fault_ends_so_that_another_starts(rec
             except OSError:
                 time.sleep(0.1)
         process.kill()
-        told = process.stderr.read()
+        log_text = process.stderr.read()
     assert process.returncode == 1
-    assert "port was closed by a fault" in told
+    assert "port was closed by a fault" in log_text
 
 
 def test_a_port_that_is_taken_is_reported_in_one_line(receiver):

@@ -336,8 +336,8 @@ def test_what_stays_absent_hides_nothing_that_came_later(archive, site, image, m
 
         assert lacking_after(30) == studies
         assert [each.missing for each in store.reconciliations()] == [4]
-        told = [each for each in store.incidents() if each.kind == "studies_missing"]
-        assert len(told) <= 4, "the same study was reported again"
+        missing = [each for each in store.incidents() if each.kind == "studies_missing"]
+        assert len(missing) <= 4, "the same study was reported again"
         with urllib.request.urlopen(f"{archive.url}/instances", timeout=20) as answer:  # noqa: S310
             gone = json.load(answer)[0]
         request = urllib.request.Request(f"{archive.url}/instances/{gone}", method="DELETE")  # noqa: S310

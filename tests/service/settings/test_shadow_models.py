@@ -10,7 +10,7 @@ from service.settings.config import load_settings
 SHADOW = {"name": "trial", "model": "demo", "shadow": True}
 
 
-def test_a_shadow_model_is_configured_and_reads_for_nobody():
+def test_a_shadow_model_is_configured_and_its_readings_are_not_sent():
     """It has a table, a worker and a role; it is not among the models that read for results."""
     settings = load_settings(models=[SHADOW, {"name": "second"}])
     assert list(settings.readings()) == ["demo", "second"]

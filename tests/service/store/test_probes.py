@@ -87,7 +87,7 @@ def test_the_job_of_a_check_is_found_where_it_is_worked_on(store, reviewing):
     assert store.claim_delivery(None, "worker", 60, {})[0].job_id == job.id
 
 
-def test_nobody_decides_on_a_check(store, reviewing):
+def test_an_end_to_end_check_takes_no_decision(store, reviewing):
     """The page of the worklist does not show it; a request by hand is refused."""
     job = drafted(store, reviewing, begun(store))
     with pytest.raises(CannotDecide) as refused:

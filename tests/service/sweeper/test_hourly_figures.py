@@ -4,7 +4,7 @@ import threading
 from contextlib import closing
 
 from service.store import Store
-from service.sweeper.hourly_figures import FigureKeeper, keep_until
+from service.sweeper.hourly_figures import FigureUpdater, keep_until
 from service.throughput.balance import StudyClass
 from service.throughput.hours import hour_of
 from tests.service.store.records import arrive, claimed
@@ -12,7 +12,7 @@ from tests.service.store.records import arrive, claimed
 
 def started(store):
     """Start the thread; return the figure keeper and a function that stops the thread."""
-    keeper, stop = FigureKeeper(store), threading.Event()
+    keeper, stop = FigureUpdater(store), threading.Event()
     thread = threading.Thread(target=keep_until, args=(keeper, stop))
     thread.start()
 
@@ -49,7 +49,7 @@ def test_an_outage_of_the_database_ends_nothing(tmp_path):
 
 def test_hours_of_a_stop_of_the_sweeper_are_computed_afterwards(store, clock):
     """Also those of failures that were repaired before it was started again."""
-    FigureKeeper(store).keep()
+    FigureUpdater(store).keep()
     clock.move(5 * 3600)
     job = claimed(store)
     store.fail(job.id, job.fence, "MODEL_ERROR", "It failed.")
@@ -57,7 +57,7 @@ def test_hours_of_a_stop_of_the_sweeper_are_computed_afterwards(store, clock):
     clock.move(3 * 3600)
     store.retry(job.id, "ann")
     clock.move(40 * 3600)
-    FigureKeeper(store).keep()
+    FigureUpdater(store).keep()
     (found,) = [each for each in store.hourly_figures(failed_in) if each.hour == failed_in]
     assert found.failures == {"MODEL_ERROR": 1}
     assert found.balance.studies == {StudyClass.WAITING: 1}

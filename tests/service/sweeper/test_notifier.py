@@ -162,7 +162,7 @@ def test_a_cause_that_comes_and_goes_is_announced_after_the_quiet_time(
     assert [each["title"].count("Ended") for each in webhook.got] == [0, 1, 0]
 
 
-def test_an_alert_that_nobody_acknowledges_is_repeated(store, clock, webhook, make_notifier):
+def test_an_unacknowledged_alert_is_repeated(store, clock, webhook, make_notifier):
     """Once in the configured time; an acknowledged one that lasts is not."""
     notifier = make_notifier({"name": "hook", "url": webhook.url}, repeat_hours=24)
     incident(store)

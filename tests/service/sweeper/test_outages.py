@@ -65,7 +65,7 @@ def test_a_worker_that_outlived_the_database_loses_no_attempt(sweeper, store, cl
     assert store.claim_reading(job.id, "other", 60).fence == 2
 
 
-@pytest.mark.parametrize("reports", ["nobody", "another", "its successor"])
+@pytest.mark.parametrize("reports", ["no worker", "another", "its successor"])
 def test_a_worker_that_died_meanwhile_loses_one(sweeper, store, clock, tmp_path, reports):
     """A process without a heartbeat within 15 s of the database's return counts as dead."""
     begun = clock()

@@ -329,8 +329,8 @@ def test_what_a_clock_that_was_ahead_put_off_goes_on_once_it_is_right(
     clock.move(-3600)
     sweeper.tick()
     sweeper.tick()
-    told = {(store.job(job_id).study_instance_uid, state) for job_id, state in post.take()}
-    assert told == {
+    taken = {(store.job(job_id).study_instance_uid, state) for job_id, state in post.take()}
+    assert taken == {
         ("1.1", JobState.SCHEDULED),
         ("1.2", JobState.SCHEDULED),
         ("1.4", JobState.DRAFTED),

@@ -21,13 +21,13 @@ def _until(condition, seconds=10.0):
 
 
 @pytest.fixture
-def deaths():
+def exits():
     """The reports of the supervisor."""
     return []
 
 
 @pytest.fixture
-def supervise(deaths):
+def supervise(exits):
     """Start a supervisor over parts given as Python source; stop it at the end."""
     started = []
 
@@ -36,7 +36,7 @@ def supervise(deaths):
             Part(name=name, command=(sys.executable, "-c", source))
             for name, source in sources.items()
         ]
-        supervisor = Supervisor(parts, on_death=deaths.append, stop_seconds=stop_seconds)
+        supervisor = Supervisor(parts, on_exit=exits.append, stop_seconds=stop_seconds)
         supervisor.start()
         started.append(supervisor)
         return supervisor
@@ -46,23 +46,23 @@ def supervise(deaths):
         supervisor.stop()
 
 
-def test_a_killed_part_is_started_again_and_reported(supervise, deaths):
+def test_a_killed_part_is_started_again_and_reported(supervise, exits):
     """Kill -9 of a part leads to a report with the signal's name and to a new process."""
     supervisor = supervise(sleeper="import time; time.sleep(60)")
     first = supervisor.pids()["sleeper"]
     os.kill(first, signal.SIGKILL)
     _until(lambda: supervisor.check_parts() or supervisor.pids().get("sleeper", first) != first)
-    assert [(death.part.name, death.ended_by, death.restarts) for death in deaths] == [
+    assert [(ended.part.name, ended.ended_by, ended.restarts) for ended in exits] == [
         ("sleeper", "signal SIGKILL", 1)
     ]
 
 
-def test_a_part_that_keeps_dying_is_started_at_growing_intervals(supervise, deaths):
+def test_a_part_that_keeps_dying_is_started_at_growing_intervals(supervise, exits):
     """The wait doubles with each end, so that a broken part does not use up a core."""
     supervisor = supervise(broken="raise SystemExit(3)")
-    _until(lambda: supervisor.check_parts() or len(deaths) >= 3)
-    assert [death.wait for death in deaths[:3]] == [0.5, 1.0, 2.0]
-    assert deaths[0].ended_by == "exit status 3"
+    _until(lambda: supervisor.check_parts() or len(exits) >= 3)
+    assert [ended.wait for ended in exits[:3]] == [0.5, 1.0, 2.0]
+    assert exits[0].ended_by == "exit status 3"
 
 
 _WITHOUT_PROCESSES = """
@@ -70,14 +70,14 @@ import os, resource, signal, sys, time
 from service.system.supervisor import Part, Supervisor
 
 os.setuid(31999)  # the limit counts by user, and does not bind root
-deaths = []
+exits = []
 command = ("/bin/sleep", "60")
-supervisor = Supervisor([Part(name="part", command=command)], on_death=deaths.append)
+supervisor = Supervisor([Part(name="part", command=command)], on_exit=exits.append)
 supervisor.start()
 soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
 resource.setrlimit(resource.RLIMIT_NPROC, (0, hard))
 os.kill(supervisor.pids()["part"], signal.SIGKILL)
-while len(deaths) < 3:
+while len(exits) < 3:
     supervisor.check_parts()
     time.sleep(0.01)
 assert not supervisor.pids()
@@ -86,7 +86,7 @@ while not supervisor.pids():
     supervisor.check_parts()
     time.sleep(0.01)
 supervisor.stop()
-for each in deaths:
+for each in exits:
     print(each.restarts, each.wait, each.text)
 """
 
@@ -108,11 +108,11 @@ def test_a_machine_that_starts_no_process_now_is_asked_again():
     ], found.stderr
 
 
-def test_a_part_that_asks_to_be_replaced_reports_it(supervise, deaths):
+def test_a_part_that_asks_to_be_replaced_reports_it(supervise, exits):
     """Its own exit status is reported as text, for the incidents on the page."""
     supervisor = supervise(hung=f"raise SystemExit({REPLACE_ME})")
-    _until(lambda: supervisor.check_parts() or deaths)
-    assert deaths[0].ended_by == "exit status 75 (it requested its replacement)"
+    _until(lambda: supervisor.check_parts() or exits)
+    assert exits[0].ended_by == "exit status 75 (it requested its replacement)"
 
 
 def test_a_child_knows_how_often_it_was_started_again(supervise, tmp_path):
@@ -158,11 +158,11 @@ def test_parts_end_with_a_killed_supervisor(tmp_path):
         "import sys, time\n"
         "from service.system.supervisor import Part, Supervisor\n"
         f"part = Part(name='p', command=(sys.executable, '-c', {part!r}))\n"
-        "Supervisor([part], on_death=print).start()\n"
+        "Supervisor([part], on_exit=print).start()\n"
         "time.sleep(60)"
     )
     owner = Part(name="owner", command=(sys.executable, "-c", source))
-    supervisor = Supervisor([owner], on_death=print)
+    supervisor = Supervisor([owner], on_exit=print)
     supervisor.start()
     child = int(_until(lambda: note.exists() and note.read_text()))
     os.kill(supervisor.pids()["owner"], signal.SIGKILL)

@@ -85,7 +85,7 @@ def test_a_page_without_a_database_still_states_what_is_wrong(start_web):
     assert parts["database"]["ok"] is False
     page = httpx.get(url, follow_redirects=True)
     assert page.url.path == "/login"
-    assert "Nobody can log in now." in page.text
+    assert "No login is possible now." in page.text
 
 
 def test_an_address_in_use_is_a_sentence(start_web, tmp_path):

@@ -166,8 +166,8 @@ def test_a_pacs_without_verify_is_never_reported_as_read_back(bench_of, store, p
     done = store.job(job.id)
     assert (done.state, done.reason) == (JobState.COMPLETED, "Acknowledged by A, not read back.")
     assert store.deliveries(job.id)[0].read_back is False
-    told = [each.reason for each in store.events(job.id)]
-    assert "A: every object was acknowledged; not read back." in told
+    reasons = [each.reason for each in store.events(job.id)]
+    assert "A: every object was acknowledged; not read back." in reasons
 
 
 NEW_UIDS = """

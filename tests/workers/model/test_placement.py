@@ -78,17 +78,17 @@ def test_the_need_of_the_published_model(published):
     assert 4.0 * GB < four.weights < 5.2 * GB
 
 
-@pytest.mark.parametrize(("free", "told"), [
+@pytest.mark.parametrize(("free", "expected"), [
     (45, r"as float32 it would fit with \d+ at once"),
     (20, r"as bfloat16 it would fit with \d at once"),
     (12, r"as bfloat16 \(decoder int8\) it would fit with 1 at once"),
     (8, r"as bfloat16 \(decoder int4\) it would fit with 1 at once"),
     (2, "it does not fit in any supported number format"),
 ])  # fmt: skip
-def test_too_little_memory_states_what_would_fit(published, monkeypatch, free, told):
+def test_too_little_memory_states_what_would_fit(published, monkeypatch, free, expected):
     """Fewer answers at once are advised before fewer bits, more bits before fewer."""
     monkeypatch.setattr(memory, "free", lambda _: int(free * GB))
-    with pytest.raises(DeviceError, match=told) as failed:
+    with pytest.raises(DeviceError, match=expected) as failed:
         memory.check(published, Place(rows=32))
     assert "for 32 answers at once" in str(failed.value)
 

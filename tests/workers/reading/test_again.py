@@ -184,7 +184,7 @@ def test_a_study_is_read_again_as_the_next_revision(bench, store, models):
     assert store.events(made.id)[0].actor == "Ann"
     assert store.events(made.id)[0].reason == "Read again, as asked by Ann. new weights"
     now = store.now()
-    assert [each.id for each in store.due_readings(now, now)] == [made.id], "nobody publishes it"
+    assert [each.id for each in store.due_readings(now, now)] == [made.id], "it is not published"
     claimed = store.claim_reading(made.id, "reader", 60)
     draft = bench.drafts.draft(bench.drafts.image("1.2.1"), claimed.produced_at, revision=2)
     result = bench.drafts.result(bench.settings.outbox_dir, claimed)

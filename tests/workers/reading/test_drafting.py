@@ -155,7 +155,7 @@ def test_a_cancel_reaches_the_reader(store, tmp_path, drafts):
         while not canceled():
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        raise ReadingCanceled("nobody wants it")
+        raise ReadingCanceled("canceled by a person")
 
     bench.reader.script = [wait]
     job = bench.arrive()
@@ -171,7 +171,7 @@ def test_a_cancel_reaches_the_reader_soon(store, tmp_path, drafts, eventually):
     def wait(canceled):
         store.cancel(job.id, "admin")
         eventually(canceled, seconds=10, what="the cancel")
-        raise ReadingCanceled("nobody wants it")
+        raise ReadingCanceled("canceled by a person")
 
     bench.reader.script = [wait]
     job = bench.arrive()

@@ -79,7 +79,7 @@ class Site:
         self.sweeper = Sweeper(
             self.store, self.settings, self.queue.publish, self.queue.queued_job_ids
         )
-        self.deaths = []
+        self.exits = []
         program = folder / "worker.py"
         program.write_text(WORKER)
         worker = Part(
@@ -87,7 +87,7 @@ class Site:
             command=(sys.executable, str(program)),
             environment=as_environment(overrides),
         )
-        self.supervisor = Supervisor([worker], on_death=self.deaths.append, stop_seconds=5)
+        self.supervisor = Supervisor([worker], on_exit=self.exits.append, stop_seconds=5)
 
     def job(self, seed, columns=400, *, urgent=False):
         """Return the job of a synthetic study of one image, published."""
@@ -174,12 +174,12 @@ def test_a_hung_device_costs_a_worker_and_one_image(site, eventually):
     assert (failed.reason_code, failed.attempts) == ("READING_HANGS", 2)
     assert failed.reason == "The reading made no progress for 10 s; its worker was replaced."
 
-    def deaths():
+    def exits():
         site.supervisor.check_parts()  # the job may be FAILED before its worker has ended
-        return len(site.deaths)
+        return len(site.exits)
 
-    eventually(lambda: deaths() == 2, seconds=60, what="the end of the second worker")
-    assert {death.ended_by for death in site.deaths} == {
+    eventually(lambda: exits() == 2, seconds=60, what="the end of the second worker")
+    assert {ended.ended_by for ended in site.exits} == {
         "exit status 75 (it requested its replacement)"
     }
     kinds = [each.kind for each in site.store.incidents()]

@@ -62,13 +62,15 @@ def test_sampling_is_recorded_in_full(tmp_path):
         tmp_path, temperature=0.7, top_p=0.9, top_k=20, seed=11, max_new_tokens=30,
         dtype="bfloat16",
     )  # fmt: skip
-    told = Reader.from_settings(chosen).identity.decoding
-    assert told.startswith("temperature 0.7, top_p 0.9, top_k 20, seed 11, 30 new tokens, bfloat16")
-    assert " on cpu, wetread " in told
-    assert ", torch " in told
+    described = Reader.from_settings(chosen).identity.decoding
+    assert described.startswith(
+        "temperature 0.7, top_p 0.9, top_k 20, seed 11, 30 new tokens, bfloat16"
+    )
+    assert " on cpu, wetread " in described
+    assert ", torch " in described
 
 
-def test_a_seed_gives_the_same_text_whoever_else_is_there(tmp_path):
+def test_a_seed_gives_the_same_text_beside_other_requests(tmp_path):
     """Sampled alone, and among five others of other seeds: the same ids; another seed, others."""
     chosen = settings(tmp_path, temperature=1.0, seed=3, max_new_tokens=20)
     image = np.random.default_rng(1).random((80, 80), dtype=np.float32)

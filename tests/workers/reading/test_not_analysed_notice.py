@@ -40,8 +40,13 @@ def settings_of(folder, **outputs):
         data_dir=folder / "data",
         outputs=outputs,
         destinations=[
-            {"kind": "folder", "name": "told", "path": str(folder / "told"), "not_analysed": True},
-            {"kind": "folder", "name": "untold", "path": str(folder / "untold")},
+            {
+                "kind": "folder",
+                "name": "notices",
+                "path": str(folder / "notices"),
+                "not_analysed": True,
+            },
+            {"kind": "folder", "name": "no_notices", "path": str(folder / "no_notices")},
         ],
     )
 
@@ -89,8 +94,8 @@ def test_only_configured_destinations_get_the_notice(refuse, store, tmp_path):
     job, published = refuse(settings)
     assert [each.id for each in published] == [job.id]
     deliver(store, settings, job)
-    (sent,) = (tmp_path / "told").rglob("*.dcm")
-    assert not (tmp_path / "untold").exists()
+    (sent,) = (tmp_path / "notices").rglob("*.dcm")
+    assert not (tmp_path / "no_notices").exists()
     document = dcmread(sent)
     assert document.SeriesDescription.startswith("AI: NOT ANALYZED")
     assert faults(document, dcmread(tmp_path / "image.dcm")) == ()
@@ -98,13 +103,13 @@ def test_only_configured_destinations_get_the_notice(refuse, store, tmp_path):
     assert "Why the study was not analyzed: No image is a frontal view." in texts
     assert "Image 1 of 1 was not read: It is a lateral view." in texts
     (delivery,) = store.deliveries(job.id)
-    assert (delivery.destination, delivery.state) == ("told", DeliveryState.CONFIRMED)
+    assert (delivery.destination, delivery.state) == ("notices", DeliveryState.CONFIRMED)
     assert store.job(job.id).state is JobState.NOT_ANALYSED
 
 
 def test_destinations_outside_the_job_get_no_notice(refuse, store, tmp_path):
     """A destination with notices gets none of a study that was to go elsewhere only."""
-    job, published = refuse(settings_of(tmp_path), to=["untold", "clinic"])
+    job, published = refuse(settings_of(tmp_path), to=["no_notices", "clinic"])
     assert (job.state, published) == (JobState.NOT_ANALYSED, [])
     assert store.deliveries(job.id) == []
 
@@ -138,7 +143,7 @@ def test_no_notice_is_sent_where_a_draft_stands(refuse, tmp_path):
     settings = settings_of(tmp_path)
     job, _ = refuse(settings)
     result = NotAnalysed(code="NOT_FRONTAL", sentence="x", not_read=())
-    assert notice_destinations(settings, result, earlier=None) == ["told"]
+    assert notice_destinations(settings, result, earlier=None) == ["notices"]
     assert notice_destinations(settings, result, earlier=job) == []
 
 

@@ -238,8 +238,8 @@ def test_the_indication_reaches_a_model_that_takes_it(reader, monkeypatch, tmp_p
 
     monkeypatch.setattr(reader._model, "answer", answer)
     assert "Cough" not in str(read(reader, study(path)).draft.to_json())
-    told = dataclasses.replace(reader._model.checkpoint, takes_indication=True)
-    monkeypatch.setattr(reader._model.model, "checkpoint", told)
+    indicated = dataclasses.replace(reader._model.checkpoint, takes_indication=True)
+    monkeypatch.setattr(reader._model.model, "checkpoint", indicated)
     draft = read(reader, study(path)).draft
     assert asked == ["", "Cough and fever"]
     assert draft.model.prompt == "indication: [indication]!"

@@ -305,8 +305,8 @@ def test_every_real_image_gives_the_same_file(both, shared_data):
         asked = request(
             str(header.file_meta.TransferSyntaxUID), storage_class=identity.sop_class_uid
         )
-        told = command(uid=identity.sop_instance_uid, x0002=identity.sop_class_uid.encode())
-        stream = asked + pdu(4, pdv(1, 3, told))
+        elements = command(uid=identity.sop_instance_uid, x0002=identity.sop_class_uid.encode())
+        stream = asked + pdu(4, pdv(1, 3, elements))
         stream += b"".join(pdu(4, each) for each in fragments(content[start:], [60_000]))
         answer, _ = compare(both, stream, responses=1)
         assert statuses(answer) == [0], image.name

@@ -53,7 +53,7 @@ def test_uncertain_pairs_are_left_out():
 
 def test_categories_of_another_version_are_left_out():
     """An unknown name is no error."""
-    assert categories_of_json({"view": "PA", "mood": "x"}) == {Category.VIEW: "PA"}
+    assert categories_of_json({"view": "PA", "other": "x"}) == {Category.VIEW: "PA"}
 
 
 def test_readings_that_ended_are_recorded_once(store, clock):

@@ -13,7 +13,7 @@ from service.database.engine import make_engine
 from service.jobs import JobState, ReasonCode
 from service.records import Arrival, ArrivedInstance
 from service.store.throughput.computing import UNKNOWN_CAUSE
-from service.sweeper.hourly_figures import FigureKeeper
+from service.sweeper.hourly_figures import FigureUpdater
 from service.throughput.balance import JobClass, StudyClass
 from service.throughput.histogram import LatencyHistogram
 from service.throughput.hours import Depth, hour_of, together
@@ -184,7 +184,7 @@ def test_hours_equal_a_direct_computation_after_a_random_walk(store, clock, seed
     """Stored and computed at once; the balance holds in each hour, with any process killed."""
     begun = clock()
     walk = Walk(store, clock, seed)
-    keeper = FigureKeeper(store)
+    keeper = FigureUpdater(store)
     for _ in range(4):
         walk.run(30)
         keeper.keep()
@@ -236,7 +236,7 @@ def test_hours_without_a_sweeper_are_computed_for_the_page(store, clock):
     figures = store.hourly_figures(begun)
     assert len(figures) == 26
     assert sum(each.balance.received for each in figures) == 1
-    keeper = FigureKeeper(store)
+    keeper = FigureUpdater(store)
     keeper.keep()
     assert not keeper.is_filled
     while not keeper.is_filled:
@@ -276,7 +276,7 @@ def test_a_study_without_a_job_is_unaccounted_until_its_job_is_made(store, clock
     begun = clock()
     execute(database_url, "UPDATE studies SET quiet_at = NULL")
     clock.move(2 * 86_400)
-    keeper = FigureKeeper(store)
+    keeper = FigureUpdater(store)
     keeper.keep()
     while not keeper.is_filled:
         keeper.compute_older()

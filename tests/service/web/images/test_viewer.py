@@ -309,9 +309,9 @@ const [done] = arguments;
     for (const point of points.slice(1)) send("pointermove", point);
     send("pointerup", points[points.length - 1]);
   };
-  const told = {};
+  const events = {};
   for (const name of ["viewer:mark", "viewer:tool"]) {
-    section.addEventListener(name, (event) => { told[name] = event.detail; });
+    section.addEventListener(name, (event) => { events[name] = event.detail; });
   }
   const scale = viewer.view.scale;
   const out = { same: viewerOf(section) === viewer, scale };
@@ -338,10 +338,10 @@ const [done] = arguments;
   out.ruler = section.querySelector(".viewer-rulers text").textContent;
   viewer.setTool("rectangle");
   drag([[30, 40], [60, 70], [90, 100]]);
-  out.mark = told["viewer:mark"];
-  out.tool = told["viewer:tool"].tool;
+  out.mark = events["viewer:mark"];
+  out.tool = events["viewer:tool"].tool;
   key("m"); key("m"); key("ArrowRight"); key("Enter");
-  out.ellipse = told["viewer:mark"].shape;
+  out.ellipse = events["viewer:mark"].shape;
   const text = document.body.appendChild(document.createElement("textarea"));
   const before = viewer.view.scale;
   text.dispatchEvent(new KeyboardEvent("keydown", { key: "1", bubbles: true }));

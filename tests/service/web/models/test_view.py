@@ -99,7 +99,7 @@ def test_a_chosen_model_that_is_gone_needs_attention(site):
 
 
 def test_a_stop_shows_on_every_page_and_ends_by_a_button(site, seeder, cookie_of):
-    """Banner, reason of waiting jobs, `/readyz`, metrics; without a login the banner names nobody."""
+    """Banner, reason of waiting jobs, `/readyz`, metrics; without a login the banner names no person."""
     job = seeder.waiting(1)
     radiologist = cookie_of(site.store, Role.RADIOLOGIST, login="ray")
     assert site.post("/drafting/stop", data={"reason": " "}).status_code == 400

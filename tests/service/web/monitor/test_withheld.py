@@ -217,7 +217,7 @@ def test_no_alert_of_drift_leads_to_a_withheld_draft(site, seeder):
     assert case_links(site.store, alert) == [(f"jobs/{shown.id}", "case 2")]
 
 
-def test_nobody_decides_on_a_withheld_draft(site, seeder):
+def test_a_withheld_draft_takes_no_decision(site, seeder):
     """The obstacle names the cause."""
     job = withhold(site, seeder, 1)
     answer = site.get(f"api/jobs/{job.id}/review")

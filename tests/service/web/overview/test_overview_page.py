@@ -13,7 +13,7 @@ from service.database.engine import make_engine
 from service.destination_backlog import Trouble
 from service.records import ProcessRole
 from service.store.audit.trail import AuditFilter
-from service.sweeper.hourly_figures import FigureKeeper
+from service.sweeper.hourly_figures import FigureUpdater
 
 ROLES = (
     ProcessRole.RECEIVER,
@@ -162,7 +162,7 @@ def test_charts_have_a_sentence_a_table_and_marks(site, seeder):
     failed = seeder.reading(7)
     site.store.fail(failed.id, failed.fence, "MODEL_ERROR", "It failed.")
     site.store.note_version("0.9.9")
-    FigureKeeper(site.store).keep()
+    FigureUpdater(site.store).keep()
     for span, rows in (("day", 24), ("month", 30)):
         parts = site.get(f"/live/overview.json?range={span}").json()["parts"]
         for key in ("studies", "latency", "depth", "failures"):
@@ -212,7 +212,7 @@ def test_an_hour_that_is_not_computed_is_said(site, seeder):
     long_ago = site.store.now() - timedelta(days=3)
     execute(site, "UPDATE studies SET first_arrival = :at", at=f"{long_ago:%Y-%m-%d %H:%M:%S.%f}")
     assert "not computed yet" in part_of(site, "balance", "month")
-    keeper = FigureKeeper(site.store)
+    keeper = FigureUpdater(site.store)
     keeper.keep()
     while not keeper.is_filled:
         keeper.compute_older()

@@ -205,7 +205,7 @@ async def test_a_body_that_is_no_decision_is_400_with_a_sentence(browser, job, c
 
 async def test_no_decision_without_a_login(browser, job):
     """Text, decision, undo, open and notices need a person."""
-    nobody = browser(None)
+    anonymous = browser(None)
     for method, path, headers in (
         ("PUT", f"/api/jobs/{job.id}/review", {"If-Match": '"0"'}),
         ("POST", f"/api/jobs/{job.id}/decisions", key()),
@@ -215,7 +215,7 @@ async def test_no_decision_without_a_login(browser, job):
         ("GET", "/api/notices", {}),
         ("POST", "/api/notices/1/seen", {}),
     ):
-        answer = await nobody.ask(method, path, json={}, headers=headers)
+        answer = await anonymous.ask(method, path, json={}, headers=headers)
         assert answer.status_code == 401, path
 
 

@@ -273,5 +273,5 @@ def test_a_delivered_job_states_how_its_results_were_confirmed(seeder, read_back
     done, deliveries = seeder.store.job(job.id), seeder.store.deliveries(job.id)
     for given in ((), deliveries):
         assert why(done, given, situation()).plain() == expected
-    told = delivery_reason(deliveries[0], situation()).plain()
-    assert ("; read back" in told) is bool(read_back)
+    shown = delivery_reason(deliveries[0], situation()).plain()
+    assert ("; read back" in shown) is bool(read_back)

@@ -68,9 +68,11 @@ def test_the_indication_stands_in_the_prompt(indication, prompt):
 def test_another_indication_can_give_another_text(model, image):
     """The indication is part of the prompt that was sent and of what the model reads."""
     plain = model.answer(image, Task.REPORT, decoding=Decoding(max_new_tokens=8))
-    told = model.answer(image, Task.REPORT, indication="Fall.", decoding=Decoding(max_new_tokens=8))
-    assert "indication: Fall. ASSISTANT:" in told.prompt
-    assert told.token_scores != plain.token_scores
+    indicated = model.answer(
+        image, Task.REPORT, indication="Fall.", decoding=Decoding(max_new_tokens=8)
+    )
+    assert "indication: Fall. ASSISTANT:" in indicated.prompt
+    assert indicated.token_scores != plain.token_scores
 
 
 def test_later_turns_follow_the_vicuna_layout():

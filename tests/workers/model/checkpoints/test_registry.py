@@ -81,9 +81,9 @@ def test_a_fourth_model_is_a_file_and_a_line(tiny_folder, tmp_path, monkeypatch)
 
 def test_a_record_names_the_libraries(tiny_folder):
     """What a draft records: ourselves and what computes, with versions."""
-    told = registry.load("tiny", tiny_folder).checkpoint.libraries
-    assert f"torch {torch.__version__}" in told
-    assert all(f"{name} " in told for name in ("wetread", "numpy", "pillow", "sentencepiece"))
+    versions = registry.load("tiny", tiny_folder).checkpoint.libraries
+    assert f"torch {torch.__version__}" in versions
+    assert all(f"{name} " in versions for name in ("wetread", "numpy", "pillow", "sentencepiece"))
 
 
 @pytest.mark.parametrize("text", ["../x", "", "Demo"])

@@ -47,10 +47,10 @@ def test_every_difference_is_named(folder):
     (folder / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(CheckpointError) as failed:
         registry.load("cxr-llava-v2", folder)
-    told = str(failed.value)
-    assert "changed: config.json" in told
-    assert "missing: special_tokens_map.json" in told
-    assert "not listed: pytorch_model.bin" in told
+    message = str(failed.value)
+    assert "changed: config.json" in message
+    assert "missing: special_tokens_map.json" in message
+    assert "not listed: pytorch_model.bin" in message
 
 
 def test_a_list_that_was_recreated_is_not_what_was_pinned(folder, tmp_path):

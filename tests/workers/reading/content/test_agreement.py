@@ -65,7 +65,7 @@ def test_only_what_a_sentence_states_is_compared():
 
 
 @pytest.mark.parametrize(
-    ("draft", "samples", "told"),
+    ("draft", "samples", "expected"),
     [
         (
             "Right pneumothorax.", ["No pneumothorax."] * 5 + ["Right pneumothorax."] * 3,
@@ -88,12 +88,12 @@ def test_only_what_a_sentence_states_is_compared():
         ("Clear lungs.", ["Edema."] * 2 + ["Clear lungs."] * 2, None),
     ],
 )  # fmt: skip
-def test_the_reader_is_reported_where_most_samples_state_otherwise(draft, samples, told):
+def test_the_reader_is_reported_where_most_samples_state_otherwise(draft, samples, expected):
     """Few agree with the draft, or most state what it omits; an omission contradicts no absence."""
     labelled = list(map(label, samples))
     notes = list(doubts(agreed(label(draft), labelled), labelled, len(samples)))
-    assert len(notes) == (told is not None)
-    assert told is None or told in notes[0]
+    assert len(notes) == (expected is not None)
+    assert expected is None or expected in notes[0]
 
 
 def test_samples_that_could_not_be_written_are_reported():

@@ -66,9 +66,9 @@ def heat_of(reader, folder, number):
     instance = describe(write(as_dataset(phantom), folder / f"{number}.dcm"))
     study = Study(study_instance_uid=instance.study_instance_uid, instances=(instance,))
     draft = reader.draft(study, produced_at=datetime(2026, 3, 1, tzinfo=UTC)).draft
-    (told,) = (each for each in draft.findings if each.observation is name)
-    assert told.presence is not Presence.PRESENT or told.heat is not None
-    return phantom.truths[0].mask, told.heat
+    (stated,) = (each for each in draft.findings if each.observation is name)
+    assert stated.presence is not Presence.PRESENT or stated.heat is not None
+    return phantom.truths[0].mask, stated.heat
 
 
 def test_the_highest_heat_lies_in_the_box_of_the_finding(reader, tmp_path):
