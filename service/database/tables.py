@@ -8,7 +8,7 @@ Only `service.store` and the migrations use these classes; all other code uses `
 """
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
@@ -138,6 +138,19 @@ class InstanceRow(Base):
     differs: Mapped[str] = mapped_column(Text, server_default="")
 
 
+# The draft of a job awaits a decision. A query states these very words, because a partial index serves
+# only a query that contains its condition.
+AWAITS_DECISION: Final = (
+    "draft IS NOT NULL AND superseded_by IS NULL AND removed_at IS NULL AND NOT decided "
+    "AND state != 'CANCELED' AND reason_code NOT IN ('RECALLED', 'WITHHELD')"
+)
+
+
+def _worklist_index(name: str, *columns: str, only: str) -> Index:
+    where = text(f"{AWAITS_DECISION} AND {only}")
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
 class JobRow(Base):
     """One reading of one study by one model.
 
@@ -150,6 +163,8 @@ class JobRow(Base):
         published_at: When a message was last sent for it; NULL: the sweeper has to publish it.
         removed_at: When retention removed its files.
         has_draft: Whether there is a draft; known without loading it.
+        urgent_finding: Whether the draft states a finding that cannot wait (`urgent_findings`).
+        decided: Whether a decision on the draft stands; the rows of the decisions are the record.
         doubt: A sentence: in what a later copy of the draft's image differs; "" without doubt.
     """
 
@@ -186,6 +201,11 @@ class JobRow(Base):
             sqlite_where=text("doubt != ''"),
             postgresql_where=text("doubt != ''"),
         ),
+        # The worklist, in its order: by age within each urgency.
+        _worklist_index("ix_jobs_awaiting_urgent", "created_at", "id", only="urgent"),
+        _worklist_index(
+            "ix_jobs_awaiting", "urgent_finding", "created_at", "id", only="NOT urgent"
+        ),
     )
 
     id: Mapped[str] = mapped_column(JobId, primary_key=True)
@@ -217,6 +237,8 @@ class JobRow(Base):
     superseded_by: Mapped[str | None] = mapped_column(JobId)
     draft: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     has_draft: Mapped[bool] = column_property(draft.is_not(None))
+    urgent_finding: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    decided: Mapped[bool] = mapped_column(Boolean, server_default=false())
     doubt: Mapped[str] = mapped_column(Text, server_default="")
     doubted_at: Mapped[datetime | None] = mapped_column(UtcTime)
 

@@ -15,6 +15,7 @@ from service.drift.withholding import withheld_sentence
 from service.errors import LeaseLost
 from service.jobs import Action, DeliveryState, JobState, ReasonCode
 from service.records import Job, JobWithDraft, ResultObject
+from service.review.draft_sentences import urgent_findings
 from service.store import record_mapping
 from service.store.doubts import compare_again
 from service.store.probe_exclusion import is_of_a_probe
@@ -144,6 +145,7 @@ class Jobs(Transitions):
             before = self._previous_draft_row(session, self._row(session, job_id))
             values = {
                 "draft": draft.to_json(),
+                "urgent_finding": bool(urgent_findings(draft)),
                 "supersedes": before.id if before else None,
                 "published_at": self.now(),
                 "doubt": "",

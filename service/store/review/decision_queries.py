@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.review_tables import DecisionRow, UndoRow
@@ -84,6 +84,20 @@ class DecisionQueries(Transactions):
                 mark = _place(session, before)
                 chosen = chosen.where(_earlier_than(mark))
             return [mapping.decision(row, undone) for row, undone in session.execute(chosen)]
+
+    def decisions_made(self, reviewer_id: str, *, since: datetime) -> int:
+        """Return how many decisions of a person since this time stand."""
+        made = (
+            select(func.count(DecisionRow.id))
+            .outerjoin(UndoRow, UndoRow.decision_id == DecisionRow.id)
+            .where(
+                DecisionRow.reviewer_id == reviewer_id,
+                DecisionRow.at >= since,
+                UndoRow.decision_id.is_(None),
+            )
+        )
+        with self._reading() as session:
+            return session.scalar(made) or 0
 
 
 def standing_decision(session: Session, job_id: str) -> Decision | None:

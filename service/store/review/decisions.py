@@ -96,6 +96,7 @@ class Decisions(DecisionQueries, Transitions):
             check_request(request, draft, draft_sentences(draft))
             made = self._new(session, job, draft, request, reviewer)
             session.add(mapping.decision_row(made, key, digest))
+            row.decided = True
             session.flush()
             if request.verdict.makes_report:
                 self._make_report_due(session, made)
@@ -229,6 +230,7 @@ class Decisions(DecisionQueries, Transitions):
             if self.now() >= found.undo_until or not _cancel_deliveries(session, found.id):
                 raise CannotUndo("the time to undo is over: amend the report instead")
             session.execute(insert(UndoRow).values(decision_id=found.id, at=self.now()))
+            row.decided = standing_decision(session, found.job_id) is not None
             self._note(session, row, Event.UNDONE, reviewer, "the decision was undone.")
             self._audit(session, audit, study_uid=found.study_instance_uid, job_id=found.job_id)
             return decision_of(session, decision_id)

@@ -11,7 +11,7 @@ _STUDIES: Final = cast("Table", StudyRow.__table__)
 _INSTANCES: Final = cast("Table", InstanceRow.__table__)
 _JOBS: Final = cast("Table", JobRow.__table__)
 _EVENTS: Final = cast("Table", EventRow.__table__)
-# Left out of the INSERT: NULL or empty until something happens to the job.
+# Left out of the INSERT: NULL, empty or false until something happens to the job.
 _LATER: Final = frozenset(
     {
         "produced_at",
@@ -21,6 +21,8 @@ _LATER: Final = frozenset(
         "lease_until",
         "superseded_by",
         "draft",
+        "urgent_finding",
+        "decided",
         "doubt",
         "doubted_at",
     }

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,8 +19,7 @@ from service.web.review.mine_view import mine_values
 from service.web.review.worklist_view import (
     WorklistChoice,
     neighbors,
-    other_studies,
-    worklist_snapshot,
+    worklist_parts,
 )
 
 _LONGEST_SEARCH: Final = 100
@@ -36,12 +34,12 @@ async def worklist_page(request: Request) -> Response:
     return HTMLResponse(await run_in_threadpool(_worklist_html, here, choice))
 
 
-async def worklist_parts(request: Request) -> Response:
+async def worklist_rows(request: Request) -> Response:
     """Answer with every part of the worklist, for the page that shows it; a search is audited."""
     here, choice = app_context_of(request), _choice(request)
     await _audit_search(request, choice)
-    snapshot = await run_in_threadpool(worklist_snapshot, here, choice)
-    return JSONResponse(snapshot.since(NOTHING))
+    parts = await run_in_threadpool(worklist_parts, here, choice)
+    return JSONResponse(parts.snapshot.since(NOTHING))
 
 
 async def draft_page(request: Request) -> Response:
@@ -68,27 +66,32 @@ async def _audit_search(request: Request, choice: WorklistChoice, *, always: boo
 
 
 def _choice(request: Request) -> WorklistChoice:
-    search = request.query_params.get("q", "")[:_LONGEST_SEARCH].strip()
-    return WorklistChoice(person_id=current_person(request).id, search=search)
+    given = request.query_params
+    return WorklistChoice(
+        person_id=current_person(request).id,
+        search=given.get("q", "")[:_LONGEST_SEARCH].strip(),
+        after=given.get("after", ""),
+    )
 
 
 def _worklist_html(here: AppContext, choice: WorklistChoice) -> str:
     settings = here.settings.web
     before = here.store.now() - timedelta(days=settings.worklist_days)
+    parts = worklist_parts(here, choice)
     return page(
         "review/worklist.html",
         root=root_of("/read"),
         area="read",
         site_name=here.settings.site_name,
         cautions=cautions(here.settings),
-        snapshot=worklist_snapshot(here, choice),
+        snapshot=parts.snapshot,
         search=choice.search,
-        others=other_studies(here, choice.search),
+        others=parts.others,
         older=here.store.older_awaiting(before, most=_MOST_OLDER),
         most_older=_MOST_OLDER,
         days=settings.worklist_days,
         limit=settings.waiting_limit_minutes,
-        poll_url=f"read/rows.json?{urlencode({'q': choice.search})}",
+        poll_url=f"read/rows.json?{choice.query(choice.after)}",
     )
 
 

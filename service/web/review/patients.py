@@ -7,7 +7,7 @@ from typing import Final
 
 from service.records import JobWithDraft
 from service.store import Store
-from service.study_identity import StudyIdentity, folded
+from service.study_identity import StudyIdentity
 from service.web.review.person_names import shown_name
 
 _SEXES: Final = {"F": "female", "M": "male", "O": "other sex"}
@@ -22,7 +22,6 @@ class Patient:
         age: "63 years" at the study.
         sex: A word.
         fault: A sentence: why nothing is known.
-        search_text: What a search is compared with.
     """
 
     name: str = ""
@@ -34,16 +33,11 @@ class Patient:
     study_date: str = ""
     description: str = ""
     fault: str = ""
-    search_text: str = ""
 
     @property
     def title(self) -> str:
         """The name, or what is known in place of it."""
         return self.name or self.patient_id or "Name not known"
-
-    def matches(self, query: str) -> bool:
-        """Return whether each word occurs in the name, the patient ID or the accession number."""
-        return all(word in self.search_text for word in folded(query).split())
 
 
 _UNKNOWN: Final = Patient(fault="Patient and study are not known: the image was not read yet.")
@@ -73,7 +67,6 @@ def as_patient(found: StudyIdentity) -> Patient:
         accession=found.accession_number,
         study_date=study,
         description=found.description,
-        search_text=found.searchable,
     )
 
 

@@ -50,7 +50,7 @@ REVIEW_ROUTES: Final = (
     guarded("/read", pages.worklist_page, roles=EVERYONE),
     guarded(
         "/read/rows.json",
-        pages.worklist_parts,
+        pages.worklist_rows,
         access=Access(roles=EVERYONE, counts_as_use=False),
     ),
     guarded("/read/{job_id}", pages.draft_page, roles=EVERYONE),

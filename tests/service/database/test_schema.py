@@ -138,6 +138,59 @@ def test_withheld_drafts_are_released_to_the_version_before(url):
         store.close()
 
 
+def test_the_order_of_the_worklist_is_that_of_older_drafts_and_decisions(url):
+    """Of the drafts of the version before, whatever their form; a decision that was undone is none."""
+    schema.upgrade(url, "0003")
+    _execute(url, *_ROWS_OF_0003)
+    schema.upgrade(url, "0035")
+    drafts = {
+        "here": '{"findings": [{"observation": "edema", "presence": "present"}, '
+        '{"observation": "pneumothorax", "presence": "uncertain"}]}',
+        "none": '{"findings": [{"observation": "pneumothorax", "presence": "absent"}]}',
+        "other": '{"findings": "pneumothorax present"}',
+        "words": '{"findings": ["pneumothorax", 1, null]}',
+        "text": '"pneumothorax"',
+    }
+    _execute(
+        url,
+        *(_copy_of_job(name, f"'{draft}'") for name, draft in drafts.items()),
+        *(_copy_of_job(name, "NULL") for name in ("stands", "undone")),
+        _decision("stands"),
+        _decision("undone"),
+        "INSERT INTO decision_undos SELECT 'undone', created_at FROM jobs WHERE id = 'here'",
+    )
+    schema.upgrade(url)
+    assert _execute(url, "SELECT id FROM jobs WHERE urgent_finding") == [("here",)]
+    assert _execute(url, "SELECT id FROM jobs WHERE decided") == [("stands",)]
+    schema.downgrade(url, "0035")
+
+
+def _copy_of_job(name, draft):
+    """Return the statement that copies a job with another id and draft."""
+    columns = "study_instance_uid, calling_ae, model_version, state, urgent, forced, reason_code"
+    columns += (
+        ", reason, created_at, updated_at, attempts, first_error, last_error, lease_owner, fence"
+    )
+    return f"""INSERT INTO jobs (id, model_name, revision, draft, {columns})
+        SELECT '{name}', '{name}', 1, {draft}, {columns} FROM jobs WHERE revision = 1
+        AND id LIKE '0123%'"""  # noqa: S608 - constants of a test
+
+
+def _decision(job):
+    """Return the statement that inserts a decision on a job, of the same id."""
+    empty = (
+        "amends request_digest reviewer_id reviewer_name reviewer_organization verdict rejection"
+    )
+    empty += " reason device model_name model_version model_weights draft_uid study_instance_uid"
+    numbers = "number distance sentences kept seconds base_version"
+    lists = "content draft_findings draft_impression opcodes positive"
+    values = dict.fromkeys(empty.split(), "''") | dict.fromkeys(numbers.split(), "1")
+    values |= dict.fromkeys(lists.split(), "'[]'")
+    values |= {"id": f"'{job}'", "job_id": f"'{job}'", "idempotency_key": f"'{job}'"}
+    values |= dict.fromkeys(("at", "undo_until"), "'2026-03-01 09:00:00'")
+    return f"INSERT INTO decisions ({', '.join(values)}) VALUES ({', '.join(values.values())})"  # noqa: S608 - constants of a test
+
+
 def _execute(url, *statements):
     """Execute the statements; return the rows of the last one, or None when it has none."""
     engine = make_engine(url)

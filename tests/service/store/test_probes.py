@@ -16,6 +16,7 @@ from service.review.words import Obstacle
 from service.store.job_lists.criteria import JobFilter
 from service.store.operator.repeats import Selection
 from service.store.probes import OF_JOBS
+from service.store.review.awaiting import WorklistSpan
 from service.store.shadow_readings import ShadowLimits
 from service.store.throughput.computing import computed
 from service.throughput.hours import hour_of
@@ -40,6 +41,7 @@ def drafted(store, reviewing, probe):
 def seen(store):
     """Return whether each list, count and figure has a study in it."""
     limits = ShadowLimits(max_open_jobs=5, backlog=10, per_hour=10)
+    span = WorklistSpan(since=store.now() - timedelta(1), overdue_before=store.now())
     with store._reading() as session:
         figures = computed(session, hour_of(store.now()))
     identified = [path for *_, path in store.instances_to_identify(0, 10)]
@@ -50,7 +52,8 @@ def seen(store):
         "queue, counts": store.bounded_counts()[JobState.DRAFTED] > 0,
         "deliveries": bool(store.delivery_counts()),
         "backlog": any(each.waiting for each in store.backlogs(["pacs"])),
-        "worklist": bool(store.awaiting_decision(store.now() - timedelta(1), limit=9).jobs),
+        "worklist": bool(store.worklist_page(span, limit=9).jobs),
+        "worklist, counts": store.worklist_counts(span).waiting > 0,
         "undecided": store.older_awaiting(store.now() + timedelta(1), most=9) > 0,
         "drift": bool(store.readings_to_record()),
         "identity": any(identified),

@@ -76,6 +76,29 @@ def test_a_search_finds_by_name_patient_id_and_accession(site, seeder, radiologi
     assert "<b>nobody" not in html
 
 
+def test_the_worklist_has_pages(site, seeder, radiologist, monkeypatch):
+    """The link to the next one keeps the search; the counts are of the whole list."""
+    monkeypatch.setattr("service.web.review.worklist_view._MOST_SHOWN", 2)
+    one, two, three = (seeder.drafted(number) for number in (1, 2, 3))
+    identify(site)
+    first = site.get("/read", params={"q": "chest"}, as_=radiologist).text
+    assert rows(first) == [one.id, two.id]
+    assert "<b>3</b> waiting" in first
+    assert "First drafts" not in first
+    following = f"read?q=chest&amp;after={two.id}"
+    assert f'href="{following}"' in first
+    second = site.get(f"/{following}".replace("amp;", ""), as_=radiologist).text
+    assert rows(second) == [three.id]
+    assert '<a href="read?q=chest">First drafts</a>' in second
+    assert "Next drafts" not in second
+    query = {"q": "chest", "after": two.id}
+    parts = site.get("/read/rows.json", params=query, as_=radiologist).json()
+    assert parts["order"] == [f"draft-{three.id}"]
+    last = site.get("/read", params={"after": three.id}, as_=radiologist).text
+    assert "No further draft awaits a decision." in last
+    assert site.get("/read", params={"after": "none"}, as_=radiologist).status_code == 404
+
+
 def test_who_has_a_draft_open_is_shown_to_others(site, seeder, radiologist, cookie_of):
     """The notice is not shown to the person."""
     job = seeder.drafted(1)
