@@ -37,8 +37,9 @@ FINDINGS = {
 def upgrade() -> None:
     for name in ("urgent_finding", "decided"):
         # Not in a batch: SQLite would copy the table, which has many rows.
-        column = sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
-        op.add_column("jobs", column)
+        op.add_column(
+            "jobs", sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
+        )
     # Before the indexes are made, which then need no change.
     op.execute(f"{SET_URGENT} ({FINDINGS[op.get_bind().dialect.name]})")
     op.execute(

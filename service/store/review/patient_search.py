@@ -39,9 +39,8 @@ def search_patients(session: Session, text: str) -> PatientSearch:
     )
     newest_first = matching.order_by(StudyIdentityRow.instance_id.desc()).limit(_FEW + 1)
     found = session.scalars(newest_first).all()
-    if len(found) <= _FEW:
-        condition = JobRow.study_instance_uid.in_(found)
-    else:
+    condition: ColumnElement[bool] = JobRow.study_instance_uid.in_(found)
+    if len(found) > _FEW:
         its = matching.where(StudyIdentityRow.study_uid == JobRow.study_instance_uid)
         condition = its.exists()
     return PatientSearch(condition=condition, newest=found[:_MOST_NEWEST])
