@@ -63,6 +63,10 @@ _COMMANDS = {
         "service.commands.reconcile:reconcile",
         "List or fetch studies of an archive that are missing here.",
     ),
+    "report": (
+        "service.commands.report:report",
+        "Write documents for the quality department about a period.",
+    ),
     "restore": ("service.commands.backup:restore", "Restore a site from a backup."),
     "openapi": (
         "service.commands.openapi:openapi",

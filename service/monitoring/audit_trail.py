@@ -1,11 +1,11 @@
 """Writes events to the audit trail with the patient of their study, and records changed settings."""
 
-import hashlib
 from dataclasses import replace
 from typing import Final
 
 from service.audit import AuditAction, AuditEvent
 from service.settings.config import Settings
+from service.settings.digests import settings_digest
 from service.store import Store
 from service.store.audit.trail import AuditFilter
 
@@ -33,8 +33,7 @@ def note_settings(store: Store, settings: Settings) -> bool:
     Raises:
         StoreError: The record could not be written.
     """
-    digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
-    detail = f"settings in force: {digest}"
+    detail = f"settings in force: {settings_digest(settings)[:16]}"
     latest = store.audit_records(AuditFilter(person=_SETTINGS), limit=1)
     if latest and latest[0].event.detail == detail:
         return False

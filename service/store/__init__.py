@@ -36,6 +36,7 @@ from service.store.operator.drafting_stops import DraftingStops
 from service.store.operator.model_choices import ModelChoices
 from service.store.operator.repeats import Repeats
 from service.store.probes import Probes
+from service.store.quality.period import QualityPeriods
 from service.store.queries import Queries
 from service.store.reader_study.closing import ReaderStudyClosing
 from service.store.reader_study.creating import ReaderStudyCreation
@@ -102,6 +103,7 @@ class Store(
     DraftingStops,
     ModelChoices,
     AuditTrail,
+    QualityPeriods,
     RequestClaims,
     StudyIdentities,
     ShadowReadings,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from service.assessment.file_names import REPORT
 from service.commands.opened import open_store
 from service.log import configure_logging
 from service.settings.config import Settings, load_settings
@@ -28,7 +29,7 @@ from workers.evaluation.run import (
     prompts,
     read_missing,
 )
-from workers.evaluation.run_directory import REPORT, RunDirectory
+from workers.evaluation.run_directory import RunDirectory
 from workers.evaluation.service_studies import studies_of_service
 from workers.evaluation.studies import studies_at
 from workers.evaluation.study_vectors import study_vectors

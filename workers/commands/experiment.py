@@ -8,6 +8,7 @@ import click
 
 from service.assessment.experiment import experiment as computed
 from service.assessment.experiment_page import cells_csv, experiment_page
+from service.assessment.file_names import CELLS, METRICS, REPORT
 from service.assessment.flow import flow, flow_as_text
 from service.assessment.study_rows import Outcome
 from service.evaluation.metrics_json import metrics_json
@@ -30,7 +31,7 @@ from workers.evaluation.run import (
     now_text,
     read_missing,
 )
-from workers.evaluation.run_directory import CELLS, METRICS, REPORT, RunDirectory
+from workers.evaluation.run_directory import RunDirectory
 from workers.evaluation.studies import studies_at
 from workers.evaluation.truth import Matched
 from workers.reading.reader import Reader

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.assessment.file_names import MANIFEST, PER_STUDY
 from service.assessment.study_rows import StudyRow, read_rows, scored
 from service.evaluation.values import EvaluationInputError
-from workers.evaluation.run_directory import MANIFEST, PER_STUDY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,15 @@ from dicom.reasons import Reason
 from service.assessment.checklist import checklist_json
 from service.assessment.comparison_page import comparison_section
 from service.assessment.figures import roc_curves
+from service.assessment.file_names import (
+    CHECKLIST,
+    ERRORS,
+    METRICS,
+    PAIRS,
+    PER_STUDY,
+    REPORT,
+    SUBGROUPS,
+)
 from service.assessment.groups import subgroups_csv
 from service.assessment.metrics import Metrics, metrics_of
 from service.assessment.mistakes import mistakes_csv
@@ -23,16 +32,7 @@ from workers.evaluation.assembled import Assembled
 from workers.evaluation.cards import cards_of
 from workers.evaluation.others import OtherEvaluation
 from workers.evaluation.run import Order
-from workers.evaluation.run_directory import (
-    CHECKLIST,
-    ERRORS,
-    METRICS,
-    PAIRS,
-    PER_STUDY,
-    REPORT,
-    SUBGROUPS,
-    RunDirectory,
-)
+from workers.evaluation.run_directory import RunDirectory
 from workers.evaluation.safe_names import safe_name
 from workers.retry_policy import code
 

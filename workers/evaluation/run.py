@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from dicom.selection.image_selection import Rules
+from service.assessment.file_names import MANIFEST
 from service.settings.config import Settings
 from workers.evaluation.cases import Case, Received
 from workers.evaluation.draft_rows import DraftState, is_finished
 from workers.evaluation.faults import InputFaults, raise_if_any
 from workers.evaluation.progress import Progress
 from workers.evaluation.reading import CaseReading, DraftRows, RowOf, Stop
-from workers.evaluation.run_directory import MANIFEST, RunDirectory
+from workers.evaluation.run_directory import RunDirectory
 from workers.evaluation.truth import Matched, Truth, matched, truths_at
 from workers.labeller.version import labeler_version
 from workers.model.profiles.load import find_profile, load_profile

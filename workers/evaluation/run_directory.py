@@ -11,19 +11,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
+from service.assessment.file_names import (
+    CELLS,
+    CHECKLIST,
+    DRAFTS,
+    ERRORS,
+    IMAGES,
+    MANIFEST,
+    METRICS,
+    PAIRS,
+    PER_STUDY,
+    REPORT,
+    SUBGROUPS,
+)
 from workers.evaluation.faults import InputFaults
 
-MANIFEST: Final = "manifest.json"
-DRAFTS: Final = "drafts.jsonl"
-PER_STUDY: Final = "per_study.csv"
-METRICS: Final = "metrics.json"
-SUBGROUPS: Final = "subgroups.csv"
-CHECKLIST: Final = "checklist.json"
-ERRORS: Final = "errors.csv"
-CELLS: Final = "cells.csv"
-REPORT: Final = "report.html"
-PAIRS: Final = "pairs"
-IMAGES: Final = "images"
 _LOCK: Final = ".lock"
 _OURS: Final = frozenset(
     {

@@ -4,7 +4,7 @@ import hashlib
 from typing import Final
 from urllib.parse import quote
 
-from workers.evaluation.run_directory import IMAGES
+from service.assessment.file_names import IMAGES
 
 _LONGEST: Final = 150
 

@@ -162,7 +162,7 @@ class DriftStore(Transactions):
         if only_open:
             chosen = chosen.where(AlertRow.acknowledged_at.is_(None))
         with self._reading() as session:
-            return [_alert(row) for row in session.scalars(chosen.limit(limit))]
+            return [drift_alert(row) for row in session.scalars(chosen.limit(limit))]
 
     def acknowledge_alert(self, number: int, actor: str, note: str) -> DriftAlert:
         """Acknowledge an alert; its chart begins anew. A second time changes nothing.
@@ -177,7 +177,7 @@ class DriftStore(Transactions):
             if row.acknowledged_at is None:
                 row.acknowledged_at, row.acknowledged_by = self.now(), actor
                 row.note = note.strip()[:_LONGEST_NOTE]
-            return _alert(row)
+            return drift_alert(row)
 
     def chart_starts(self, reference_id: int) -> dict[str, datetime]:
         """Return for each chart when its latest alert was acknowledged, under this reference."""
@@ -231,7 +231,8 @@ def _reference(row: ReferenceRow) -> Reference:
     )
 
 
-def _alert(row: AlertRow) -> DriftAlert:
+def drift_alert(row: AlertRow) -> DriftAlert:
+    """Return the record of a row."""
     return DriftAlert(
         id=row.id,
         chart=row.chart,

@@ -14,11 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from service.assessment.file_names import DRAFTS, METRICS
 from service.errors import ReaderStopped
 from workers.evaluation.faults import InputFaults
 from workers.evaluation.progress import Progress
 from workers.evaluation.reading import CaseReading, Stop
-from workers.evaluation.run_directory import DRAFTS, METRICS, RunDirectory
+from workers.evaluation.run_directory import RunDirectory
 from workers.evaluation.studies import studies_at
 from workers.model.checkpoints import shipped
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from service.assessment.file_names import DRAFTS, MANIFEST
 from workers.evaluation.faults import InputFaults
-from workers.evaluation.run_directory import DRAFTS, MANIFEST, RunDirectory, read_drafts
+from workers.evaluation.run_directory import RunDirectory, read_drafts
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Documents for a site's quality department, made from the database: drafts without patient data."""

@@ -1,0 +1,1 @@
+"""What the documents for the quality department read from the database: one period, no patient data."""
