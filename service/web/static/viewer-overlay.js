@@ -1,8 +1,11 @@
 // What lies over the picture: regions of findings, heat map, marks, ruler, direction letters. One SVG whose
 // viewBox is the visible part of the image, so that everything is drawn in image pixels.
 
+import { UPRIGHT, toPlane, uprightText } from "./viewer-turn.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const OPPOSITE = { L: "R", R: "L", A: "P", P: "A", H: "F", F: "H" };
+const SIDES = { left: [-1, 0], right: [1, 0], top: [0, -1], bottom: [0, 1] };
 
 const svg = (name, attributes = {}, parent = null) => {
   const element = document.createElementNS(SVG, name);
@@ -29,16 +32,19 @@ export const outlineOf = (shape, [left, top, right, bottom]) => {
 
 export class Overlay {
   #labels = [];
+  #orientation = UPRIGHT;
+  #directions = ["", ""];
 
-  constructor(stage) {
-    this.root = svg("svg", { class: "viewer-overlay", preserveAspectRatio: "none", role: "group" }, stage);
+  // What lies on the image is in its plane; the direction letters are at the edges of the stage.
+  constructor(plane, stage) {
+    this.root = svg("svg", { class: "viewer-overlay", preserveAspectRatio: "none", role: "group" }, plane);
     this.root.setAttribute("aria-label", "Marked regions");
     this.heat = svg("image", { class: "viewer-heat", preserveAspectRatio: "none" }, this.root);
     this.regions = svg("g", { class: "viewer-regions" }, this.root);
     this.marks = svg("g", { class: "viewer-marks" }, this.root);
     this.draft = svg("g", { class: "viewer-drawing" }, this.root);
     this.rulers = svg("g", { class: "viewer-rulers" }, this.root);
-    this.letters = ["left", "right", "top", "bottom"].map((side) => {
+    this.letters = Object.keys(SIDES).map((side) => {
       const letter = document.createElement("span");
       letter.className = `viewer-letter viewer-${side}`;
       stage.append(letter);
@@ -50,7 +56,8 @@ export class Overlay {
   look(left, top, width, height, pixel) {
     this.root.setAttribute("viewBox", `${left} ${top} ${width} ${height}`);
     for (const { text, at } of this.#labels) {
-      text.setAttribute("transform", `translate(${at[0]} ${at[1]}) scale(${pixel})`);
+      const upright = uprightText(this.#orientation);
+      text.setAttribute("transform", `translate(${at[0]} ${at[1]}) ${upright} scale(${pixel})`);
     }
   }
 
@@ -60,9 +67,19 @@ export class Overlay {
     for (const [name, value] of Object.entries({ x: left, y: top, width, height })) this.heat.setAttribute(name, value);
     if (heatUrl) this.heat.setAttribute("href", heatUrl);
     else this.heat.removeAttribute("href");
-    const [across, down] = image.orientation ?? ["", ""];
-    const sides = [OPPOSITE[across[0]], across[0], OPPOSITE[down[0]], down[0]];
-    this.letters.forEach((letter, number) => { letter.textContent = sides[number] ?? ""; });
+    this.#directions = image.orientation ?? ["", ""];
+    this.turn(this.#orientation);
+  }
+
+  /** Put the direction letters at the edges that they belong to in this orientation. */
+  turn(orientation) {
+    this.#orientation = orientation;
+    const [across, down] = this.#directions.map((each) => each[0] ?? "");
+    Object.values(SIDES).forEach((side, number) => {
+      const [x, y] = toPlane(orientation, side);
+      const toward = x ? across : down;
+      this.letters[number].textContent = (x + y > 0 ? toward : OPPOSITE[toward]) ?? "";
+    });
   }
 
   /** Show the regions of findings: `[{finding, label, points: [[column, row], …]}]`. */

@@ -4,6 +4,7 @@ import { ImageError, imageAt } from "./viewer-levels.js";
 import { Overlay } from "./viewer-overlay.js";
 import { CanvasPainter, levelFor, makePainter, wantedLevel } from "./viewer-paint.js";
 import { VALUES, asWindow, fillTable, rangeOf } from "./viewer-table.js";
+import { UPRIGHT, cornerOf, isUpright, matrixOf, wordsOf } from "./viewer-turn.js";
 import { View } from "./viewer-view.js";
 
 const LOST_MS = 2000; // until a lost WebGL context is replaced by canvas 2D
@@ -55,9 +56,9 @@ export class Picture extends View {
     this.stage.tabIndex = 0;
     this.stage.setAttribute("role", "application");
     this.stage.setAttribute("aria-roledescription", "radiograph");
-    this.stage.setAttribute("aria-label", `Radiograph ${this.options.label ?? ""}`.trim());
-    this.canvas = make("canvas", "viewer-canvas", this.stage);
-    this.overlay = new Overlay(this.stage);
+    this.plane = make("div", "viewer-plane", this.stage);
+    this.canvas = make("canvas", "viewer-canvas", this.plane);
+    this.overlay = new Overlay(this.plane, this.stage);
     this.overlay.setRegions(this.#givenRegions());
     this.status = make("p", "viewer-status", this.stage);
     this.message = make("p", "viewer-loading", this.stage);
@@ -65,6 +66,9 @@ export class Picture extends View {
     this.warnings = make("ul", "viewer-warnings", element);
     this.warnings.setAttribute("aria-label", "About the display of this image");
     if (this.options.label) make("p", "viewer-label", this.stage).textContent = this.options.label;
+    this.turned = make("p", "viewer-turned", this.stage);
+    this.turned.setAttribute("role", "status");
+    this.#stateOrientation();
   }
 
   #givenRegions() {
@@ -103,6 +107,10 @@ export class Picture extends View {
     this.voi = { ...image.vois[image.shown] };
     this.shown = image.shown;
     this.inverted = false;
+    this.orientation = UPRIGHT;
+    this.#lay();
+    this.#stateOrientation();
+    this.overlay.turn(this.orientation);
     this.overlay.setImage(image, this.options.heat, this.options.heatBox);
     this.toolbar?.describe(image);
     this.#warn(image.warnings ?? []);
@@ -221,10 +229,51 @@ export class Picture extends View {
     this.ask();
   }
 
+  // ---- how the image lies on the screen
+
+  /** Show the image in another orientation; what was fitted to the stage is fitted again. */
+  orient(orientation) {
+    if (!this.image) return;
+    this.orientation = orientation;
+    this.#lay();
+    this.#stateOrientation();
+    this.overlay.turn(orientation);
+    this.#size();
+    if (this.fitted) this.fit();
+    else this.ask();
+    this.tell("turned", { ...orientation });
+  }
+
+  /** Lay the plane of picture and overlay over the stage, as the orientation says. */
+  #lay() {
+    const { style } = this.plane;
+    const { clientWidth, clientHeight } = this.stage;
+    const isOnItsSide = this.orientation.turns % 2 === 1;
+    const [width, height] = isOnItsSide ? [clientHeight, clientWidth] : [clientWidth, clientHeight];
+    if (isUpright(this.orientation)) {
+      style.width = style.height = style.transform = "";
+      return;
+    }
+    style.width = `${width}px`;
+    style.height = `${height}px`;
+    style.transform = `matrix(${[...matrixOf(this.orientation), ...cornerOf(this.orientation, width, height)].join(", ")})`;
+  }
+
+  /** State on the image, and to a screen reader, that it is not shown as stored. */
+  #stateOrientation() {
+    const words = wordsOf(this.orientation);
+    this.element.dataset.turned = String(words !== "");
+    this.turned.hidden = words === "";
+    this.turned.textContent = words && `${words[0].toUpperCase()}${words.slice(1)}: not as stored (x resets it)`;
+    const label = ["Radiograph", this.options.label, words && `(${words})`].filter(Boolean).join(" ");
+    this.stage.setAttribute("aria-label", label);
+  }
+
   #size() {
-    const box = this.stage.getBoundingClientRect();
-    const width = Math.max(1, Math.round(box.width * devicePixelRatio));
-    const height = Math.max(1, Math.round(box.height * devicePixelRatio));
+    const { width: across, height: down } = this.stage.getBoundingClientRect();
+    const [right, bottom] = this.orientation.turns % 2 ? [down, across] : [across, down];
+    const width = Math.max(1, Math.round(right * devicePixelRatio));
+    const height = Math.max(1, Math.round(bottom * devicePixelRatio));
     if (this.canvas.width === width && this.canvas.height === height) return;
     this.canvas.width = width;
     this.canvas.height = height;
@@ -233,6 +282,7 @@ export class Picture extends View {
   #resized() {
     if (!this.view) return;
     const fitted = this.fitted;
+    this.#lay();
     this.#size();
     if (fitted) this.fit();
     this.paint();

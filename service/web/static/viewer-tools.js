@@ -1,6 +1,7 @@
 // Mouse, pen, touch and keys of a viewer. The viewer itself knows none of them.
 
 import { outlineOf } from "./viewer-overlay.js";
+import { toPlane } from "./viewer-turn.js";
 
 const WHEEL = 1 / 500;
 const KEY_PAN = 0.06; // of the visible width or height
@@ -129,13 +130,25 @@ class KeyMark {
     this.viewer.overlay.drawing(outlineOf(this.viewer.tool, this.box));
   }
 
+  /** Move the box to the right and down on the screen, or move its right and lower edge there. */
   arrow(right, down, resizes) {
     const { width, height } = this.viewer.visible();
-    const across = right * width * 0.02;
-    const along = down * height * 0.02;
+    const { orientation } = this.viewer;
+    const [x, y] = toPlane(orientation, [right, down]);
+    const [across, along] = [x * width * 0.02, y * height * 0.02];
     const [left, top, end, bottom] = this.box;
-    const moved = resizes ? [left, top] : [left + across, top + along];
-    this.box = [...moved, Math.max(moved[0] + 1, end + across), Math.max(moved[1] + 1, bottom + along)];
+    if (!resizes) {
+      this.box = [left + across, top + along, end + across, bottom + along];
+    } else {
+      // The edge that is right or lower on the screen may be any edge in the image.
+      const [toEnd, toBottom] = toPlane(orientation, [Math.abs(right), Math.abs(down)]);
+      this.box = [
+        toEnd < 0 ? Math.min(end - 1, left + across) : left,
+        toBottom < 0 ? Math.min(bottom - 1, top + along) : top,
+        toEnd > 0 ? Math.max(left + 1, end + across) : end,
+        toBottom > 0 ? Math.max(top + 1, bottom + along) : bottom,
+      ];
+    }
     this.draw();
   }
 
@@ -159,6 +172,11 @@ const SIMPLE = {
   w: (viewer) => viewer.nextPreset(),
   o: (viewer) => viewer.showRegions(!viewer.overlay.shows("regions")),
   z: (viewer) => viewer.setMagnifier(!viewer.magnifies),
+  t: (viewer) => viewer.turn(1),
+  T: (viewer) => viewer.turn(-1),
+  f: (viewer) => viewer.flip(),
+  F: (viewer) => viewer.flip({ down: true }),
+  x: (viewer) => viewer.reset(),
 };
 
 /** Keys of one viewer; the page decides by `active` which viewer they act on. */

@@ -1,11 +1,14 @@
 // The part of an image on the screen: fitting, zoom and pan. `viewer-picture.js` paints it.
 
 import { origin } from "./viewer-paint.js";
+import { UPRIGHT, cornerOf, toPlane } from "./viewer-turn.js";
 
 const MOST_ZOOM = 32; // device pixels for an image pixel
 
 /** The view of an image. The subclass sets `canvas`, `image` and `stage`, and paints when asked. */
 export class View {
+  orientation = UPRIGHT;
+
   /** Return the part of the image on the screen, in image pixels. */
   visible() {
     const { width, height } = this.canvas;
@@ -17,7 +20,9 @@ export class View {
   imagePoint([x, y]) {
     const { left, top } = this.visible();
     const step = devicePixelRatio / this.view.scale;
-    return [left + x * step, top + y * step];
+    const [right, down] = cornerOf(this.orientation, this.plane.clientWidth, this.plane.clientHeight);
+    const [across, along] = toPlane(this.orientation, [x - right, y - down]);
+    return [left + across * step, top + along * step];
   }
 
   #fitScale() {
@@ -52,11 +57,12 @@ export class View {
     this.#hold();
   }
 
-  /** Pan by CSS pixels. */
+  /** Pan by CSS pixels of the screen. */
   panBy(right, down) {
     if (!this.view) return;
     const step = devicePixelRatio / this.view.scale;
-    this.view = { ...this.view, x: this.view.x - right * step, y: this.view.y - down * step };
+    const [across, along] = toPlane(this.orientation, [right, down]);
+    this.view = { ...this.view, x: this.view.x - across * step, y: this.view.y - along * step };
     this.fitted = false;
     this.#hold();
   }

@@ -27,16 +27,17 @@
 //                   in (column, row) of the image, as the review API takes `region`. `removeMark(id)` removes it
 //   viewer:heat     {on}                   the heat map was shown or hidden
 //   viewer:tool     {tool}                 null, "ruler", "rectangle" or "ellipse"
+//   viewer:turned   {turns, flipped}       the image lies otherwise on the screen; a sign on it states how
 //
 // Methods: load(base), setRegions(list), showRegions(on), showHeat(on), setHeat(url, box), setTool(name), addMark,
-// removeMark(id), fit(), actualSize(), reset(), invert(), setVoi(number), destroy(). `viewerOf(element)` returns
+// removeMark(id), fit(), actualSize(), turn(quarters), flip(), reset(), invert(), setVoi(number), destroy(). `viewerOf(element)` returns
 // a mounted Viewer. `prefetch(base)` fetches quarter and half of the next study's image.
 //
 // Findings: whatever has the same `data-finding` as a region gets the class "finding-on" together with it, by
 // pointer and by keyboard focus. Regions and heat map are hidden at first.
 //
 // Keys, outside text fields, unless `<html data-single-keys="off">`: i invert, arrows pan, Shift+arrows window,
-// + - zoom, 0 fit, 1 1:1, w next window, h heat map (if there is one), o regions, m mark (m again: ellipse; arrows move,
+// + - zoom, 0 fit, 1 1:1, t rotate right (T left), f flip left–right (F top–bottom), x reset, w next window, h heat map (if there is one), o regions, m mark (m again: ellipse; arrows move,
 // Shift+arrows size, Enter keeps, Escape leaves), z magnifier. A page that uses one of them for something else
 // calls `preventDefault()` in a capturing listener.
 
@@ -46,6 +47,7 @@ import { CanvasPainter, levelFor } from "./viewer-paint.js";
 import { Picture, make } from "./viewer-picture.js";
 import { Toolbar } from "./viewer-toolbar.js";
 import { Keys, Pointers, keysAct } from "./viewer-tools.js";
+import { UPRIGHT, flippedAcross, flippedDown, matrixOf, turnedBy } from "./viewer-turn.js";
 
 export { ImageError, linkFindings, prefetch };
 
@@ -75,7 +77,18 @@ export class Viewer extends Picture {
     this.setMagnifier(false);
     this.overlay.clearRulers();
     this.setVoi(this.image.shown);
+    this.orient(UPRIGHT);
     this.fit();
+  }
+
+  /** Turn what is on the screen by quarters to the right. */
+  turn(quarters) {
+    this.orient(turnedBy(this.orientation, quarters));
+  }
+
+  /** Flip what is on the screen left–right, or top–bottom. */
+  flip({ down = false } = {}) {
+    this.orient(down ? flippedDown(this.orientation) : flippedAcross(this.orientation));
   }
 
   setTool(tool) {
@@ -107,6 +120,7 @@ export class Viewer extends Picture {
     canvas.hidden = false;
     canvas.width = canvas.height = Math.round(LENS * devicePixelRatio);
     canvas.style.translate = `${place[0] - LENS / 2}px ${place[1] - LENS / 2}px`;
+    canvas.style.transform = `matrix(${matrixOf(this.orientation).join(", ")}, 0, 0)`;
     const [x, y] = this.imagePoint(place);
     const view = { x, y, scale: Math.max(2 * this.view.scale, devicePixelRatio) };
     this.lens.setTable(this.table);
