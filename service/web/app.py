@@ -68,6 +68,7 @@ from service.web.reader_study.routes import READER_STUDY_ROUTES
 from service.web.readiness import FRESH_SECONDS, Readiness, broker_fault, writing_fault
 from service.web.render import STATIC_DIR
 from service.web.review.failures import REVIEW_HANDLERS
+from service.web.review.live_review import review_live, review_parts
 from service.web.review.questions_api import questions_live, questions_parts
 from service.web.review.routes import REVIEW_ROUTES
 from service.web.search.routes import SEARCH_ROUTES
@@ -197,6 +198,7 @@ LIVE_ROUTES: Final = (
     QUEUE_LIVE,
     live_route("/live/studies/{study_uid}", pages.study_live),
     live_route("/live/questions/{job_id}", questions_live),
+    live_route("/live/reviews/{job_id}", review_live),
     OVERVIEW_LIVE,
 )
 ROUTES: Final = [
@@ -208,6 +210,7 @@ ROUTES: Final = [
     guarded("/setup/{link}", login.set_up, access=OPEN, methods=("POST",)),
     guarded("/live/studies/{study_uid}.json", pages.study_parts, access=LIVE),
     guarded("/live/questions/{job_id}.json", questions_parts, access=LIVE),
+    guarded("/live/reviews/{job_id}.json", review_parts, access=LIVE),
     *LIVE_ROUTES,
     all_live(LIVE_ROUTES),
     guarded("/studies/{study_uid}", pages.study, roles=EVERYONE),

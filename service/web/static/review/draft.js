@@ -8,6 +8,7 @@ import { Decider, hasEdits, missing } from "./decide.js";
 import { Images } from "./images.js";
 import { Heat } from "./heat.js";
 import { bindKeys, showKeys } from "./keys.js";
+import { Others, followReview } from "./others.js";
 import { linkRegions } from "./regions.js";
 import { addFinding, addRow, closeEditor, openEditor, rowsOf, show, showVerdict } from "./sentences.js";
 import { Timers } from "./timers.js";
@@ -27,6 +28,9 @@ const IMAGE_KEYS = {
   o: { help: "regions of the findings on or off" },
   z: { help: "magnifier" },
   m: { help: "mark a missed finding; again: ellipse; Enter keeps it" },
+  "t T": { help: "rotate the image 90° right, left" },
+  "f F": { help: "flip the image left–right, top–bottom" },
+  x: { help: "image as first shown: not rotated, not flipped, first window, fit" },
 };
 const SMALL = window.matchMedia("(max-width: 700px)"); // no diagnostic display: decisions are off
 
@@ -129,18 +133,21 @@ const start = () => {
   controls = edits ? startEditing({ article, images, find, signal, timers, seenNow, alert, update, current, toNext }) : {};
 
   // ---- other people, and what changed meanwhile
-  const watch = async () => {
-    const answer = await request(`${root}api/jobs/${job}/open`, { method: "POST", body: {}, quiet: true }).catch(() => null);
-    if (answer?.status !== 200 || signal.aborted) return;
-    const news = answer.data;
-    const others = news.open.filter((each) => each.id !== article.dataset.person).map((each) => each.name);
-    find("others").textContent = others.length ? `Also open: ${others.join(", ")}` : "";
+  const others = new Others(find("others"), article.dataset.person);
+  const learn = (news) => {
+    if (signal.aborted) return;
+    others.show(news.open);
     if (news.obstacle && news.obstacle.sentence !== article.dataset.obstacle) {
       article.dataset.obstacle = news.obstacle.sentence;
       alert(`This draft cannot be accepted. ${news.obstacle.sentence}`);
       update();
     }
     controls.news?.(news);
+  };
+  followReview(article.dataset, learn, signal);
+  const watch = async () => {
+    const answer = await request(`${root}api/jobs/${job}/open`, { method: "POST", body: {}, quiet: true }).catch(() => null);
+    if (answer?.status === 200) learn(answer.data);
   };
   if (document.querySelector("#decision, #amend, #undo-here")) {
     watch();
@@ -292,11 +299,14 @@ const startEditing = ({ article, images, find, signal, timers, seenNow, alert, u
   find("accept").addEventListener("click", accept, { signal });
   find("reject")?.addEventListener("click", reject, { signal });
 
-  const news = ({ version, by, decision }) => {
-    if (version > autosave.version && by && by.id !== article.dataset.person && autosave.isStored) {
-      alert(`${by.name} changed the text of this draft (version ${version}). Reload the page to see it.`);
+  let said = "";
+  const tell = (text) => { if (text !== said) alert(text); said = text; };
+  const news = ({ version, by, stored, decision }) => {
+    if (decision && !article.dataset.amends) {
+      tell(`${decision.by} has decided on this draft. Reload the page to see the decision.`);
+    } else if (version > autosave.version && by && by.id !== article.dataset.person && autosave.isStored && stored) {
+      tell(`${by.name} changed the text of this draft at ${stored} (version ${version}). Reload the page to see it.`);
     }
-    if (decision && !article.dataset.amends) alert(`${decision.by} has decided on this draft. Reload the page to see the decision.`);
   };
   const keys = {
     y: { help: "agree with the sentence, go to the next", run: () => answer(current() ?? rowsOf(article)[0], "agree", { advance: true }) },
