@@ -20,6 +20,7 @@ from service.settings.keys.notify import NotifyTarget
 from service.settings.keys.reading import Model, Reading
 from service.settings.keys.reconcile import Reconcile
 from service.settings.keys.sections import Caller
+from service.settings.keys.viewers import SiteViewer
 
 # Tables that may be given several times ([[...]] in TOML).
 _REPEATED: dict[str, type[BaseModel]] = {
@@ -31,6 +32,7 @@ _REPEATED: dict[str, type[BaseModel]] = {
     "destinations[] kind = folder": FolderDestination,
     "reconcile[]": Reconcile,
     "notify.targets[]": NotifyTarget,
+    "web.viewers[]": SiteViewer,
 }
 
 

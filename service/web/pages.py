@@ -24,6 +24,8 @@ from service.web.images.picture import THUMBNAIL_SIZE, Picture
 from service.web.job_actions import AUDITED, ROLES, Details, act
 from service.web.live import LiveView
 from service.web.render import NOTHING, Snapshot, page, root_of
+from service.web.review.patients import patient_of
+from service.web.review.site_viewers import viewer_links
 from service.web.study_view import study_record, study_snapshot
 
 _STAMPS: Final = {
@@ -142,6 +144,7 @@ def _study_html(here: AppContext, uid: str, job_id: str | None, may: frozenset[s
         snapshot=_study_view(here, uid, job_id, may)(),
         study_uid=uid,
         identity=values,
+        viewers=viewer_links(here.settings.web.viewers, uid, patient_of(here.store, uid)),
         copies=copies(here.store, record.job),
         identity_fault=fault,
         live_url=f"../live/studies/{uid}{asked}",

@@ -28,6 +28,7 @@ from service.settings.keys.tls_files import (
     ServerCertificate,
     ServerKey,
 )
+from service.settings.keys.viewers import SiteViewer
 from service.settings.rules import Conflict, Rule, conflict
 
 
@@ -300,6 +301,12 @@ class Broker(Section):
     rules: ClassVar[tuple[Rule, ...]] = (tls_pair, _tls_is_used)
 
 
+def _viewer_labels_differ(web: "Web") -> Iterator[Conflict]:
+    labels = [each.label for each in web.viewers]
+    for label in sorted({each for each in labels if labels.count(each) > 1}):
+        yield conflict("viewers", f"label used twice: {label}; give each another", "viewers")
+
+
 class Web(Section):
     """The pages, the JSON API, health and metrics."""
 
@@ -352,6 +359,9 @@ class Web(Section):
         True,
         description="The page of a study shows the image first; the draft is shown on request.",
     )
+    viewers: tuple[SiteViewer, ...] = Field(
+        (), description="Viewers of the site that open a study by a link, in this order."
+    )
     username: str = Field("admin", description="User name of scripts, when a password is set.")
     password: SecretStr = Field(
         SecretStr(""),
@@ -359,7 +369,7 @@ class Web(Section):
         "tokens (`wetread token add`) are better. It opens no page: people have accounts.",
     )
 
-    rules: ClassVar[tuple[Rule, ...]] = (tls_pair,)
+    rules: ClassVar[tuple[Rule, ...]] = (tls_pair, _viewer_labels_differ)
 
 
 class Sweep(Section):

@@ -21,6 +21,7 @@ from service.web.identity import copies
 from service.web.review.answers import review_json
 from service.web.review.patients import dashed, patient_of
 from service.web.review.questions_view import abilities, questions_part
+from service.web.review.site_viewers import viewer_links
 
 _REPORT_WORDS: Final = {
     ReportState.NONE: "No report is made of a rejected draft.",
@@ -93,12 +94,14 @@ def draft_values(here: AppContext, job_id: str, person: Person, *, amends: bool)
     decision = review["decision"]
     can_amend = bool(decision) and decision["verdict"] != Verdict.REJECT.value
     may_edit = person.has(Role.RADIOLOGIST) and (decision is None or (amends and can_amend))
+    patient = patient_of(here.store, job.study_instance_uid)
     hides_text = bool(review["obstacle"]) and review["obstacle"]["code"] in _NOT_TO_BE_READ
     return {
         "job": job,
         "review": review,
         "person": person,
-        "patient": patient_of(here.store, job.study_instance_uid),
+        "patient": patient,
+        "viewers": viewer_links(here.settings.web.viewers, job.study_instance_uid, patient),
         "copies": copies(here.store, job),
         "sentences": _sentences(review),
         "sections": list(Section),

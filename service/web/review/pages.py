@@ -91,6 +91,7 @@ def _worklist_html(here: AppContext, choice: WorklistChoice) -> str:
         most_older=_MOST_OLDER,
         days=settings.worklist_days,
         limit=settings.waiting_limit_minutes,
+        has_viewers=bool(settings.viewers),
         poll_url=f"read/rows.json?{choice.query(choice.after)}",
     )
 

@@ -14,6 +14,7 @@ from service.store.review.awaiting import MOST_COUNTED, WorklistSpan
 from service.web.app_context import AppContext
 from service.web.render import Snapshot, part
 from service.web.review.patients import Patient, as_patient, patients_of
+from service.web.review.site_viewers import viewer_links
 
 _MOST_SHOWN: Final = 50
 
@@ -104,6 +105,9 @@ def _rows(here: AppContext, entries: Sequence[WorklistEntry], person_id: str) ->
             is_overdue=each.place is Place.OVERDUE,
             limit=here.settings.web.waiting_limit_minutes,
             patient=patients[each.job.id],
+            viewers=viewer_links(
+                here.settings.web.viewers, each.job.study_instance_uid, patients[each.job.id]
+            ),
             readers=[
                 every.name
                 for every in opened.get(each.job.id, ())
