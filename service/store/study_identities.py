@@ -44,6 +44,17 @@ class StudyIdentities(Transactions):
         """Return the identity of one study; None if it is not known."""
         return self.identities([study_uid]).get(study_uid)
 
+    def identities_with_accession(self, number: str, *, limit: int) -> list[StudyIdentity]:
+        """Return the latest studies with exactly this accession number."""
+        query = (
+            select(StudyIdentityRow)
+            .where(StudyIdentityRow.accession_number == number)
+            .order_by(StudyIdentityRow.instance_id.desc())
+            .limit(limit)
+        )
+        with self._reading() as session:
+            return [identity_of_row(row) for row in session.scalars(query)]
+
     def search_identities(self, text: str, limit: int = 50) -> list[StudyIdentity]:
         """Return the latest studies with each word of `text` in name, patient ID or accession number."""
         query = select(StudyIdentityRow).order_by(StudyIdentityRow.instance_id.desc()).limit(limit)

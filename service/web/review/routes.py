@@ -5,7 +5,7 @@ from typing import Final
 from service.accounts import Role
 from service.tokens import Scope
 from service.web.access.roles import EVERYONE, Access, guarded
-from service.web.review import api, pages, questions_api
+from service.web.review import api, by_link, pages, questions_api
 
 _READERS: Final = frozenset({Role.RADIOLOGIST})
 # The decisions of all persons; an admin operates the service and decides nothing.
@@ -53,6 +53,8 @@ REVIEW_ROUTES: Final = (
         pages.worklist_rows,
         access=Access(roles=EVERYONE, counts_as_use=False),
     ),
+    guarded("/read/by-accession", by_link.by_accession, roles=EVERYONE),
+    guarded("/read/by-study", by_link.by_study, roles=EVERYONE),
     guarded("/read/{job_id}", pages.draft_page, roles=EVERYONE),
     guarded("/mine", pages.mine_page, roles=_READERS),
 )

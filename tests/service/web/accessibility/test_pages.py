@@ -78,7 +78,7 @@ def show(browser, width, scheme):
 
 def fill(site, seeder, cookie_of):
     """Put jobs of several states, accounts and tokens into the store; return the paths of the pages."""
-    seeder.waiting(1)
+    waiting = seeder.waiting(1)
     seeder.reading(2)
     seeder.completed(3)
     seeder.deliver(seeder.drafted(5), error="The archive is full.", refused=True)
@@ -104,6 +104,8 @@ def fill(site, seeder, cookie_of):
             "queue/batch?action=retry&scope=filter&state=FAILED",
             "read",
             f"read/{drafted.id}",
+            f"read/by-study?study={waiting.study_instance_uid}",
+            "read/by-accession?accession=none",
             "mine",
             study,
             "monitor",
