@@ -22,7 +22,8 @@ from service.web.live import LiveView
 
 View = Callable[[Request], Awaitable[LiveView]]
 LIVE: Final = Access(roles=EVERYONE, counts_as_use=False)
-_MOST_VIEWS: Final = 32
+# Of the page of a study there are two: questions, and other persons.
+_MOST_VIEWS: Final = 64
 _VIEW: Final = "wetread_view"
 
 

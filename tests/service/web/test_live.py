@@ -199,7 +199,7 @@ def test_one_stream_serves_several_pages(site, seeder):
         assert parts["live/queue?state=SCHEDULED"]["order"] == []
     assert site.get("/live").status_code == 400
     assert site.get("/live?view=live/studies/1.2.3").status_code == 404
-    many = "&".join(f"view=live/queue?state={n}" for n in range(33))
+    many = "&".join(f"view=live/queue?state={n}" for n in range(65))
     assert site.get(f"/live?{many}").status_code == 400
 
 
