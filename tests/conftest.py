@@ -83,7 +83,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # Folders whose tests each load the whole machine.
-SERIAL_FOLDERS = ("ohif",)
+SERIAL_FOLDERS = ("ohif", "playwright")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by the markers

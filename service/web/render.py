@@ -13,6 +13,7 @@ from pydicom.uid import UID
 
 from service.accounts import Person, Role
 from service.monitoring.state_names import STATE_WORDS, state_word
+from service.sentence import ended
 from service.web.access.current import SHOWN_PERSON
 from service.web.access.stop_banner import SHOWN_STOP
 
@@ -92,6 +93,7 @@ def _environment() -> Environment:
         cause_word=_cause_word,
         clock=_clock,
         day=_day,
+        ended=ended,
         short_uid=_short_uid,
         sentence_case=_sentence_case,
         size=_size,
