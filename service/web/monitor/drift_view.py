@@ -16,7 +16,6 @@ from service.drift.streams import STREAMS, Group, Measure, Stream
 from service.evaluation.day_charts import Daily, daily_chart, statistic_chart
 from service.evaluation.report import render_chart
 from service.final_reports.report import FinalState
-from service.settings.config import Settings
 from service.store import Store
 from service.store.drift.alerts import Reference, StoredChart
 
@@ -54,7 +53,7 @@ class StreamView:
     days: Sequence[tuple[str, int, str]]
 
 
-def drift_values(store: Store, settings: Settings) -> dict[str, Any]:
+def drift_values(store: Store) -> dict[str, Any]:
     """Return what the template shows."""
     reference, charts = store.drift_reference(), store.drift_charts()
     opened = store.drift_alerts(only_open=True)
@@ -76,7 +75,6 @@ def drift_values(store: Store, settings: Settings) -> dict[str, Any]:
     days = store.monitor_days(since)
     readings = [(day, n) for day, kind, n in days if kind == RowKind.READING]
     return {
-        "site_name": settings.site_name,
         "reference": reference,
         "alerts": opened,
         "case_links": {each.id: case_links(store, each) for each in opened},

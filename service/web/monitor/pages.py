@@ -30,7 +30,7 @@ _AREA: Final = "monitor"
 async def drift_page(request: Request) -> Response:
     """Answer with the alerts, the reference period and the charts."""
     here = app_context_of(request)
-    values = await run_in_threadpool(drift_values, here.store, here.settings)
+    values = await run_in_threadpool(drift_values, here.store)
     return answer(
         request,
         "monitor/drift.html",
