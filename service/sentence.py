@@ -6,6 +6,11 @@ def ended(sentence: str) -> str:
     return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
+def about(name: str, text: str) -> str:
+    """Return a text with what it is about before it, unless it begins with that name."""
+    return text if text.startswith(f"{name} ") else f"{name}: {text}"
+
+
 def capitalized(text: str) -> str:
     """Return a text with a capital at its beginning; names in it keep their case."""
     return f"{text[:1].upper()}{text[1:]}"

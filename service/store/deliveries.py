@@ -13,6 +13,7 @@ from service.destination_backlog import Trouble
 from service.errors import LeaseLost
 from service.jobs import VERIFIED, Action, DeliveryState, Event, JobState, ReasonCode
 from service.records import Delivery, ResultObject
+from service.sentence import about, ended
 from service.store import record_mapping
 from service.store.network.paused import is_paused
 from service.store.transitions import (
@@ -274,7 +275,7 @@ class Deliveries(Transitions):
             self._change_held(session, delivery_id, fence, values | NO_LEASE, only)
             action = Event.DELIVER_FAILED if error else Event.DELIVER
             done = _done(row.notice, confirmation)
-            reason = f"{row.destination}: {error or done}"
+            reason = about(row.destination, error or done)
             stands = JobState(job.state)
             actor = row.lease_owner or "service"
             self._event(session, job.id, action, actor, (stands, stands), reason)
@@ -306,7 +307,7 @@ class Deliveries(Transitions):
             change = Change(actor="service", reason=_confirmed_by(confirmed))
             return self._move(session, job_id, state, Action.CONFIRM, change)
         failed = [row for row in found if row.state == DeliveryState.FAILED.value]
-        errors = " ".join(f"{row.destination}: {row.last_error}" for row in failed)
+        errors = " ".join(about(row.destination, ended(row.last_error)) for row in failed)
         values = {"last_error": errors}
         change = Change(
             actor="service", code=ReasonCode.NOT_DELIVERED, reason=errors, values=values

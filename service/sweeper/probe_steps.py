@@ -14,7 +14,7 @@ from service.errors import WetreadError
 from service.jobs import DeliveryState, JobState
 from service.records import Job, JobWithDraft, ResultObject
 from service.records.probes import Probe, ProbeStage
-from service.sentence import ended
+from service.sentence import about, ended
 from service.settings.config import Settings
 from service.settings.destination_factory import encoded_object
 from service.settings.keys.destinations import ALL_OBJECTS, includes_kind
@@ -62,7 +62,7 @@ class ProbeSteps:
         if job is None:
             return ""
         waiting = [
-            f"{each.destination}: {ended(each.last_error)}"
+            about(each.destination, ended(each.last_error))
             for each in self._store.deliveries(job.id)
             if each.state in (DeliveryState.PENDING, DeliveryState.SENDING) and each.last_error
         ]

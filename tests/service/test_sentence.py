@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.sentence import ended, one_line, sentence_of
+from service.sentence import about, ended, one_line, sentence_of
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,13 @@ from service.sentence import ended, one_line, sentence_of
 def test_a_sentence_has_one_full_stop(given, expected):
     """None is added where one is."""
     assert ended(given) == expected
+
+
+def test_a_text_names_what_it_is_about_once():
+    """The messages of destinations begin with their name, other texts do not."""
+    assert about("pacs", "every object is there.") == "pacs: every object is there."
+    assert about("pacs", "pacs (DICOMweb) is silent") == "pacs (DICOMweb) is silent"
+    assert about("pacs", "pacs-2 is silent") == "pacs: pacs-2 is silent"
 
 
 def test_the_message_of_an_error_keeps_the_case_of_names():

@@ -6,7 +6,7 @@ test.beforeEach(async ({ page }) => {
 });
 
 test("a fault on the overview leads to its jobs, and the retry states their number first", async ({ page }) => {
-  const fault = page.locator("#faults").locator("div.worst, li").filter({ hasText: "2 × Not delivered to refusing" });
+  const fault = page.locator("#faults").locator("div.worst, li").filter({ hasText: "2 × Not delivered to vna" });
   await fault.getByRole("link", { name: "Show and retry" }).click();
   await page.waitForURL("**/queue?**");
   expect(new URL(page.url()).searchParams.get("state")).toBe("FAILED");

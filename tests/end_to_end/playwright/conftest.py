@@ -60,7 +60,7 @@ STUDIES = {
     "shown": Drawn(patient="Doe^Jane", findings=(EFFUSION, ENLARGED)),
     "accepted": Drawn(patient="Garcia^Mateo", findings=(EFFUSION,)),
     "rejected": Drawn(patient="Okafor^Ngozi"),
-    "edited": Drawn(patient="Yamada^Tarou=山田^太郎=やまだ^たろう", findings=(ENLARGED,)),
+    "edited": Drawn(patient="Tanaka^Kenji", findings=(ENLARGED,)),
     "decided": Drawn(patient="Novak^Ivana", findings=(PNEUMOTHORAX,)),
     "typed": Drawn(patient="Smith^John", calling=EMERGENCY),
     "unsent": Drawn(patient="Silva^Joana"),
@@ -153,7 +153,10 @@ def pages(studies: dict[str, SentStudy], role: Role | None = None) -> list[str]:
     """Return the paths of all pages; with a role, of those that only this role may open."""
     shown = studies["shown"]
     values = {"{job_id}": shown.job, "{study_uid}": shown.uid}
+    # These need a query.
     values["/queue/batch"] = "/queue/batch?action=retry&scope=chosen"
+    values["/read/by-accession"] = "/read/by-accession?accession=A-2026-1180"
+    values["/read/by-study"] = f"/read/by-study?study={shown.uid}"
     found = []
     for route in ROUTES:
         access = access_declared_by(route)
@@ -173,13 +176,13 @@ def pages(studies: dict[str, SentStudy], role: Role | None = None) -> list[str]:
 @pytest.fixture(scope="session")
 def busy_site(site_class, orthanc, tmp_path_factory) -> Iterator[tuple]:
     """A site with people and drafts, and its studies by name."""
-    refusing = {"kind": "stow", "name": "refusing", "url": f"{orthanc.url}/patients"}
+    refusing = {"kind": "stow", "name": "vna", "url": f"{orthanc.url}/patients"}
     folder, port = tmp_path_factory.mktemp("playwright"), take_free_port()
     callers = [
         {"ae_title": MODALITY},
         {"ae_title": ROOM, "destinations": ["archive"]},
         {"ae_title": EMERGENCY, "destinations": ["archive"], "priority": "urgent"},
-        {"ae_title": REFUSED, "destinations": ["refusing"]},
+        {"ae_title": REFUSED, "destinations": ["vna"]},
     ]
     overrides = {
         "site_name": "St. Example Hospital",

@@ -1,5 +1,5 @@
 // The main pages at the widths of a phone, a laptop and a reading station, and their screenshots.
-import { SITE, enter, expect, imageShown, readPath, scrollsSideways, test } from "./support.mjs";
+import { SITE, enter, expect, imageShown, isLive, readPath, scrollsSideways, test } from "./support.mjs";
 
 const SIZES = { 390: 844, 1366: 768, 2560: 1440 };
 const PEOPLE = {
@@ -72,6 +72,7 @@ for (const [colorScheme, names] of Object.entries(OF_ADMIN)) {
     const page = await personAt("admin", "/admin", { colorScheme, viewport: { width: 1400, height: 1000 } });
     for (const name of names) {
       await page.goto(PEOPLE.admin[name]);
+      if (await page.locator("#live").count()) await isLive(page);
       await page.waitForFunction(() => [...document.images].every((each) => each.complete));
       await page.screenshot({ path: `${SITE.seen}/${name}-${colorScheme}.png`, fullPage: name !== "queue" });
     }
