@@ -13,7 +13,7 @@ const BUTTONS = [
   { name: "ellipse", text: "Mark ◯", label: "Mark an ellipse", tool: true },
   { name: "regions", text: "Regions", key: "o", toggle: true, act: (viewer) => viewer.showRegions(!viewer.overlay.shows("regions")) },
   { name: "heat", text: "Heat map", key: "h", toggle: true, act: (viewer) => viewer.showHeat(!viewer.overlay.shows("heat")) },
-  { name: "turn", text: "Rotate", label: "Rotate 90° right", key: "t", act: (viewer) => viewer.turn(1) },
+  { name: "turn", text: "Rotate", label: "Rotate 90° right", key: "v", act: (viewer) => viewer.turn(1) },
   { name: "flip", text: "Flip", label: "Flip left–right", key: "f", act: (viewer) => viewer.flip() },
   { name: "reset", text: "Reset", key: "x", act: (viewer) => viewer.reset() },
 ];

@@ -37,7 +37,7 @@
 // pointer and by keyboard focus. Regions and heat map are hidden at first.
 //
 // Keys, outside text fields, unless `<html data-single-keys="off">`: i invert, arrows pan, Shift+arrows window,
-// + - zoom, 0 fit, 1 1:1, t rotate right (T left), f flip left–right (F top–bottom), x reset, w next window, h heat map (if there is one), o regions, m mark (m again: ellipse; arrows move,
+// + - zoom, 0 fit, 1 1:1, v rotate right (V left), f flip left–right (F top–bottom), x reset, w next window, h heat map (if there is one), o regions, m mark (m again: ellipse; arrows move,
 // Shift+arrows size, Enter keeps, Escape leaves), z magnifier. A page that uses one of them for something else
 // calls `preventDefault()` in a capturing listener.
 

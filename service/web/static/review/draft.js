@@ -28,7 +28,7 @@ const IMAGE_KEYS = {
   o: { help: "regions of the findings on or off" },
   z: { help: "magnifier" },
   m: { help: "mark a missed finding; again: ellipse; Enter keeps it" },
-  "t T": { help: "rotate the image 90° right, left" },
+  "v V": { help: "rotate the image 90° right, left" },
   "f F": { help: "flip the image left–right, top–bottom" },
   x: { help: "image as first shown: not rotated, not flipped, first window, fit" },
 };

@@ -20,13 +20,13 @@ pytestmark = pytest.mark.browser
 
 # Keys, what they do to the picture, and what the sign on the image states.
 ORIENTATIONS = (
-    ("t", lambda seen: np.rot90(seen, -1), "Rotated 90° right"),
-    ("T", np.rot90, "Rotated 90° left"),
-    ("tt", lambda seen: np.rot90(seen, 2), "Rotated 180°"),
+    ("v", lambda seen: np.rot90(seen, -1), "Rotated 90° right"),
+    ("V", np.rot90, "Rotated 90° left"),
+    ("vv", lambda seen: np.rot90(seen, 2), "Rotated 180°"),
     ("f", np.fliplr, "Flipped left–right"),
     ("F", np.flipud, "Flipped top–bottom"),
-    ("tf", lambda seen: np.fliplr(np.rot90(seen, -1)), "Flipped left–right, rotated 90° left"),
-    ("ft", lambda seen: np.rot90(np.fliplr(seen), -1), "Flipped left–right, rotated 90° right"),
+    ("vf", lambda seen: np.fliplr(np.rot90(seen, -1)), "Flipped left–right, rotated 90° left"),
+    ("fv", lambda seen: np.rot90(np.fliplr(seen), -1), "Flipped left–right, rotated 90° right"),
 )
 LETTERS = np.array([["", "H", ""], ["R", "", "L"], ["", "F", ""]])
 PATCH = (slice(40, 70), slice(150, 190))  # rows and columns of the bright part of the image
@@ -151,7 +151,7 @@ def test_arrows_follow_the_screen(make_site, browser, tmp_path):
     browser.enter(site)
     path = image(tmp_path, body(600, 3000), BitsStored=12)
     assert browser.wait(_MOUNT, place(site, path, 1), "canvas", 420)["failed"] is None
-    for keys in ("", "t", "T", "tt", "f", "tf"):
+    for keys in ("", "v", "V", "vv", "f", "vf"):
         moved = browser.wait(
             """
 const [keys, done] = arguments;
