@@ -1,9 +1,11 @@
 """The state of each destination and the results that wait for it, with texts for people. Pure."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from service.stated_time import stated
 
 
 class Trouble(StrEnum):
@@ -64,7 +66,7 @@ class Pause:
 
     @property
     def sentence(self) -> str:
-        """The same as one text, with the time in UTC."""
+        """The same as one text, with the time as `stated`."""
         return _plain(self.pieces())
 
     def is_forgotten(self, now: datetime, limit: timedelta) -> bool:
@@ -156,13 +158,9 @@ class Backlog:
         return (f"No result waits for {self.destination}.",)
 
     def sentence(self) -> str:
-        """Return the same as one text, with the times in UTC."""
+        """Return the same as one text, with the times as `stated`."""
         return _plain(self.pieces())
 
 
 def _plain(pieces: tuple[str | datetime, ...]) -> str:
-    """Return text and times as one text, with the times in UTC."""
-    return "".join(
-        each if isinstance(each, str) else f"{each.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        for each in pieces
-    )
+    return "".join(each if isinstance(each, str) else stated(each) for each in pieces)

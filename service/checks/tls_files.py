@@ -161,7 +161,9 @@ def _valid(path: Path, found: Validity, what: str) -> Outcome:
         text = f"{what} in {path} expired on {found.ends:%Y-%m-%d}"
         return Outcome(f"{text}: get a new one and write it to this file", Grade.FAULT)
     if found.begins > now:
-        text = f"{what} in {path} is valid only from {found.begins:%Y-%m-%d %H:%M} UTC on"
+        text = (
+            f"{what} in {path} is valid only from {found.begins.astimezone():%Y-%m-%d %H:%M %Z} on"
+        )
         return Outcome(f"{text}: check this machine's clock, or get another one", Grade.FAULT)
     if found.ends < now + _SOON:
         text = f"{what} in {path} expires on {found.ends:%Y-%m-%d}"

@@ -20,6 +20,7 @@ from service.monitoring.state_names import state_word
 from service.records.plain_json import plain
 from service.settings.config import load_settings
 from service.settings.keys.destinations import Destination, address_of
+from service.stated_time import with_local_times
 from service.web.job_actions import cleaned
 
 
@@ -55,7 +56,7 @@ def pause(name: str, reason: str) -> None:
     audit = event(AuditAction.PAUSED, f"{name}: {given}")
     with open_store() as store:
         held = store.pause_destination(name, given, audit, configured=configured)
-    click.echo(held.sentence)
+    click.echo(with_local_times(held.sentence))
 
 
 @destination.command()
@@ -95,7 +96,8 @@ def _table(found: list[Backlog], sections: dict[str, Destination]) -> Table:
     )
     for each in found:
         section = sections.get(each.destination)
-        note = each.pause.sentence if each.pause else each.last_error if each.is_faulty else ""
+        error = each.last_error if each.is_faulty else ""
+        note = with_local_times(each.pause.sentence) if each.pause else error
         table.add_row(
             each.destination,
             section.kind if section else "",

@@ -10,6 +10,7 @@ from service.drift.charts import Alarm, ChartResult
 from service.drift.kinds import KIND_WORDS, ChartKind
 from service.drift.rows import UNKNOWN, Category, MonitorRow
 from service.drift.streams import LEVELS, REASON_PREFIX, WATCHED_CATEGORIES, Measure, Stream
+from service.stated_time import stated
 
 CASES: Final = 3
 _FEWEST: Final = 20
@@ -116,7 +117,7 @@ def _changes(
         yield from _moved_shares(category, known, seen)
     for at in settings_changed:
         if begin - _BEFORE <= at <= end:
-            yield f"The settings changed on {at.astimezone():%Y-%m-%d %H:%M}."
+            yield f"The settings changed on {stated(at)}."
 
 
 def _reasons(before: Sequence[MonitorRow], rows: Sequence[MonitorRow]) -> Iterator[str]:

@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from service.stated_time import stated
+
 _BYTES: Final = 8  # of the digest that are compared
 _RANGE: Final = 1 << (8 * _BYTES)
 
@@ -50,7 +52,7 @@ def withheld_sentence(until: datetime) -> str:
     """Return what pages and job JSON say of a withheld draft."""
     return (
         "Read; the draft is withheld for the measurement of agreement: it is shown and sent when the "
-        f"final report arrives, at the latest {until:%Y-%m-%d %H:%M} UTC."
+        f"final report arrives, at the latest {stated(until)}."
     )
 
 

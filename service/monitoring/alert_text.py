@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from service.monitoring.alert_rules import rule_of, title_of
 from service.records.alerts import IncidentAlert, NotificationEvent
 from service.sentence import ended
 from service.settings.config import Settings
+from service.stated_time import local, with_local_times
 
 # UIDs name a study: a message leaves the hospital's network, so the page names it, not the message.
 _UID: Final = re.compile(r"\b\d+(?:\.\d+){4,}\b")
@@ -36,7 +36,7 @@ def message_of(alert: IncidentAlert, event: NotificationEvent, settings: Setting
     title = f"Wetread{site}: {_HEADS[event]}{title_of(alert.kind)}"
     subject = f"{without_uids(alert.subject)}: " if alert.subject else ""
     lines = [
-        f"{subject}{ended(without_uids(alert.detail))[:_LONGEST]}",
+        f"{subject}{_detail(alert)}",
         _since(alert, event),
         f"What to do: {rule.advice}" if event is not NotificationEvent.RECOVERED else "",
         where_to_look(settings),
@@ -68,10 +68,9 @@ def test_message(settings: Settings) -> Message:
 def _since(alert: IncidentAlert, event: NotificationEvent) -> str:
     count = f", {alert.count} incidents" if alert.count > 1 else ""
     if event is NotificationEvent.RECOVERED and alert.recovered_at is not None:
-        return f"It lasted from {_clock(alert.opened_at)} to {_clock(alert.recovered_at)}{count}."
-    return f"Since {_clock(alert.opened_at)}{count}."
+        return f"It lasted from {local(alert.opened_at)} to {local(alert.recovered_at)}{count}."
+    return f"Since {local(alert.opened_at)}{count}."
 
 
-def _clock(at: datetime) -> str:
-    # With the offset: a message is read elsewhere.
-    return f"{at.astimezone():%Y-%m-%d %H:%M %z}"
+def _detail(alert: IncidentAlert) -> str:
+    return with_local_times(ended(without_uids(alert.detail))[:_LONGEST])

@@ -5,6 +5,7 @@ from typing import Final
 
 from service.log import get_logger
 from service.records import IncidentKind
+from service.stated_time import stated
 from service.store import Store
 from service.tokens import Token, TokenState
 
@@ -24,7 +25,7 @@ def tokens_at_risk(store: Store) -> Iterator[tuple[Token, TokenState]]:
 
 def sentence(token: Token, state: TokenState) -> str:
     """Return when a token expires or expired, the consequence and what to do, as text."""
-    at = f"{token.expires_at:%Y-%m-%d %H:%M} UTC"
+    at = stated(token.expires_at) if token.expires_at else "no time"
     if state is TokenState.EXPIRED:
         return f"It expired at {at}: {token.consequence()}. {_RENEW}"
     return f"It expires at {at}; from then on {token.consequence()}. {_RENEW}"

@@ -47,6 +47,7 @@ from service.receiver.calling_aes import CallingAEs, incident_reporter, job_requ
 from service.records import IncidentKind, Job, ProcessRole, ProcessStatus, StatusReport
 from service.settings.config import Settings, config_path, load_settings
 from service.settings.keys.sections import Caller
+from service.stated_time import stated
 from service.store import Store
 from service.sweeper.clock_guard import ClockGuard, since_boot
 from service.sweeper.commitment_sender import CommitmentSender
@@ -315,7 +316,7 @@ class Sweeper:
                 actor="sweeper",
                 kind=IncidentKind.PROCESS_SILENT,
                 subject=beat.name,
-                detail=f"It was last seen at {beat.seen_at:%H:%M:%S} UTC and has not signed off.",
+                detail=f"It was last seen at {stated(beat.seen_at)} and has not signed off.",
             )
 
 

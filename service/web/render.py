@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from pydicom.uid import UID
 
 from service.accounts import Person, Role
 from service.monitoring.state_names import STATE_WORDS, state_word
 from service.sentence import ended
+from service.stated_time import pieces_of
 from service.web.access.current import SHOWN_PERSON
 from service.web.access.stop_banner import SHOWN_STOP
 
@@ -45,6 +46,19 @@ class Snapshot:
 def _clock(at: datetime, *, seconds: bool = False) -> str:
     local = at.astimezone()
     return local.strftime("%d %b %H:%M:%S" if seconds else "%d %b %H:%M")
+
+
+def _timed(text: str | None) -> Markup:
+    """Return a stored sentence as HTML, each time in it as an element with the site's clock time."""
+    pieces = (
+        escape(each)
+        if isinstance(each, str)
+        else Markup('<time datetime="{}">{:%d %b %Y %H:%M %Z}</time>').format(
+            each.isoformat(), each.astimezone()
+        )
+        for each in pieces_of(text or "")
+    )
+    return Markup("").join(pieces)
 
 
 def _day(at: datetime) -> str:
@@ -97,6 +111,7 @@ def _environment() -> Environment:
         short_uid=_short_uid,
         sentence_case=_sentence_case,
         size=_size,
+        timed=_timed,
         action_word=_action_word,
         state_word=state_word,
         uid_name=_uid_name,

@@ -58,16 +58,16 @@ def test_age_of_what_waits():
     [
         (
             {"waiting": 1, "oldest_at": AT},
-            "1 result waits for PACS, the oldest from 2026-03-01 09:00 UTC; it does not answer.",
+            "1 result waits for PACS, the oldest from 2026-03-01T09:00:00Z; it does not answer.",
         ),
         (
             {"waiting": 2, "oldest_at": AT, "configured": False},
             (
                 "2 results wait for PACS, the oldest from "
-                "2026-03-01 09:00 UTC; the settings do not name it."
+                "2026-03-01T09:00:00Z; the settings do not name it."
             ),
         ),
-        ({}, "The latest result for PACS failed 2026-03-01 09:00 UTC."),
+        ({}, "The latest result for PACS failed 2026-03-01T09:00:00Z."),
         ({"succeeded_at": LATER}, "No result waits for PACS."),
     ],
 )

@@ -8,6 +8,7 @@ from sqlalchemy import or_, select, update
 from service.audit import AuditEvent
 from service.database.tables import IncidentRow, TokenRow
 from service.records import IncidentKind
+from service.stated_time import stated
 from service.store.audit.append import Audited
 from service.store.transitions import changed_rows
 from service.tokens import Credential, InvalidToken, Scope, Token
@@ -50,7 +51,8 @@ class Tokens(Audited):
             )
             if not added:
                 raise InvalidToken(f"there is a token {name} already: revoke it first")
-            rights = f"{', '.join(sorted(scopes))}; expires {expires_at or 'never'}"
+            end = stated(expires_at) if expires_at else "never"
+            rights = f"{', '.join(sorted(scopes))}; expires {end}"
             self._incident(
                 session,
                 IncidentKind.TOKEN_ADDED,

@@ -290,4 +290,5 @@ def _cancel_deliveries(session: Session, decision_id: str) -> bool:
 
 def _standing_text(standing: Decision) -> str:
     done = _DONE[standing.request.verdict]
-    return f"{standing.reviewer.display_name} has {done} this draft at {standing.at:%H:%M:%S} UTC"
+    at = f"{standing.at.astimezone():%H:%M:%S %Z}"
+    return f"{standing.reviewer.display_name} has {done} this draft at {at}"

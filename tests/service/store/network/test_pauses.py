@@ -129,7 +129,7 @@ def test_the_backlog_has_the_pause_and_is_not_overdue(store, job, clock):
     assert found["A"].waiting == 1
     assert found["A"].sentence().endswith("; it is paused.")
     assert found["A"].pause.sentence == (
-        "Deliveries to A were paused by kim (web page) 2026-03-01 09:00 UTC: disk is full."
+        "Deliveries to A were paused by kim (web page) 2026-03-01T09:00:00Z: disk is full."
     )
 
 
