@@ -1,4 +1,4 @@
-"""Send or read several jobs again: `POST /api/jobs/resend`, `/api/jobs/reread`, the queue's form."""
+"""Send or read several jobs again: `POST /api/jobs/resend`, `/api/jobs/reread`."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal
@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 
 from service.log import get_logger
 from service.maintenance.repeat_jobs import RepeatOrder, Result, chosen, parse_selection, run_order
@@ -14,13 +14,10 @@ from service.web.access.current import actor_of
 from service.web.api import body_of, details_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import event_of
-from service.web.forms.frame import answer
 from service.web.job_actions import AUDITED, Details, cleaned
 
 Action = Literal["resend", "reread"]
 ACTIONS: Final[tuple[Action, ...]] = ("resend", "reread")
-_CONDITIONS: Final = ("state", "since", "until", "destination", "study", "model")
-_SHOWN: Final = 100
 
 log = get_logger(__name__)
 
@@ -44,32 +41,6 @@ def again_json(action: Action) -> Callable[[Request], Awaitable[JSONResponse]]:
         )
 
     return handler
-
-
-async def again_page(request: Request) -> Response:
-    """Carry out the form of the queue's page; answer with the number done and the jobs refused."""
-    here = app_context_of(request)
-    form = await request.form(max_files=0, max_fields=12)
-    fields = {key: str(value) for key, value in form.items()}
-    details = Details(
-        reason=fields.get("reason", ""),
-        destination=fields.get("to", ""),
-        model=fields.get("read_by", ""),
-    )
-    action: Action = "reread" if fields.get("action") == "reread" else "resend"
-    conditions = {key: fields.get(key, "") for key in _CONDITIONS}
-    order = _order(request, action, [], conditions, details)
-    results = await run_in_threadpool(_run, here, order)
-    refused = [one for one in results if not one.job]
-    return answer(
-        request,
-        "again.html",
-        area="queue",
-        action=action,
-        done=len(results) - len(refused),
-        refused=refused[:_SHOWN],
-        more=max(0, len(refused) - _SHOWN),
-    )
 
 
 def _order(

@@ -41,7 +41,7 @@ from service.web.access.roles import (
 )
 from service.web.access.stop_banner import StopBanner
 from service.web.accounts.routes import ACCOUNT_ROUTES
-from service.web.alerting.routes import ALERT_ROUTES
+from service.web.alerting.routes import ALERT_ROUTES, ALERTS_LIVE
 from service.web.app_context import AppContext
 from service.web.audit_page import audit_page
 from service.web.body_limit import BodyLimit
@@ -200,6 +200,7 @@ LIVE_ROUTES: Final = (
     live_route("/live/questions/{job_id}", questions_live),
     live_route("/live/reviews/{job_id}", review_live),
     OVERVIEW_LIVE,
+    ALERTS_LIVE,
 )
 ROUTES: Final = [
     *QUEUE_ROUTES,
@@ -216,7 +217,6 @@ ROUTES: Final = [
     guarded("/studies/{study_uid}", pages.study, roles=EVERYONE),
     guarded("/studies/{study_uid}/films/{film_uid}.png", pages.study_image, roles=EVERYONE),
     *VIEWER_ROUTES,
-    guarded("/jobs/again", again.again_page, roles=_ACTING, methods=("POST",)),
     guarded("/jobs/{job_id}", pages.job_page, roles=EVERYONE),
     guarded("/jobs/{job_id}/film.png", pages.job_image, roles=EVERYONE),
     *[

@@ -14,7 +14,7 @@ _FINAL_REPORTS: Final = "/api/final-reports"
 _READER_STUDIES: Final = "/reader-studies/"
 # The ids and states of 1,000 jobs.
 _BATCH_BYTES: Final = 64 * 2**10
-_BATCH: Final = "/queue/batch"
+_BATCHES: Final = frozenset({"/queue/batch", "/jobs/again"})
 
 
 class BodyLimit:
@@ -46,7 +46,7 @@ class BodyLimit:
 
 def most_bytes(path: str) -> int:
     """Return the largest body of requests to this path."""
-    if path == _BATCH:
+    if path in _BATCHES:
         return _BATCH_BYTES
     holds_report = path.startswith("/api/jobs/") and path.endswith(_REPORT_PATHS)
     is_rating = path.startswith(_READER_STUDIES) and path.endswith("/rating")

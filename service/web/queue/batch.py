@@ -22,6 +22,7 @@ from service.web.access.current import actor_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit, event_of
 from service.web.job_actions import AUDITED, cleaned
+from service.web.queue.counted import counted_field, parse_counted
 from service.web.queue.filters import FILTERS, QueueChoice, parse_choice
 from service.web.render import page, root_of
 
@@ -35,7 +36,6 @@ _STATES: Final[Mapping[BatchAction, tuple[JobState, ...]]] = {
 }
 _SHOWN: Final = 20
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
-_COUNTED: Final = re.compile(r"([0-9a-f]{32})\.([A-Z_]{1,16})")
 _CHOSEN: Final = "chosen"
 _FIELDS: Final = frozenset({"action", "scope", "job", "jobs", "reason", "to"})
 
@@ -82,7 +82,7 @@ async def confirm(request: Request) -> Response:
         is_cut=len(jobs) > MOST,
         most=MOST,
         shown=_SHOWN,
-        counted=" ".join(f"{job.id}.{job.state}" for job in jobs[:MOST]),
+        counted=counted_field(jobs[:MOST]),
         states=_STATES[asked.action] if asked.job_ids is None and not asked.choice.state else (),
         destinations=[each.name for each in here.settings.destinations],
     )
@@ -157,28 +157,12 @@ def _order(
         raise HTTPException(400, f"to: one of the destinations {', '.join(known) or '(none)'}.")
     return BatchOrder(
         action=asked.action,
-        jobs=_counted(fields.get("jobs", "")),
+        jobs=parse_counted(fields.get("jobs", "")),
         to=to,
         actor=actor,
         reason=cleaned(fields.get("reason", "")),
         audit=event,
     )
-
-
-def _counted(text: str) -> Sequence[tuple[str, JobState]]:
-    """Parse the jobs with their states, as the page that counted them wrote them.
-
-    Raises:
-        HTTPException: 400: a malformed value, no job, or more than a batch may hold.
-    """
-    words = text.split()
-    found = [_COUNTED.fullmatch(word) for word in words]
-    if not 0 < len(words) <= MOST:
-        raise HTTPException(400, f"jobs: 1 to {MOST:,} jobs in a batch, not {len(words):,}.")
-    pairs = [(each[1], each[2]) for each in found if each and each[2] in set(JobState)]
-    if len(pairs) != len(words):
-        raise HTTPException(400, "jobs: ids with states, as the page before wrote them.")
-    return [(job_id, JobState(state)) for job_id, state in pairs]
 
 
 def _outcome(result: BatchResult) -> dict[str, object]:

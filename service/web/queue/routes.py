@@ -5,7 +5,7 @@ from typing import Final
 from service.accounts import Role
 from service.web.access.roles import EVERYONE, Access, guarded
 from service.web.live_routes import live_route
-from service.web.queue import batch, pages
+from service.web.queue import again, batch, pages
 
 _OPERATING: Final = frozenset({Role.ADMIN, Role.VIEWER})
 _ACTING: Final = frozenset({Role.ADMIN})
@@ -19,4 +19,6 @@ QUEUE_ROUTES: Final = (
     guarded("/live/queue.json", pages.queue_parts, access=_LIVE),
     guarded(batch.BATCH_PATH, batch.confirm, roles=_ACTING),
     guarded(batch.BATCH_PATH, batch.run, roles=_ACTING, methods=("POST",)),
+    guarded(again.AGAIN_PATH, again.confirm, roles=_ACTING),
+    guarded(again.AGAIN_PATH, again.run, roles=_ACTING, methods=("POST",)),
 )

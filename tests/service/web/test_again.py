@@ -1,8 +1,11 @@
 """Send again and read again, by the page's forms and the API, for one job and for many."""
 
+import re
+
 import pytest
 
 from service.jobs import JobState
+from service.store.audit.trail import AuditFilter
 
 
 def study_page(site, job) -> str:
@@ -102,22 +105,49 @@ def test_many_without_a_clear_choice_are_refused(site, seeder, body):
     assert site.store.job(job.id).state is JobState.COMPLETED
 
 
-def test_the_form_of_the_queue_sends_many_again(site, seeder):
-    """From our own page; the answer has the number done and names the refused ones."""
+def hidden(page):
+    """Return the hidden fields of a page's form."""
+    return dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page))
+
+
+def test_several_are_counted_and_shown_before_they_are_sent_again(site, seeder):
+    """Exactly the counted ones are sent; one that changed meanwhile is reported; each is audited."""
+    jobs = [seeder.completed(number) for number in (1, 2)]
+    query = "action=resend&state=COMPLETED&destination=orthanc&since=2020-01-01T00:00&to=orthanc"
+    page = site.get(f"/jobs/again?{query}").text
+    assert "Send again: 2 jobs?" in page
+    assert all(job.study_instance_uid in page for job in jobs)
+    assert {site.store.job(job.id).state for job in jobs} == {JobState.COMPLETED}
+    later = seeder.completed(3)
+    site.store.resend(jobs[0].id, "lee")
+    fields = {**hidden(page), "reason": "Test", "to": "orthanc"}
+    strange = {"Sec-Fetch-Site": "cross-site"}
+    assert site.post("/jobs/again", data=fields, headers=strange).status_code == 403
+    answer = site.post("/jobs/again", data=fields).text
+    assert "1 job sent again" in answer
+    assert "its state changed from Delivered to Delivering after it was counted" in answer
+    assert site.store.job(jobs[1].id).state is JobState.DRAFTED
+    assert site.store.job(later.id).state is JobState.COMPLETED
+    (record,) = site.store.audit_records(AuditFilter(study_uid=jobs[1].study_instance_uid))
+    assert record.event.detail == "one of 2 that were counted"
+
+
+def test_several_are_read_again_after_they_were_counted(site, seeder):
+    """As the next revision."""
     job = seeder.completed(1)
-    form = {
-        "action": "resend",
-        "state": "COMPLETED",
-        "destination": "orthanc",
-        "since": "2020-01-01T00:00",
-    }
-    assert (
-        site.post("/jobs/again", data=form, headers={"Sec-Fetch-Site": "cross-site"}).status_code
-        == 403
-    )
-    assert site.store.job(job.id).state is JobState.COMPLETED
-    answer = site.post("/jobs/again", data=form)
-    assert (answer.status_code, "1 job sent again" in answer.text) == (200, True)
-    assert site.store.job(job.id).state is JobState.DRAFTED
-    nothing = site.post("/jobs/again", data={"action": "resend"})
-    assert nothing.status_code == 400
+    page = site.get("/jobs/again?action=reread&state=COMPLETED").text
+    assert "Read again: 1 job?" in page
+    assert "1 job read again" in site.post("/jobs/again", data=hidden(page)).text
+    assert site.store.jobs(study=job.study_instance_uid)[0].revision == 2
+    assert "No job matches." in site.get("/jobs/again?action=reread&state=FAILED").text
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "action=drop&state=FAILED", "action=resend", "action=resend&state=NONE"],
+)
+def test_several_without_a_clear_choice_are_not_counted(site, query):
+    """No action, no condition, or an invalid one is 400."""
+    assert site.get(f"/jobs/again?{query}").status_code == 400
+    assert site.post("/jobs/again", data={"action": "resend", "jobs": "x"}).status_code == 400
+    assert site.post("/jobs/again", data={"action": "resend", "state": "FAILED"}).status_code == 400

@@ -62,7 +62,7 @@ def test_actions_of_pages_and_api_are_recorded(site, seeder):
     site.post(f"/jobs/{job.id}/urgent")
     site.post(f"/api/jobs/{job.id}/cancel", json={"reason": "twice"})
     done = seeder.completed(2)
-    site.post("/jobs/again", data={"action": "resend", "state": "COMPLETED"})
+    site.post("/jobs/again", data={"action": "resend", "jobs": f"{done.id}.COMPLETED"})
     site.post("/destinations/orthanc/test")
     assert actions(site) == [
         AuditAction.MADE_URGENT,
