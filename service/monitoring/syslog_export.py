@@ -19,6 +19,7 @@ from service.audit import AuditRecord
 from service.audit_message import syslog_frame
 from service.errors import StoreError
 from service.log import get_logger
+from service.monitoring.alert_ends import end_alerts
 from service.monitoring.background import Task
 from service.records import IncidentKind
 from service.settings.config import Settings
@@ -42,7 +43,8 @@ class SyslogExport:
         self._audit = settings.audit
         self._host = socket.gethostname().replace(" ", "-")[:255] or "-"
         self._source = settings.site_name or self._host
-        self._is_reported = False
+        # None until the first look: an alert of an earlier run may be open.
+        self._is_reported: bool | None = None
         self._task = Task("export the audit trail", passed_on=(StoreError, OSError))
 
     def send_new(self) -> int:
@@ -89,10 +91,11 @@ class SyslogExport:
         except OSError as error:
             self._report(f"{type(error).__name__}: {error.strerror or error}")
             return
-        if self._is_reported:
-            self._is_reported = False
+        if self._is_reported is not False:
             with contextlib.suppress(StoreError):
                 self._store.remove_incidents(kind=UNREACHABLE, subject=RECEIVER)
+                end_alerts(self._store, [UNREACHABLE], RECEIVER)
+                self._is_reported = False
 
     def run(self, stop: threading.Event) -> None:
         """Send until the event is set."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from service.audit import AuditEvent
@@ -16,19 +16,22 @@ from service.store.transitions import Transitions, changed_rows
 _BATCH: Final = 200
 # Number of the advisory lock: of several sweepers one takes an incident.
 _TAKING: Final = 0x574E54
+# Of one kind: a port scan is refused under many calling AE titles.
+_MOST_SUBJECTS: Final = 50
 _OPEN: Final = IncidentAlertRow.closed_at.is_(None)
 
 
 class Alerts(Transitions):
     """The part of the store for alerts about incidents."""
 
-    def take_incidents(self, by_subject: Callable[[str], bool], ends: Mapping[str, str]) -> int:
+    def take_incidents(self, subject_of: Callable[[str, str], str], ends: Mapping[str, str]) -> int:
         """Open alerts for the incidents that have none; return how many incidents were taken.
 
-        An incident of a kind and subject with an open alert counts for that one.
+        An incident of a kind and subject with an open alert counts for that one. While a kind has 50
+        open alerts, further subjects have one common alert.
 
         Args:
-            by_subject: Whether a kind has an alert for each subject; else there is one for the kind.
+            subject_of: The subject of the alert, from an incident's kind and subject.
             ends: Kinds that end the alert of another kind about the same subject.
         """
         chosen = select(IncidentRow).where(~IncidentRow.alerted).order_by(IncidentRow.id)
@@ -40,14 +43,17 @@ class Alerts(Transitions):
             found = list(session.scalars(chosen.limit(_BATCH)))
             for row in found:
                 if row.kind in ends:
-                    self._recover_alert(session, ends[row.kind], row.subject)
+                    kind = ends[row.kind]
+                    self._recover_alert(session, kind, subject_of(kind, row.subject))
                 else:
-                    self._take_incident(session, row, row.subject if by_subject(row.kind) else "")
+                    self._take_incident(session, row, subject_of(row.kind, row.subject))
                 row.alerted = True
             return len(found)
 
     def _take_incident(self, session: Session, incident: IncidentRow, subject: str) -> None:
         alert = self._open_alert(session, incident.kind, subject)
+        if alert is None and subject and _open_count(session, incident.kind) >= _MOST_SUBJECTS:
+            subject, alert = "", self._open_alert(session, incident.kind, "")
         detail = incident.detail if subject else _with_subject(incident)
         if alert is None:
             session.add(
@@ -132,6 +138,11 @@ class Alerts(Transitions):
         ordered = chosen.order_by(IncidentAlertRow.last_at.desc(), IncidentAlertRow.id.desc())
         with self._reading() as session:
             return [alert_record(row) for row in session.scalars(ordered.limit(limit))]
+
+
+def _open_count(session: Session, kind: str) -> int:
+    count = select(func.count()).where(IncidentAlertRow.kind == kind, _OPEN)
+    return session.scalar(count) or 0
 
 
 def _with_subject(incident: IncidentRow) -> str:

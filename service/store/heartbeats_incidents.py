@@ -132,6 +132,12 @@ class HeartbeatsAndIncidents(Transactions):
             )
             return [record_mapping.incident(row) for row in found]
 
+    def incidents_of(self, kind: IncidentKind) -> list[Incident]:
+        """Return the incidents of one kind; for kinds that `remove_incidents` deletes, thus few."""
+        with self._reading() as session:
+            found = session.scalars(select(IncidentRow).where(IncidentRow.kind == kind.value))
+            return [record_mapping.incident(row) for row in found]
+
 
 def _about(kind: IncidentKind, subject: str) -> ColumnElement[bool]:
     """Return the condition for the incidents of a kind about `subject`."""

@@ -1,13 +1,17 @@
 """Watches the spool's disk for the sweeper: records incidents, and makes room where it may."""
 
 from datetime import datetime
+from typing import Final
 
 from service.log import get_logger
 from service.maintenance.retention import Retention
+from service.monitoring.alert_ends import end_alerts
 from service.records import IncidentKind
 from service.settings.config import Settings
 from service.store import Store
 from service.system.disk_space import DiskLevel, Watermark
+
+_SUBJECT: Final = "spool"
 
 log = get_logger(__name__)
 
@@ -27,7 +31,8 @@ class DiskPressure:
         self._settings = settings
         self._retention = retention
         self._watermark = watermark or Watermark(settings)
-        self._reported = DiskLevel.ROOMY
+        # None until the first look: alerts of an earlier run may be open.
+        self._reported: DiskLevel | None = None
         self._is_stuck = False
 
     def check(self, now: datetime) -> DiskLevel:
@@ -36,11 +41,13 @@ class DiskPressure:
         Raises:
             StoreUnavailable: The database does not answer; the next look continues from there.
         """
-        step = self._watermark.measure()
-        if step > self._reported:
+        step, reported = self._watermark.measure(), self._reported
+        if step > (reported or DiskLevel.ROOMY):
             self._report_level(step)
-        elif step < self._reported:
+        if reported is not None and step < reported:
             log.info("disk_has_room_again", step=step.name)
+        if reported is None or step < reported:
+            self._end_alerts(step)
         self._reported = step
         if step >= DiskLevel.EARLY and self._settings.sweep.early_free_bytes:
             self._make_room(now)
@@ -52,10 +59,17 @@ class DiskPressure:
         log.warning("disk_getting_full", step=step.name, free_below=self._watermark.limit(step))
         limit = self._watermark.limit(step) // 2**20
         detail = f"{step.sentence} Less than {limit} MiB are free."
-        self._incident(IncidentKind(f"disk_{step.name.lower()}"), detail)
+        self._incident(_kind(step), detail)
+
+    def _end_alerts(self, step: DiskLevel) -> None:
+        kinds = [_kind(higher) for higher in DiskLevel if higher > step]
+        no_room = [IncidentKind.DISK_NO_ROOM] if step < DiskLevel.EARLY else []
+        end_alerts(self._store, [*kinds, *no_room], _SUBJECT)
 
     def _make_room(self, now: datetime) -> None:
         if self._retention.remove_early(now):
+            if self._is_stuck:
+                end_alerts(self._store, [IncidentKind.DISK_NO_ROOM], _SUBJECT)
             self._is_stuck = False
             return
         if not self._is_stuck:  # one incident, not one each tick
@@ -69,4 +83,8 @@ class DiskPressure:
             )
 
     def _incident(self, kind: IncidentKind, detail: str) -> None:
-        self._store.record_incident(actor="sweeper", kind=kind, subject="spool", detail=detail)
+        self._store.record_incident(actor="sweeper", kind=kind, subject=_SUBJECT, detail=detail)
+
+
+def _kind(step: DiskLevel) -> IncidentKind:
+    return IncidentKind(f"disk_{step.name.lower()}")

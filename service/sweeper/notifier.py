@@ -15,7 +15,8 @@ from typing import Final
 
 from service.errors import StoreError
 from service.log import get_logger
-from service.monitoring.alert_rules import ENDS, kinds_for, rule_of
+from service.monitoring.alert_ends import open_due_alerts
+from service.monitoring.alert_rules import kinds_for
 from service.monitoring.alert_text import Message, message_of
 from service.monitoring.apprise_sender import NotSent, send
 from service.monitoring.background import Task
@@ -61,8 +62,7 @@ class Notifier:
         Raises:
             StoreError: The database cannot be used now; the next call goes on from there.
         """
-        while self._store.take_incidents(lambda kind: rule_of(kind).by_subject, ENDS):
-            pass
+        open_due_alerts(self._store)
         self._report_stuck()
         alerts = self._store.open_incident_alerts()
         self._note_recoveries(alerts)
@@ -88,9 +88,18 @@ class Notifier:
                 if is_its and queue_of(self._settings, each.subject) in alive:
                     self._store.recover_alert(each.kind, each.subject)
         if IncidentKind.CALLERS_NOT_RELOADED in kinds:
-            recorded = {each.kind for each in self._store.incidents(limit=1000)}
-            if IncidentKind.CALLERS_NOT_RELOADED not in recorded:
-                self._store.recover_alert(IncidentKind.CALLERS_NOT_RELOADED, "")
+            self._note_reloaded(lasting)
+
+    def _note_reloaded(self, lasting: Sequence[IncidentAlert]) -> None:
+        """End the alerts about calling AEs whose incident was removed: the changed ones are in force."""
+        kind = IncidentKind.CALLERS_NOT_RELOADED
+        recorded = {each.subject for each in self._store.incidents_of(kind)}
+        for each in lasting:
+            # "" stands for several subjects.
+            if each.kind == kind and (
+                each.subject not in recorded if each.subject else not recorded
+            ):
+                self._store.recover_alert(kind, each.subject)
 
     def _queue(self) -> None:
         # Also of alerts that were closed lately: their end is announced although none is open.

@@ -1,5 +1,6 @@
 """`/alerts`: open alerts, their acknowledgment, the messages about them; the same in the API."""
 
+from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -8,22 +9,32 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from service.audit import AuditAction
 from service.errors import NotFound
-from service.monitoring.alert_rules import rule_of, title_of
-from service.monitoring.probe_health import probe_health
+from service.monitoring.alert_rules import rule_of
 from service.records.alerts import IncidentAlert, Notification
 from service.settings.advice import cautions
+from service.web.alerting.view import SHOWN, alerts_snapshot
 from service.web.api import body_of, is_row_id
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import event_of
-from service.web.render import page, root_of
-
-_SHOWN = 50
+from service.web.live import LiveView
+from service.web.render import NOTHING, page, root_of
 
 
 async def alerts_page(request: Request) -> Response:
     """Answer with the page of alerts."""
     here = app_context_of(request)
     return HTMLResponse(await run_in_threadpool(_html, here, root_of(request.url.path)))
+
+
+async def alerts_live(request: Request) -> LiveView:
+    """Return the live view of the alerts."""
+    return LiveView("alerts", partial(alerts_snapshot, app_context_of(request)))
+
+
+async def alerts_parts(request: Request) -> Response:
+    """Answer with every part of the page, for a page that has no stream."""
+    snapshot = await run_in_threadpool(alerts_snapshot, app_context_of(request))
+    return JSONResponse(snapshot.since(NOTHING))
 
 
 async def acknowledge(request: Request) -> Response:
@@ -60,23 +71,15 @@ def _acknowledge(request: Request) -> None:
 
 
 def _html(here: AppContext, root: str) -> str:
-    store, settings = here.store, here.settings
-    alerts, closed = store.open_incident_alerts(), store.closed_incident_alerts(_SHOWN)
     return page(
         "alerts.html",
         root=root,
-        site_name=settings.site_name,
-        cautions=cautions(settings),
+        site_name=here.settings.site_name,
+        cautions=cautions(here.settings),
         area="alerts",
-        probe=settings.probe,
-        health=probe_health(store, settings),
-        alerts=sorted(alerts, key=lambda each: -rule_of(each.kind).level),
-        closed=closed,
-        names={each.id: title_of(each.kind) for each in (*alerts, *closed)},
-        messages=store.notifications(_SHOWN),
-        targets=settings.notify.targets,
-        rule_of=rule_of,
-        title_of=title_of,
+        snapshot=alerts_snapshot(here),
+        live_url="./live/alerts",
+        poll_url="./live/alerts.json",
     )
 
 
@@ -84,8 +87,8 @@ def _json(here: AppContext) -> dict[str, Any]:
     store = here.store
     return {
         "open": [_alert_json(each) for each in store.open_incident_alerts()],
-        "closed": [_alert_json(each) for each in store.closed_incident_alerts(_SHOWN)],
-        "messages": [_message_json(each) for each in store.notifications(_SHOWN)],
+        "closed": [_alert_json(each) for each in store.closed_incident_alerts(SHOWN)],
+        "messages": [_message_json(each) for each in store.notifications(SHOWN)],
     }
 
 

@@ -4,13 +4,18 @@ from typing import Final
 
 from service.accounts import Role
 from service.tokens import Scope
-from service.web.access.roles import guarded
+from service.web.access.roles import Access, guarded
 from service.web.alerting import alerts_page, probe_page
+from service.web.live_routes import live_route
 
 _ADMINS: Final = frozenset({Role.ADMIN})
+_LIVE: Final = Access(roles=_ADMINS, counts_as_use=False)
+
+ALERTS_LIVE: Final = live_route("/live/alerts", alerts_page.alerts_live, _LIVE)
 
 ALERT_ROUTES: Final = (
     guarded("/alerts", alerts_page.alerts_page, roles=_ADMINS),
+    guarded("/live/alerts.json", alerts_page.alerts_parts, access=_LIVE),
     guarded(
         "/alerts/{alert_id}/acknowledge",
         alerts_page.acknowledge,

@@ -5,9 +5,11 @@ from typing import Final
 from urllib.parse import urlencode
 
 from service.jobs import DraftStatus, JobState
+from service.monitoring.alert_rules import title_of
 from service.monitoring.destination_incidents import alert_after, backlogs
 from service.monitoring.overview_figures import Span
 from service.throughput.balance import Balance, JobClass, StudyClass
+from service.web.alerting.view import open_alerts
 from service.web.app_context import AppContext
 from service.web.overview.charts import charts, marked_changes
 from service.web.overview.failures_view import failure_lines
@@ -69,6 +71,7 @@ def overview_snapshot(here: AppContext, span: Span) -> Snapshot:
     drawn = charts(figures, here.settings.web.latency_target_seconds)
     parts = {
         "faults": part("overview/faults", faults=faults(here.store, here.settings, known)),
+        "alerts": part("overview/alerts", alerts=open_alerts(here.store), title_of=title_of),
         "balance": part(
             "overview/balance",
             span=span,

@@ -191,6 +191,35 @@ def _decision(job):
     return f"INSERT INTO decisions ({', '.join(values)}) VALUES ({', '.join(values.values())})"  # noqa: S608 - constants of a test
 
 
+_INCIDENTS_OF_0036 = """INSERT INTO incidents (at, actor, kind, subject, detail, alerted) VALUES
+    ('2026-03-01 09:00:00', 'sweeper', 'refused', 'CT1', 'An old one.', true),
+    ('2026-03-02 09:00:00', 'receive', 'refused', 'CT1', 'First.', true),
+    ('2026-03-02 10:00:00', 'receive', 'refused', 'MR1', 'Second.', true),
+    ('2026-03-02 11:00:00', 'receive', 'refused', 'CT1', 'Third.', true),
+    ('2026-03-02 09:00:00', 'verify', 'lost_film', '1.2.3', 'Missing.', true)"""
+_ALERTS_OF_0036 = """INSERT INTO incident_alerts (kind, subject, opened_at, last_at, count, detail,
+    occurrence, acknowledged_by) VALUES
+    ('refused', '', '2026-03-02 09:00:00', '2026-03-02 11:00:00', 3, 'CT1: Third.', 1, ''),
+    ('lost_film', '', '2026-03-02 09:00:00', '2026-03-02 09:00:00', 1, '1.2.3: Missing.', 1, ''),
+    ('destination_away', 'pacs', '2026-03-02 09:00:00', '2026-03-02 09:00:00', 1, 'Away.', 1, '')"""
+_OPEN_ALERTS = """SELECT kind, subject, detail, count FROM incident_alerts WHERE closed_at IS NULL
+    ORDER BY kind, subject"""
+
+
+def test_open_alerts_are_kept_when_each_subject_gets_its_own(url):
+    """One stands for each calling AE after the upgrade, and one for all after the downgrade."""
+    schema.upgrade(url, "0036")
+    _execute(url, _INCIDENTS_OF_0036, _ALERTS_OF_0036)
+    schema.upgrade(url, "0037")
+    others = [("destination_away", "pacs", "Away.", 1), ("lost_film", "", "1.2.3: Missing.", 1)]
+    each = [("refused", "CT1", "Third.", 2), ("refused", "MR1", "Second.", 1)]
+    assert _execute(url, _OPEN_ALERTS) == [*others, *each]
+    schema.downgrade(url, "0036")
+    assert _execute(url, _OPEN_ALERTS) == [*others, ("refused", "", "CT1: Third.", 3)]
+    schema.upgrade(url, "0037")
+    assert _execute(url, _OPEN_ALERTS) == [*others, *each]
+
+
 def _execute(url, *statements):
     """Execute the statements; return the rows of the last one, or None when it has none."""
     engine = make_engine(url)

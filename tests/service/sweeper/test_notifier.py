@@ -162,6 +162,65 @@ def test_a_cause_that_comes_and_goes_is_announced_after_the_quiet_time(
     assert [each["title"].count("Ended") for each in webhook.got] == [0, 1, 0]
 
 
+def test_two_destinations_are_two_alerts_also_after_a_restart(store, webhook, make_notifier):
+    """Acknowledging one silences only that one; the end of one ends only that one."""
+    notifier = make_notifier({"name": "hook", "url": webhook.url})
+    for name in ("pacs", "archive"):
+        incident(store, subject=name)
+    tick(notifier, times=3)
+    assert len(webhook.got) == 2
+    alerts = {each.subject: each for each in store.open_incident_alerts()}
+    assert set(alerts) == {"pacs", "archive"}
+    store.acknowledge_incident_alert(alerts["pacs"].id, recovers, ACK)
+    incident(store, subject="archive")
+    tick(
+        make_notifier({"name": "hook", "url": webhook.url}), times=3
+    )  # a process that was restarted
+    assert len(webhook.got) == 2
+    found = {each.subject: each for each in store.open_incident_alerts()}
+    assert {name: each.id for name, each in found.items()} == {n: a.id for n, a in alerts.items()}
+    assert (found["archive"].count, found["archive"].acknowledged_at) == (2, None)
+    incident(store, IncidentKind.DESTINATION_BACK, subject="archive")
+    tick(notifier)
+    states = {each.subject: each.recovered_at for each in store.open_incident_alerts()}
+    assert states["pacs"] is None
+    assert states["archive"] is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "subjects", "alerts"),
+    [
+        (IncidentKind.PROCESS_SILENT, ("reading@a:11", "reading@a:12", "reading@b:11"), 2),
+        (IncidentKind.CALLERS_NOT_RELOADED, ("x.toml on a", "x.toml on b"), 2),
+        (IncidentKind.REFUSED, ("CT1 at 10.0.0.9", "MR1 at 10.0.0.9"), 2),
+        (IncidentKind.LOST_IMAGE, ("1.2.3", "1.2.4"), 1),
+        (IncidentKind.REFUSED, tuple(f"SCAN{number} at 10.0.0.9" for number in range(60)), 51),
+    ],
+)
+def test_the_subject_of_an_incident_decides_its_alert(store, make_notifier, kind, subjects, alerts):
+    """A host without the process id, a calling AE, one for all images, few of a port scan."""
+    for subject in subjects:
+        incident(store, kind, subject)
+    make_notifier().tick()
+    found = store.open_incident_alerts()
+    assert len(found) == alerts
+    assert sum(each.count for each in found) == len(subjects)
+
+
+def test_calling_aes_in_force_on_one_host_end_only_its_alert(store, make_notifier):
+    """The other host still uses the former ones."""
+    kind = IncidentKind.CALLERS_NOT_RELOADED
+    for host in ("a", "b"):
+        incident(store, kind, f"wetread.toml on {host}")
+    make_notifier().tick()
+    store.remove_incidents(kind=kind, subject="wetread.toml on a")
+    make_notifier().tick()
+    assert {each.subject: bool(each.recovered_at) for each in store.open_incident_alerts()} == {
+        "wetread.toml on a": True,
+        "wetread.toml on b": False,
+    }
+
+
 def test_an_unacknowledged_alert_is_repeated(store, clock, webhook, make_notifier):
     """Once in the configured time; an acknowledged one that lasts is not."""
     notifier = make_notifier({"name": "hook", "url": webhook.url}, repeat_hours=24)

@@ -11,6 +11,7 @@ from dicom.spool.spool import Spool
 from dicom.study import Instance
 from service.jobs import JobState
 from service.maintenance.retention import Retention
+from service.monitoring.alert_ends import open_due_alerts
 from service.receiver.commitment import Commitments
 from service.receiver.intake import Intake
 from service.receiver.storage_service import StorageService
@@ -180,3 +181,30 @@ def test_a_small_disk_fills_up_and_is_relieved(store, ended, small_disk, clock, 
     (small_disk / "filling").unlink()
     assert care.check(clock.move(1)) is DiskLevel.WARN
     reception.close()
+
+
+def test_the_alert_of_a_full_disk_ends_when_there_is_space_again(store, settings):
+    """Also if its incident has no alert yet, or the sweeper was restarted meanwhile; none is doubled."""
+    free = [10**9]
+
+    def care():
+        watermark = Watermark(settings, lambda _: free[0])
+        return DiskPressure(store, settings, Retention(store, settings), watermark)
+
+    def states():
+        return {(each.kind, each.recovered_at is None) for each in store.open_incident_alerts()}
+
+    first = care()
+    first.check(store.now())
+    free[0] = 0
+    first.check(store.now())
+    free[0] = 10**9
+    first.check(store.now())
+    assert states() == {("disk_full", False), ("disk_no_room_to_make", False)}
+    free[0] = 0
+    care().check(store.now())
+    open_due_alerts(store)
+    assert states() == {("disk_full", True), ("disk_no_room_to_make", True)}
+    free[0] = 10**9
+    care().check(store.now())
+    assert states() == {("disk_full", False), ("disk_no_room_to_make", False)}

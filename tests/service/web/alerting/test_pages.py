@@ -1,10 +1,12 @@
 """The pages of alerts and of the end-to-end check, and the same in the JSON API."""
 
+import re
 from datetime import timedelta
 
 import pytest
 
 from service.accounts import Role
+from service.monitoring.alert_rules import alert_subject
 from service.records import IncidentKind
 from service.records.probes import ProbeOutcome, ProbeStage
 
@@ -21,7 +23,7 @@ def record(store, *kinds):
         store.record_incident(
             actor="sweeper", kind=kind, subject="pacs", detail="It is <b>away</b>."
         )
-    store.take_incidents(lambda kind: kind == IncidentKind.DESTINATION_AWAY, {})
+    store.take_incidents(alert_subject, {})
 
 
 def failed(store, reason="No draft came."):
@@ -60,6 +62,30 @@ def test_a_lasting_alert_stays_open_once_acknowledged(alerting):
     assert "Acknowledge<" not in alerting.get("/alerts").text
     alerting.store.recover_alert(IncidentKind.DESTINATION_AWAY, "pacs")
     assert alerting.get("/api/alerts").json()["open"] == []
+
+
+def parts(site, name):
+    """Return the parts of a live page."""
+    return site.get(f"/live/{name}.json").json()["parts"]
+
+
+def test_the_page_and_the_overview_are_updated_live(alerting):
+    """The overview counts open alerts by level and names the oldest; the page loses what is closed."""
+    assert "None." in parts(alerting, "overview")["alerts"]
+    record(alerting.store, IncidentKind.CONFLICT)
+    record(alerting.store, IncidentKind.DESTINATION_AWAY, IncidentKind.DISK_FULL)
+    text = " ".join(re.sub(r"<[^>]+>", "", parts(alerting, "overview")["alerts"]).split())
+    assert "2 alarms, 1 warning. The oldest: An image came twice with different content" in text
+    assert 'href="./alerts"' in alerting.get("/admin").text
+    listed = parts(alerting, "alerts")
+    assert listed["alerts-open"].count("<form") == 3
+    for each in alerting.store.open_incident_alerts():
+        alerting.post(f"/alerts/{each.id}/acknowledge", data={})
+    later = parts(alerting, "alerts")
+    assert later["alerts-open"].count("Acknowledged by") == 2  # their causes last
+    assert "An image came twice" in later["alerts-closed"]
+    text = " ".join(re.sub(r"<[^>]+>", "", parts(alerting, "overview")["alerts"]).split())
+    assert "2 alarms; all acknowledged." in text
 
 
 @pytest.mark.parametrize("number", ["99", "x", "9" * 40, "-1"])
