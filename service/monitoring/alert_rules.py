@@ -152,6 +152,12 @@ _RULES: Final[dict[str, AlertRule]] = {
         "Check [[notify.targets]] with `wetread notify test`.",
         recovers=True,
     ),
+    _Kind.STUDIES_UNACCOUNTED: AlertRule(
+        _ALARM,
+        "Studies are unaccounted for",
+        "The page Overview names them and makes their jobs.",
+        recovers=True,
+    ),
 }
 # Kinds that end the alert of another kind about the same subject.
 ENDS: Final[dict[str, str]] = {

@@ -142,6 +142,7 @@ class IncidentKind(StrEnum):
     PROBE_FAILED = "end_to_end_check_failed"
     PROBE_PASSED = "end_to_end_check_passed"
     NOTIFICATION_FAILED = "notification_failed"
+    STUDIES_UNACCOUNTED = "studies_unaccounted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,14 @@
 """Alerts about incidents: opened, acknowledged by a person, ended when their cause ended."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from service.audit import AuditEvent
-from service.database.alert_tables import IncidentAlertRow
+from service.database.alert_tables import IncidentAlertRow, NotificationRow
 from service.database.tables import IncidentRow
 from service.errors import NotFound
 from service.records.alerts import IncidentAlert
@@ -123,6 +124,19 @@ class Alerts(Transitions):
                 self._audit(session, event.with_detail(f"{row.kind} ({number})"))
             session.refresh(row)
             return alert_record(row)
+
+    def forget_alerts(self, closed_before: datetime) -> int:
+        """Remove alerts that were closed before this time, with their messages; return how many.
+
+        Open alerts remain. At most 200 are removed by one call.
+        """
+        old = select(IncidentAlertRow.id).where(IncidentAlertRow.closed_at < closed_before)
+        with self._writing() as session:
+            numbers = list(session.scalars(old.order_by(IncidentAlertRow.id).limit(_BATCH)))
+            messages = delete(NotificationRow).where(NotificationRow.alert_id.in_(numbers))
+            session.execute(messages)
+            session.execute(delete(IncidentAlertRow).where(IncidentAlertRow.id.in_(numbers)))
+            return len(numbers)
 
     def open_incident_alerts(self, limit: int = 200) -> Sequence[IncidentAlert]:
         """Return the open alerts, the latest first."""

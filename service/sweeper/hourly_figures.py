@@ -3,7 +3,8 @@
 Each minute the number of waiting jobs is measured. The last two hours, hours whose jobs changed, and a
 few older hours are computed again from studies and jobs. An hour that is computed twice has the same
 rows, so several sweepers may do it. Older hours are visited in turn, the latest first: this fills the
-table after an upgrade, and corrects an hour whose change was missed.
+table after an upgrade, and corrects an hour whose change was missed. Then unaccounted studies are
+reported.
 """
 
 import threading
@@ -15,6 +16,7 @@ from service.errors import StoreError
 from service.log import get_logger
 from service.monitoring.background import Task
 from service.store import Store
+from service.sweeper.unaccounted import UnaccountedStudies
 from service.throughput.hours import HOUR, hour_of, hours_between
 
 _EVERY: Final = 60.0
@@ -39,6 +41,7 @@ class FigureUpdater:
         self._next: datetime | None = None
         self._forgotten: datetime | None = None
         self.is_filled = False
+        self._unaccounted = UnaccountedStudies(store)
 
     def keep(self) -> None:
         """Measure the depth, compute what changed and some older hours; each hour remove old ones.
@@ -57,6 +60,7 @@ class FigureUpdater:
         self._store.compute_hours(sorted(each for each in hours if each >= now - _FIGURES_KEPT))
         self._since = now
         self.compute_older()
+        self._unaccounted.check()
         if self._forgotten is None or not self._forgotten <= now < self._forgotten + HOUR:
             self._store.forget_hours(now - _FIGURES_KEPT, now - _KEYS_KEPT)
             self._forgotten = now

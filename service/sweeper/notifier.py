@@ -4,13 +4,14 @@
                                                               not accepted: later, GIVEN UP after a day
 
 What is queued is in the database: a message whose process was killed is sent by the next one. A target
-that does not answer holds one thread of its own; nothing else waits for it.
+that does not answer holds one thread of its own; nothing else waits for it. Closed alerts are removed
+after `notify.keep_days`.
 """
 
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from service.errors import StoreError
@@ -37,6 +38,7 @@ _MOST_DOUBLINGS: Final = 7
 # From this attempt on that fails, there is an incident.
 _REPORTED_FROM: Final = 3
 _MOST_A_TICK: Final = 20
+_FORGET_EVERY: Final = timedelta(hours=1)
 
 Send = Callable[[NotifyTarget, Message, float], None]
 log = get_logger(__name__)
@@ -55,6 +57,7 @@ class Notifier:
         }
         self._busy: dict[str, threading.Thread] = {}
         self._since: dict[str, float] = {}
+        self._forgotten: datetime | None = None
 
     def tick(self) -> None:
         """Open alerts, note what has ended, queue messages, and begin to send those that are due.
@@ -63,6 +66,7 @@ class Notifier:
             StoreError: The database cannot be used now; the next call goes on from there.
         """
         open_due_alerts(self._store)
+        self._forget_old()
         self._report_stuck()
         alerts = self._store.open_incident_alerts()
         self._note_recoveries(alerts)
@@ -76,6 +80,16 @@ class Notifier:
         """Return once no message is being sent."""
         for thread in list(self._busy.values()):
             thread.join()
+
+    def _forget_old(self) -> None:
+        """Remove old closed alerts, once an hour."""
+        now = self._store.now()
+        if self._forgotten is not None and self._forgotten <= now < self._forgotten + _FORGET_EVERY:
+            return
+        before = now - timedelta(days=self._settings.notify.keep_days)
+        while self._store.forget_alerts(before):
+            pass
+        self._forgotten = now
 
     def _note_recoveries(self, alerts: Sequence[IncidentAlert]) -> None:
         """End the alerts whose cause can be observed to have ended."""

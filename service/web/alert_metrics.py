@@ -1,4 +1,4 @@
-"""The metrics of alerts about incidents and of the end-to-end check."""
+"""The metrics of alerts about incidents, of the balance and of the end-to-end check."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -32,6 +32,19 @@ def alert_metrics(store: Store) -> Metric:
         for acknowledged in (False, True):
             family.add_metric([level.word, str(acknowledged).lower()], found[level, acknowledged])
     return family
+
+
+def balance_metrics(store: Store) -> Metric:
+    """Return the number of studies for which the balance does not hold.
+
+    Raises:
+        StoreError: The database does not answer.
+    """
+    return _gauge(
+        "wetread_unaccounted_studies",
+        "Studies with an image and no job that wait for none: the balance does not hold.",
+        float(len(store.unaccounted_now())),
+    )
 
 
 def probe_metrics(store: Store, settings: Settings) -> Iterator[Metric]:

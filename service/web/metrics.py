@@ -23,7 +23,7 @@ from service.records.shadow import ShadowState
 from service.settings.config import Settings
 from service.store import Store
 from service.system.disk_space import Watermark, free_bytes
-from service.web.alert_metrics import alert_metrics, probe_metrics
+from service.web.alert_metrics import alert_metrics, balance_metrics, probe_metrics
 from service.web.app_context import app_context_of
 from service.web.status.refusal_text import class_label
 from service.web.status.status_text import SystemStatus
@@ -93,6 +93,7 @@ class StoreCollector(Collector):
                 *self._commitments(),
                 *self._decisions(),
                 alert_metrics(self._store),
+                balance_metrics(self._store),
                 *probe_metrics(self._store, self._settings),
             ]
         except StoreError:

@@ -85,6 +85,12 @@ class Notify(Section):
     give_up_hours: float = Field(
         24.0, gt=0, description="A message that no target accepts for this time is given up."
     )
+    keep_days: float = Field(
+        180.0,
+        ge=1,
+        description="Closed alerts, and the messages about them, are removed after this time. Open "
+        "alerts are never removed.",
+    )
     timeout: float = Field(
         20.0, gt=0, le=120, description="Timeout of sending one message, in seconds."
     )

@@ -23,6 +23,7 @@ _COMPUTING: Final = 0x574846
 _WAITING: Final = (JobState.SCHEDULED.value, JobState.IN_PROGRESS.value)
 # So many of the latest hours are computed for a page itself where the sweeper has not done so.
 _MOST_AT_ONCE: Final = 26
+_MOST_UNACCOUNTED_HOURS: Final = 48
 # Keys of another version are left out.
 _STUDIES: Final = frozenset(each.value for each in StudyClass)
 _JOBS: Final = frozenset(each.value for each in JobClass)
@@ -167,6 +168,10 @@ class HourlyFigures(Transactions):
         )
         with self._reading() as session:
             return sorted(session.scalars(chosen))
+
+    def unaccounted_now(self) -> list[StudyStanding]:
+        """Return the studies that have no job and wait for none, of the latest 48 hours with such."""
+        return self.unaccounted_studies(self.unaccounted_hours()[-_MOST_UNACCOUNTED_HOURS:])
 
     def unaccounted_studies(self, hours: Iterable[datetime]) -> list[StudyStanding]:
         """Return the studies of these hours that have no job and wait for none now."""

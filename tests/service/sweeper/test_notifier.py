@@ -241,6 +241,27 @@ def test_an_unacknowledged_alert_is_repeated(store, clock, webhook, make_notifie
     assert [each.event.detail for each in store.audit_from()] == [f"destination_away ({alert.id})"]
 
 
+def test_closed_alerts_are_removed_after_the_time_of_the_settings(
+    store, clock, webhook, make_notifier
+):
+    """With their messages; an open one never is, however old."""
+    notifier = make_notifier({"name": "hook", "url": webhook.url}, keep_days=30, repeat_hours=0)
+    for name in ("pacs", "archive"):
+        incident(store, subject=name)
+    tick(notifier, times=3)
+    closed = next(each for each in store.open_incident_alerts() if each.subject == "pacs")
+    store.acknowledge_incident_alert(closed.id, lambda _: False, ACK)
+    clock.move(29 * 86_400)
+    tick(notifier)
+    assert [each.subject for each in store.closed_incident_alerts()] == ["pacs"]
+    clock.move(2 * 86_400)
+    tick(notifier)
+    assert store.closed_incident_alerts() == []
+    [kept] = store.open_incident_alerts()
+    assert kept.subject == "archive"
+    assert {each.alert_id for each in store.notifications()} == {kept.id}
+
+
 def test_each_target_gets_its_levels_and_kinds(store, webhook, make_notifier):
     """By level, or by kinds only."""
     with_level = {"name": "all", "url": webhook.url, "level": "notice"}
