@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from service.jobs import DraftStatus
@@ -12,7 +13,7 @@ from service.review.decision import Decision
 from service.search.query import TextQuery
 from service.search.text_tower import NumpyTextTower, tower_folder
 from service.search.vector_file import VectorFiles
-from service.search.vector_index import Neighbor, VectorIndex
+from service.search.vector_index import Neighbor, Neighbors, VectorIndex
 from service.settings.config import Settings
 from service.store import Store
 from service.study_identity import StudyIdentity
@@ -47,7 +48,7 @@ class FoundStudy:
         neighbor: How close its image is; None if it was found by its text.
         job: The job whose draft stands; None if there is none.
         decision: The decision that stands on the draft.
-        report_text: Text of the final report, if it is kept.
+        report_text: Text of the final report, if it is kept and the person may see it.
         same_patient: Whether it is of the patient of the study that was asked about.
     """
 
@@ -90,8 +91,15 @@ class StudySearch:
         self._towers: dict[str, NumpyTextTower] = {}
         self._lock = threading.Lock()
 
-    def similar_to(self, study_uid: str, *, limit: int = MOST) -> SearchResult:
+    def similar_to(
+        self, study_uid: str, *, limit: int = MOST, shows_reports: bool = True
+    ) -> SearchResult:
         """Return the studies whose images are closest to the image of a study.
+
+        Args:
+            study_uid: Study Instance UID.
+            limit: Most studies to return.
+            shows_reports: Whether kept final reports are returned.
 
         Raises:
             StoreUnavailable: The database does not answer.
@@ -106,12 +114,24 @@ class StudySearch:
         query = index.vector(row.row)
         if query is None:
             return SearchResult(nothing=NoResult.DAMAGED, missing=len(index.damaged))
-        return self._nearest(index, query, limit=limit, own=study_uid)
+        near = index.nearest(query, limit=limit, without_study=study_uid)
+        return self._nearest(index, near, own=study_uid, shows_reports=shows_reports)
 
     def similar_to_vector(
-        self, space: str, query: "NDArray[np.float32]", *, limit: int = MOST
+        self,
+        space: str,
+        query: "NDArray[np.float32]",
+        *,
+        limit: int = MOST,
+        shows_reports: bool = True,
     ) -> SearchResult:
-        """Return the studies whose images are closest to a vector of a space, float32 [D], length 1.
+        """Return the studies whose images are closest to a vector of a space.
+
+        Args:
+            space: The vector space.
+            query: The vector, float32 [D], length 1.
+            limit: Most studies to return.
+            shows_reports: Whether kept final reports are returned.
 
         Raises:
             StoreUnavailable: The database does not answer.
@@ -119,7 +139,8 @@ class StudySearch:
         """
         index = self._index(space)
         index.refresh()
-        return self._nearest(index, query, limit=limit)
+        near = index.nearest(query, limit=limit)
+        return self._nearest(index, near, shows_reports=shows_reports)
 
     def image_text_tower(self) -> tuple[str, NumpyTextTower] | None:
         """Return the latest vector space with a text tower, and the tower; None if there is none.
@@ -137,18 +158,29 @@ class StudySearch:
                     return space, self._towers[space]
         return None
 
-    def with_text(self, query: TextQuery, *, limit: int = MOST) -> SearchResult:
-        """Return the studies whose draft or final report states the findings and words asked for."""
-        most = limit * _HITS_PER_STUDY
-        hits = self._store.search_texts(query.findings, query.words, limit=most)
+    def with_text(
+        self, query: TextQuery, *, limit: int = MOST, shows_reports: bool = True
+    ) -> SearchResult:
+        """Return the studies whose draft or final report states the findings and words asked for.
+
+        Args:
+            query: What is asked for.
+            limit: Most studies to return.
+            shows_reports: Whether kept final reports are searched and returned, beside drafts.
+        """
+        search = partial(
+            self._store.search_texts, limit=limit * _HITS_PER_STUDY, in_reports=shows_reports
+        )
+        hits = search(query.findings, query.words)
         by_words = not hits and bool(query.findings)
         if by_words:
             # Texts that were not coded state no finding.
-            hits = self._store.search_texts((), query.words, limit=most)
+            hits = search((), query.words)
         best: dict[str, TextHit] = {}
         for hit in hits:
             best.setdefault(hit.study_uid, hit)
-        studies = self._described([(uid, None) for uid in best][:limit], "")
+        chosen = [(uid, None) for uid in best][:limit]
+        studies = self._described(chosen, "", shows_reports=shows_reports)
         return SearchResult(studies=studies, only_by_words=by_words)
 
     def index_of(self, space: str) -> VectorIndex:
@@ -164,41 +196,40 @@ class StudySearch:
             return self._indexes[space]
 
     def _nearest(
-        self, index: VectorIndex, query: "NDArray[np.float32]", *, limit: int, own: str = ""
+        self, index: VectorIndex, near: Neighbors, *, own: str = "", shows_reports: bool
     ) -> SearchResult:
-        near = index.nearest(query, limit=limit, without_study=own)
+        found = [(each.study_uid, each) for each in near.found]
         return SearchResult(
-            studies=self._described([(each.study_uid, each) for each in near.found], own),
+            studies=self._described(found, own, shows_reports=shows_reports),
             compared=near.compared,
             missing=len(index.damaged),
             nothing=None if near.found else NoResult.ALONE,
         )
 
     def _described(
-        self, found: Sequence[tuple[str, Neighbor | None]], own: str
+        self, found: Sequence[tuple[str, Neighbor | None]], own: str, *, shows_reports: bool
     ) -> Sequence[FoundStudy]:
         identities = self._store.identities([own, *(uid for uid, _ in found)])
         patient = identities.get(own)
-        return [self._study(uid, neighbor, identities.get(uid), patient) for uid, neighbor in found]
+        return [
+            replace(
+                self._study(uid, identities.get(uid)),
+                neighbor=neighbor,
+                report_text=self._store.study_report_text(uid) if shows_reports else "",
+                same_patient=_same_patient(identities.get(uid), patient),
+            )
+            for uid, neighbor in found
+        ]
 
-    def _study(
-        self,
-        uid: str,
-        neighbor: Neighbor | None,
-        identity: StudyIdentity | None,
-        patient: StudyIdentity | None,
-    ) -> FoundStudy:
+    def _study(self, uid: str, identity: StudyIdentity | None) -> FoundStudy:
         job = self._standing(uid)
         decisions = {} if job is None else self._store.standing_decisions([job.id])
         stated = identity.study_date if identity else ""
         return FoundStudy(
             study_uid=uid,
             day=_day(stated) or (f"{job.created_at.astimezone():%Y-%m-%d}" if job else ""),
-            neighbor=neighbor,
             job=job,
             decision=next(iter(decisions.values()), None),
-            report_text=self._store.study_report_text(uid),
-            same_patient=_same_patient(identity, patient),
         )
 
     def _standing(self, study_uid: str) -> JobWithDraft | None:

@@ -23,8 +23,11 @@ from service.settings.config import settings_of
 def test_a_new_link_replaces_the_one_before(store, web, root):
     """It names the page's address, and lasts an hour."""
     settings = settings_of({"web": web})
-    first, second = setup_link(store, settings), setup_link(store, settings)
+    first, second = (setup_link(store, settings, "kim (command line)") for _ in range(2))
     assert first.startswith(f"{root}setup/")
+    assert {(each.event.actor, each.event.detail) for each in store.audit_from()} == {
+        ("kim (command line)", "made the set-up link for the first account")
+    }
     digests = [digest_of(link.rpartition("/")[2]) for link in (first, second)]
     assert [store.is_setup_link(each) for each in digests] == [False, True]
     begun = store.now()
@@ -40,4 +43,7 @@ def test_the_demo_has_an_account_for_each_role(store):
         account, stored = store.credentials_of(login)
         assert account.person.roles == {role}
         assert verify_password(stored, check_password(password, login))
-    assert setup_link(store, settings_of({})) == ""
+    assert setup_link(store, settings_of({}), "kim (command line)") == ""
+    assert [each.event.detail for each in store.audit_from()] == [
+        f"added {role}: {role}" for role in Role
+    ]

@@ -52,6 +52,9 @@ def import_files(files: Sequence[Path], *, skip_faulty: bool) -> None:
         click.echo("Nothing was imported: repair these lines, or give --skip-faulty.", err=True)
         sys.exit(_FAULTY)
     with open_store() as store:
+        # Before the first report, so that an import which is interrupted is recorded too.
+        number = "1 file" if len(files) == 1 else f"{len(files)} files"
+        note(store, AuditAction.IMPORTED, detail=f"final reports: begun with {number}")
         summary = _import(store, files)
         note(store, AuditAction.IMPORTED, detail=f"final reports: {summary}"[:200])
     click.echo(summary)

@@ -6,6 +6,7 @@ import click
 
 from service.all_in_one import AllInOne, parts, sole_owner
 from service.checks.ports import ports_of_others
+from service.commands.opened import actor
 from service.errors import ConfigurationError
 from service.first_account import setup_link
 from service.log import configure_logging, get_logger
@@ -48,7 +49,7 @@ def up() -> None:
 def _show_setup_link(settings: Settings) -> None:
     """Print a link that makes the first account, where there is none; it is not logged."""
     with closing(Store.open(settings)) as store:
-        link = setup_link(store, settings)
+        link = setup_link(store, settings, actor())
     if link:
         click.echo(
             "No account exists, so no login is possible. Within an hour this link makes the first "

@@ -141,13 +141,16 @@ class People(Audited):
             self._audit(session, audit)
             return account(row)
 
-    def add_setup_link(self, digest: str, expires_at: datetime) -> bool:
+    def add_setup_link(
+        self, digest: str, expires_at: datetime, audit: AuditEvent | None = None
+    ) -> bool:
         """Make this the only valid set-up link; return False where an account exists."""
         with self._writing() as session:
             session.execute(delete(SetupLinkRow))
             if _has_accounts(session):
                 return False
             session.add(SetupLinkRow(digest=digest, created_at=self.now(), expires_at=expires_at))
+            self._audit(session, audit)
             return True
 
     def is_setup_link(self, digest: str) -> bool:

@@ -45,7 +45,12 @@ class SearchTexts(Transactions):
     """The part of the store that searches texts."""
 
     def search_texts(
-        self, wanted: Sequence[WantedFinding], words: Sequence[str], *, limit: int
+        self,
+        wanted: Sequence[WantedFinding],
+        words: Sequence[str],
+        *,
+        limit: int,
+        in_reports: bool = True,
     ) -> list[TextHit]:
         """Return the texts that state all wanted findings, those with more of the words first.
 
@@ -57,10 +62,13 @@ class SearchTexts(Transactions):
             wanted: Findings.
             words: Single words of letters and digits.
             limit: Most hits to return.
+            in_reports: Whether kept final reports are searched, beside drafts.
         """
         if not wanted and not words:
             return []
         chosen, rank = self._matching(words, needs_word=not wanted)
+        if not in_reports:
+            chosen = chosen.where(SearchTextRow.report_id == 0)
         definite: list[ColumnElement[bool]] = []
         for each in wanted:
             stated = [

@@ -1,9 +1,11 @@
 """`/search` and `/studies/{uid}/similar`: studies by words, and studies with similar images.
 
 Each search is audited. No patient is named: a result leads to the page of its study.
+Kept final reports are searched and shown for radiologists and admins only.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 
@@ -12,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from service.accounts import Role
 from service.audit import AuditAction
 from service.errors import NotFound, VectorFileDamaged
 from service.search import described
@@ -20,6 +23,7 @@ from service.search.similar import FoundStudy, SearchResult
 from service.search.text_tower import NumpyTextTower
 from service.search.words import similarity_words
 from service.settings.advice import cautions
+from service.web.access.current import has_role
 from service.web.api import study_uid_of
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit
@@ -58,7 +62,8 @@ async def similar_page(request: Request) -> Response:
         raise NotFound("No image of this study has been received.")
     await audit(request, AuditAction.SEARCHED, study_uid=uid, detail="similar studies")
     try:
-        found = await run_in_threadpool(here.search.similar_to, uid)
+        search = partial(here.search.similar_to, shows_reports=_sees_reports(request))
+        found = await run_in_threadpool(search, uid)
     except VectorFileDamaged as error:
         raise _unusable(error) from error
     return _answer(request, here, found, study_uid=uid)
@@ -77,15 +82,24 @@ async def search_page(request: Request) -> Response:
         raise _unusable(error) from error
     if tower is None or request.query_params.get("in") == _IN_TEXTS:
         query = TextQuery.of(text)
-        found = await run_in_threadpool(here.search.with_text, query)
+        search = partial(here.search.with_text, shows_reports=_sees_reports(request))
+        found = await run_in_threadpool(search, query)
         return _answer(request, here, found, text=text, query=query, has_tower=tower is not None)
-    found = await run_in_threadpool(_by_tower, here, tower, text)
+    by_tower = partial(_by_tower, shows_reports=_sees_reports(request))
+    found = await run_in_threadpool(by_tower, here, tower, text)
     return _answer(request, here, found, text=text, has_tower=True)
 
 
-def _by_tower(here: AppContext, tower: tuple[str, NumpyTextTower], text: str) -> SearchResult:
+def _sees_reports(request: Request) -> bool:
+    """Return whether the person may see kept final reports: they hold more than viewers need."""
+    return has_role(request, Role.RADIOLOGIST, Role.ADMIN)
+
+
+def _by_tower(
+    here: AppContext, tower: tuple[str, NumpyTextTower], text: str, *, shows_reports: bool
+) -> SearchResult:
     space, encoder = tower
-    return here.search.similar_to_vector(space, encoder.vector(text))
+    return here.search.similar_to_vector(space, encoder.vector(text), shows_reports=shows_reports)
 
 
 def _unusable(error: VectorFileDamaged) -> HTTPException:
@@ -115,6 +129,7 @@ def _answer(
         longest=LONGEST,
         asked=[str(each) for each in query.findings] if query else [],
         found=found,
+        sees_reports=_sees_reports(request),
         other_search=_other_search(text, by_texts=query is not None) if has_tower else "",
         rows=[_row(each, root, found.compared) for each in found.studies],
     )

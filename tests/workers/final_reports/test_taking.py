@@ -1,5 +1,6 @@
 """The import of final reports: files by the command, SRs at the receiver, texts by the API."""
 
+import getpass
 import json
 import logging
 
@@ -38,8 +39,15 @@ def test_a_file_is_imported_once(command, report_site, tmp_path):
     assert matched.labels.presence[Observation.EDEMA] is Presence.PRESENT
     assert matched.kept_share == 0.5
     assert 0 < matched.changed_share < 1
-    actions = [record.event.action for record in report_site.store.whole_audit()]
-    assert actions == [AuditAction.IMPORTED] * 2
+    events = [record.event for record in report_site.store.whole_audit()]
+    assert {each.action for each in events} == {AuditAction.IMPORTED}
+    assert {each.actor for each in events} == {f"{getpass.getuser()} (command line)"}
+    assert [each.detail for each in events] == [
+        "final reports: begun with 1 file",
+        "final reports: 1 matched, 1 unmatched",
+        "final reports: begun with 1 file",
+        "final reports: 2 known already",
+    ]
     listed = command("list").output
     assert "1 matched, 1 unmatched" in listed
     assert "P1" not in listed

@@ -10,6 +10,8 @@ from service.accounts import Role
 from service.records.search import ImageVector
 from service.search.text_tower import VOCABULARY, WEIGHTS, tower_folder
 from service.store.audit.trail import AuditFilter
+from service.study_identity import StudyIdentity
+from tests.service.search.test_final_reports import KEPT, READ, REPORT
 
 SPACE = "cxr-clip-0123456789abcdef"
 CAUTION = "AI search, unverified"
@@ -63,6 +65,26 @@ def test_similar_studies_are_listed_the_closest_first(site, jobs):
     ]
     assert ("searched", one, "similar studies") in searched
     assert event.outcome == "success"
+
+
+def test_kept_final_reports_are_for_radiologists_and_admins(site, jobs, cookie_of):
+    """A viewer neither finds a study by its final report nor sees the impression."""
+    uid = jobs[0].study_instance_uid
+    site.store.record_identity(StudyIdentity(study_uid=uid, accession_number="A1"), 1)
+    site.store.take_final_report(REPORT, KEPT, READ)
+    cookies = {role: cookie_of(site.store, role, login=role.value) for role in Role}
+    pages = (
+        "/search?q=Kerley",
+        "/search?q=edema",
+        f"/studies/{jobs[2].study_instance_uid}/similar",
+    )
+    for role, cookie in cookies.items():
+        sees = role is not Role.VIEWER
+        answers = [site.get(path, as_=cookie) for path in pages]
+        assert [answer.status_code for answer in answers] == [200] * 3
+        assert ["Bilateral edema." in answer.text for answer in answers] == [sees] * 3
+        assert [uid in links(answer) for answer in answers] == [sees, sees, True]
+        assert ("final report" in answers[0].text) is sees
 
 
 def test_a_study_without_a_vector_says_why(site, jobs):
