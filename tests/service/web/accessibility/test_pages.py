@@ -23,6 +23,14 @@ for (const [name, value] of Object.entries(arguments[0]))
 form.querySelector(`input[value="${arguments[1]}"]`).checked = true;
 form.requestSubmit();
 """
+_SET_UP = """
+const form = document.querySelector("main form");
+for (const [name, value] of Object.entries({name: "root", password: "short", again: "short"}))
+  form.elements.namedItem(name).value = value;
+form.noValidate = true;
+form.requestSubmit();
+"""
+_FAULT = "return document.body.textContent.includes('The password is too short')"
 _SHOWN_ONCE = "return !!document.querySelector('.secret')"
 _FORMS = (
     ("people", ({"login": "new"}, "viewer")),
@@ -102,6 +110,7 @@ def fill(site, seeder, cookie_of):
             "",
             "queue?state=FAILED&older_than=1m&cause=NOT_DELIVERED",
             "queue/batch?action=retry&scope=filter&state=FAILED",
+            "jobs/again?action=resend&state=COMPLETED",
             "read",
             f"read/{drafted.id}",
             f"read/by-study?study={waiting.study_instance_uid}",
@@ -168,6 +177,21 @@ def test_the_checker_finds_what_is_wrong(site, open_browser, examine):
         for width in WIDTHS
         for scheme in SCHEMES
     }
+
+
+def test_the_page_of_the_first_account_has_no_serious_finding(make_site, open_browser, examine):
+    """The login before it, the form, the form with a fault, and the page of a link that is over."""
+    site = make_site(logged_in=False)
+    site.store.add_setup_link(digest_of(LINK), site.store.now() + timedelta(hours=1))
+    browser, findings = open_browser(site.url), {}
+    for path in ("login", f"setup/{LINK}", f"setup/{LINK[:-1]}B"):
+        browser.open(path)
+        findings |= {path: found} if (found := examine(browser)) else {}
+    browser.open(f"setup/{LINK}")
+    browser.run(_SET_UP)
+    wait_until(lambda: browser.run(_FAULT), seconds=20, what="the page with the fault")
+    findings |= {"setup with a fault": found} if (found := examine(browser)) else {}
+    assert findings == {}
 
 
 def test_no_page_has_a_serious_finding(site, seeder, cookie_of, open_browser, examine):
