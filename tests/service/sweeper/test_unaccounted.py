@@ -7,7 +7,7 @@ from service.audit import AuditAction, AuditEvent
 from service.monitoring.alert_ends import open_due_alerts
 from service.records import IncidentKind
 from service.settings.config import settings_of
-from service.sweeper.hourly_figures import FigureKeeper
+from service.sweeper.hourly_figures import FigureUpdater
 from service.web.metrics import StoreCollector
 from tests.service.store.records import arrive
 
@@ -39,19 +39,19 @@ def metric(store, tmp_path):
 
 def test_unaccounted_studies_are_reported_once_and_their_end_is_noted(store, clock, tmp_path):
     """Also after a restart of the sweeper; a further study is a further incident of the same alert."""
-    keeper = FigureKeeper(store)
-    keeper.keep()
+    updater = FigureUpdater(store)
+    updater.keep()
     assert alerts(store) == []
     assert metric(store, tmp_path) == 0
     lose(store, "1.2.3")
-    keeper.keep()
-    keeper.keep()
+    updater.keep()
+    updater.keep()
     [alert] = alerts(store)
     assert alert.count == 1
     assert alert.detail.startswith("The balance does not hold: 1 study has an image and no job")
     assert "1.2.3" not in alert.detail
     assert metric(store, tmp_path) == 1
-    restarted = FigureKeeper(store)
+    restarted = FigureUpdater(store)
     restarted.keep()
     lose(store, "1.2.4")
     restarted.keep()
@@ -61,7 +61,7 @@ def test_unaccounted_studies_are_reported_once_and_their_end_is_noted(store, clo
     event = AuditEvent(action=AuditAction.READ_AGAIN, actor="ann")
     store.schedule_unaccounted(store.unaccounted_hours(), event)
     clock.move(60)
-    FigureKeeper(store).keep()
+    FigureUpdater(store).keep()
     [alert] = alerts(store)
     assert alert.recovered_at is not None
     assert metric(store, tmp_path) == 0
