@@ -17,6 +17,22 @@ from service.idempotency import RequestClaim
 
 # The digest before the first record.
 BEGINNING: Final = "0" * 64
+CSV_COLUMNS: Final = (
+    "id",
+    "at",
+    "action",
+    "outcome",
+    "actor",
+    "person_id",
+    "address",
+    "study_uid",
+    "patient_id",
+    "job_id",
+    "detail",
+    "digest",
+)
+# With what a cell begins that a spreadsheet takes for a formula.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class AuditAction(StrEnum):
@@ -144,3 +160,23 @@ def first_fault(records: Iterable[AuditRecord], *, after: AuditRecord | None = N
             return f"record {number} was changed after it was written"
         digest = record.digest
     return ""
+
+
+def csv_row(record: AuditRecord) -> list[str]:
+    """Return the values of `CSV_COLUMNS`; no spreadsheet takes one for a formula."""
+    event = record.event
+    values = (
+        str(record.id),
+        record.at.isoformat(),
+        event.action.value,
+        event.outcome.value,
+        event.actor,
+        event.person_id,
+        event.address,
+        event.study_uid,
+        event.patient_id,
+        event.job_id,
+        event.detail,
+        record.digest,
+    )
+    return [f"'{value}" if value.startswith(_FORMULA) else value for value in values]

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
-from service.audit import AuditAction, AuditRecord, first_fault
+from service.audit import CSV_COLUMNS, AuditAction, AuditRecord, csv_row, first_fault
 from service.audit_message import dicom_xml
 from service.commands.audited import note
 from service.commands.opened import open_store
@@ -19,22 +19,6 @@ from service.errors import WetreadError
 from service.settings.config import load_settings
 from service.store import Store
 from service.store.audit.trail import AuditFilter
-
-CSV_COLUMNS = (
-    "id",
-    "at",
-    "action",
-    "outcome",
-    "actor",
-    "person_id",
-    "address",
-    "study_uid",
-    "patient_id",
-    "job_id",
-    "detail",
-    "digest",
-)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class BrokenTrail(WetreadError):
@@ -108,26 +92,6 @@ def _write_csv(store: Store) -> None:
     writer.writerow(CSV_COLUMNS)
     for record in store.whole_audit():
         writer.writerow(csv_row(record))
-
-
-def csv_row(record: AuditRecord) -> list[str]:
-    """Return the values of `CSV_COLUMNS`; no spreadsheet takes one for a formula."""
-    event = record.event
-    values = (
-        str(record.id),
-        record.at.isoformat(),
-        event.action.value,
-        event.outcome.value,
-        event.actor,
-        event.person_id,
-        event.address,
-        event.study_uid,
-        event.patient_id,
-        event.job_id,
-        event.detail,
-        record.digest,
-    )
-    return [f"'{value}" if value.startswith(_FORMULA) else value for value in values]
 
 
 def _write_messages(store: Store, folder: Path) -> None:

@@ -43,7 +43,7 @@ from service.web.access.stop_banner import StopBanner
 from service.web.accounts.routes import ACCOUNT_ROUTES
 from service.web.alerting.routes import ALERT_ROUTES, ALERTS_LIVE
 from service.web.app_context import AppContext
-from service.web.audit_page import audit_page
+from service.web.audit_page import audit_csv, audit_page
 from service.web.body_limit import BodyLimit
 from service.web.failures import HANDLERS, ErrorMiddleware
 from service.web.health import healthz, readyz
@@ -263,6 +263,7 @@ ROUTES: Final = [
     *ALERT_ROUTES,
     *ACCOUNT_ROUTES,
     guarded("/admin/audit", audit_page, roles=_ACTING),
+    guarded("/admin/audit.csv", audit_csv, roles=_ACTING),
     guarded("/healthz", healthz, access=PROBE),
     guarded("/readyz", readyz, access=_PROBE_IN_FULL),
     guarded("/metrics", metrics, access=_METRICS),

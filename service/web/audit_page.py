@@ -1,14 +1,17 @@
-"""`/admin/audit`: the audit trail, filtered by person, patient or study."""
+"""`/admin/audit` and `/admin/audit.csv`: the audit trail, filtered by person, patient or study."""
 
+import csv
+from collections.abc import Iterable, Iterator
+from io import StringIO
 from typing import Final
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from service.audit import AuditAction
+from service.audit import CSV_COLUMNS, AuditAction, AuditRecord, csv_row
 from service.store.audit.trail import AuditFilter
 from service.web.api import is_row_id
 from service.web.app_context import app_context_of
@@ -27,11 +30,7 @@ async def audit_page(request: Request) -> Response:
         await audit(
             request, AuditAction.SEARCHED, study_uid=criteria.study_uid, detail="the audit trail"
         )
-    asked = {
-        "person": criteria.person,
-        "patient": criteria.patient_id,
-        "study": criteria.study_uid,
-    }
+    asked = _asked(criteria)
     records = found[:_PAGE]
     older = {**asked, "before": str(records[-1].id)} if len(found) > _PAGE else {}
     return answer(
@@ -42,7 +41,41 @@ async def audit_page(request: Request) -> Response:
         asked=asked,
         older_url=f"?{urlencode(older)}" if older else "",
         newest_url=f"?{urlencode(asked)}" if criteria.before else "",
+        csv_url=f"admin/audit.csv?{urlencode(asked)}",
     )
+
+
+async def audit_csv(request: Request) -> Response:
+    """Answer with all records that match as CSV, the newest first; the export is audited first."""
+    here, criteria = app_context_of(request), _filter(request)
+    await audit(
+        request, AuditAction.EXPORTED, study_uid=criteria.study_uid, detail="the audit trail"
+    )
+    return StreamingResponse(
+        _csv_lines(here.store.matching_audit(criteria)),
+        media_type="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="wetread-audit.csv"'},
+    )
+
+
+def _csv_lines(records: Iterable[AuditRecord]) -> Iterator[str]:
+    yield _csv_line(CSV_COLUMNS)
+    for record in records:
+        yield _csv_line(csv_row(record))
+
+
+def _csv_line(values: Iterable[str]) -> str:
+    line = StringIO()
+    csv.writer(line).writerow(values)
+    return line.getvalue()
+
+
+def _asked(criteria: AuditFilter) -> dict[str, str]:
+    return {
+        "person": criteria.person,
+        "patient": criteria.patient_id,
+        "study": criteria.study_uid,
+    }
 
 
 def _filter(request: Request) -> AuditFilter:

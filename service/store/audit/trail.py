@@ -1,7 +1,7 @@
 """The audit trail in the database: append, search, and the position of the syslog export."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
@@ -53,6 +53,12 @@ class AuditTrail(Audited):
             query = query.where(AuditRow.id < criteria.before)
         with self._reading() as session:
             return [_record(row) for row in session.scalars(query)]
+
+    def matching_audit(self, criteria: AuditFilter) -> Iterator[AuditRecord]:
+        """Yield all records that match, the newest first, in several transactions."""
+        while records := self.audit_records(criteria, _BATCH):
+            yield from records
+            criteria = replace(criteria, before=records[-1].id)
 
     def audit_from(self, position: int = 0, *, limit: int = _BATCH) -> list[AuditRecord]:
         """Return the records after the one with this id, the oldest first."""

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from service.audit import AuditAction, AuditEvent
-from service.commands.audit import CSV_COLUMNS, BrokenTrail, audit
+from service.audit import CSV_COLUMNS, AuditAction, AuditEvent
+from service.commands.audit import BrokenTrail, audit
 from service.database import schema
 from service.settings.config import load_settings
 from service.store import Store
