@@ -18,7 +18,7 @@ from service.assessment.comparison import (
 )
 from service.evaluation.report import shown, shown_with_interval
 from service.evaluation.resampling import DRAWS, Bootstrap
-from service.evaluation.values import Interval
+from service.evaluation.values import Interval, Value
 from service.quality.document import Document, DocumentKind, Facts, Section, Table, not_recorded
 from service.quality.evaluation_folder import EvaluationFolder, at, shown_figure
 from service.quality.inputs import Change
@@ -43,6 +43,14 @@ _LABELS: Final = {
     LimitedFigure.SENSITIVITY: "sensitivity",
     LimitedFigure.SPECIFICITY: "specificity",
 }
+_NAMES: Final = {
+    LimitedFigure.MICRO_F1: "micro F1",
+    LimitedFigure.MACRO_F1: "macro F1",
+    LimitedFigure.F1: "F1",
+    LimitedFigure.PPV: "PPV",
+    LimitedFigure.NPV: "NPV",
+}
+_SMALLEST_P: Final = 0.001
 _PATHS: Final = {
     LimitedFigure.MICRO_F1: ("together", "micro"),
     LimitedFigure.MACRO_F1: ("together", "macro_defined"),
@@ -214,6 +222,9 @@ def _limits_section(change: Change, judged: list[Judged]) -> Section:
             "By their own date the limits were set after the evaluation after the change was "
             f"begun ({started[:10]}): they are not limits set beforehand."
         )
+    exceeded = [_limit_name(each.limit) for each in judged if each.verdict is Verdict.EXCEEDED]
+    if exceeded:
+        warnings.append(f"Exceeded, {len(exceeded)} of {len(judged)}: {'; '.join(exceeded)}.")
     return Section(
         title="Limits set beforehand",
         sentences=(
@@ -240,7 +251,7 @@ def _limits_section(change: Change, judged: list[Judged]) -> Section:
 
 def _limit_name(limit: Limit) -> str:
     of = limit.finding or "all findings together"
-    return f"{limit.figure.value.replace('_', ' ').replace('f1', 'F1')}, {of}"
+    return f"{_NAMES.get(limit.figure, limit.figure.value)}, {of}"
 
 
 def _required(limit: Limit) -> str:
@@ -341,9 +352,13 @@ def _impact_rows(found: _Compared) -> Iterator[tuple[str, ...]]:
             yield (f"F1, {name}", *_site(each), "–")
         return
     for name, contrast in found.together.items():
-        yield (f"{name}, together", *_paired(contrast), shown(contrast.test.p))
+        yield (f"{name}, together", *_paired(contrast), _shown_p(contrast.test.p))
     for name, one in found.findings.items():
-        yield (f"F1, {name}", *_paired(one.f1), shown(one.f1_p_holm))
+        yield (f"F1, {name}", *_paired(one.f1), _shown_p(one.f1_p_holm))
+
+
+def _shown_p(p: Value) -> str:
+    return "< 0.001" if isinstance(p, float) and p < _SMALLEST_P else shown(p)
 
 
 def _paired(contrast: Contrast) -> tuple[str, str, str]:

@@ -13,9 +13,7 @@ from service.quality.log_records import audit_of
 from service.quality.period import moment
 from service.throughput.changes import ChangeKind
 
-_NO_PERSON: Final = not_recorded(
-    "who made a change of versions, models or settings on this machine"
-)
+_NO_PERSON: Final = not_recorded("person who made the change")
 
 
 class Changed(StrEnum):

@@ -1,11 +1,13 @@
 """A document: facts, sections and what is not recorded; rendered as one HTML file and as JSON."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from service.evaluation.metrics_json import metrics_json
 
@@ -14,6 +16,14 @@ STATUS: Final = (
     "conformity and no statement about any patient. A person checks, completes and approves it."
 )
 NOT_RECORDED: Final = "not recorded: "
+_CODE: Final = re.compile(r"`([^`]*)`")
+
+
+def _with_code(text: str) -> Markup:
+    """Return a text as HTML in which what stands in backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", escape(text)))  # noqa: S704 - escaped before
+
+
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("service.quality", "templates"),
     autoescape=True,
@@ -21,6 +31,7 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["with_code"] = _with_code
 
 
 class DocumentKind(StrEnum):

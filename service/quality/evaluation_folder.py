@@ -123,5 +123,9 @@ def shown_figure(figure: Any, *, digits: int = 2) -> str:  # noqa: ANN401 - any 
     low, high = at(interval, "low"), at(interval, "high")
     if low is None or high is None:
         return f"{value:.{digits}f} (interval undefined: {at(interval, 'undefined')})"
-    bounds = f"({low:.{digits}f} to {high:.{digits}f})".replace(" ", NO_BREAK)
-    return f"{value:.{digits}f} {bounds}"
+    bounds = f"({_rounded(low, digits)} to {_rounded(high, digits)})".replace(" ", NO_BREAK)
+    return f"{_rounded(value, digits)} {bounds}"
+
+
+def _rounded(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # -0.00 and 0.00 are one figure

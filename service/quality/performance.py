@@ -18,6 +18,7 @@ from service.review.figures import (
     figures_by,
     figures_json,
 )
+from service.review.words import ACCEPTABILITY_TEXT
 
 _FEW: Final = 20
 FIGURE_HEADER: Final = (
@@ -63,7 +64,10 @@ def _decisions(facts: Sequence[DecisionFacts]) -> Section:
         )
     ]
     (whole,) = figures_by(facts, Grouping.ALL)
-    steps = [(f"step {step}", count) for step, count in whole.steps.items()]
+    steps = [
+        (f"{step.value}: {text}", whole.steps.get(step.value, 0))
+        for step, text in ACCEPTABILITY_TEXT.items()
+    ]
     return Section(
         title="Acceptability and decisions",
         sentences=("95 % intervals (Wilson). " + PUBLISHED_WORDS,),

@@ -45,6 +45,7 @@ from service.web.alerting.routes import ALERT_ROUTES, ALERTS_LIVE
 from service.web.app_context import AppContext
 from service.web.audit_page import audit_csv, audit_page
 from service.web.body_limit import BodyLimit
+from service.web.evaluations.routes import EVALUATION_ROUTES
 from service.web.failures import HANDLERS, ErrorMiddleware
 from service.web.health import healthz, readyz
 from service.web.images.endpoint import ImageCache, make_renderer
@@ -255,6 +256,7 @@ ROUTES: Final = [
     guarded("/api/studies/{study_uid}", api.study, roles=EVERYONE, scope=Scope.READ),
     *REVIEW_ROUTES,
     *MONITOR_ROUTES,
+    *EVALUATION_ROUTES,
     *READER_STUDY_ROUTES,
     *MODEL_ROUTES,
     *NETWORK_ROUTES,

@@ -1,5 +1,7 @@
 """The keys of the table `[monitor]` of the settings."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from service.settings.keys.base import Section
@@ -26,4 +28,14 @@ class Monitor(Section):
         gt=0,
         le=720,
         description="After so many hours a withheld draft is shown and sent without a final report.",
+    )
+    evaluations: Path | None = Field(
+        None,
+        description="Folder in which `wetread evaluate --out` makes its folders; admins see figures and "
+        "reports on the page Evaluations.",
+    )
+    quality_documents: Path | None = Field(
+        None,
+        description="Folder in which `wetread report --out` makes its folders; admins see the documents "
+        "on the page Evaluations.",
     )

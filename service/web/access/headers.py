@@ -6,8 +6,9 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Scope, Send
 
+_POLICY: Final = "Content-Security-Policy"
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    _POLICY: "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self'; connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types wetread",
     "X-Content-Type-Options": "nosniff",
@@ -29,7 +30,9 @@ def with_headers(scope: Scope, send: Send) -> Send:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in SECURITY_HEADERS.items():
-                headers[name] = value
+                # A response may have a policy of its own, for a file that is no page of ours.
+                if name != _POLICY or name not in headers:
+                    headers[name] = value
             if scope.get("scheme") == "https":
                 headers["Strict-Transport-Security"] = _ONLY_TLS
             headers.setdefault("Cache-Control", "no-store")

@@ -26,6 +26,6 @@ def test_changes_are_in_order_with_time_and_person(inputs):
     assert detail["model loaded"] == "demo 1 aaaaaaaa"
     assert detail["drafts withdrawn"].startswith("1 of demo 1, until 2026-03-01")
     assert detail["settings"] == "digest one"
-    assert any("who made a change of versions" in each for each in found.not_recorded)
+    assert any("person who made the change" in each for each in found.not_recorded)
     in_force = {row[0]: row[1:] for row in found.sections[0].tables[0].rows}
     assert in_force["version of Wetread"] == ("–", "Wetread 1.0")

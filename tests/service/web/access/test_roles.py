@@ -75,7 +75,8 @@ def paths():
     examples |= {"{name}": "pacs", "{link}": "none", "{decision_id}": "0" * 32, "{notice_id}": "1"}
     examples |= {"{question_id}": "0" * 32, "{finding}": "edema"}
     examples |= {"{reference}": "0" * 16, "{login}": "nobody", "{token_id}": "0" * 12}
-    examples |= {"{alert_id}": "1"}
+    examples |= {"{alert_id}": "1", "{evaluation}": "none"}
+    examples |= {"{folder}": "none", "{document}": "none"}
     examples |= {"{reader_study}": "0" * 32, "{item}": "0" * 32}
     found = []
     for route in ROUTES:

@@ -119,6 +119,7 @@ def fill(site, seeder, cookie_of):
             study,
             "monitor",
             "monitor/acceptability",
+            "evaluations",
             "models",
             "network",
             "search",
