@@ -131,7 +131,7 @@ def alerts(store, clock):
     store.record_incident(
         actor="sweeper", kind=IncidentKind.DESTINATION_AWAY, subject="archive", detail="no answer"
     )
-    store.take_incidents(lambda _: True, {})
+    store.take_incidents(lambda _, subject: subject, {})
     (alert,) = store.open_incident_alerts()
     store.acknowledge_incident_alert(
         alert.id, lambda _: True, event(AuditAction.ACKNOWLEDGED, "lee (web page)")

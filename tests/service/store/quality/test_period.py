@@ -32,7 +32,7 @@ def test_incidents_and_their_alerts(store, clock):
         store.record_incident(
             actor="t", kind=IncidentKind.DESTINATION_AWAY, subject=subject, detail="d"
         )
-    store.take_incidents(lambda _: True, {})
+    store.take_incidents(lambda _, subject: subject, {})
     end = clock.move(3600)
     (count,) = store.incident_counts(begin, end)
     assert (count.kind, count.count, count.first_at) == ("destination_away", 2, begin)
