@@ -14,7 +14,7 @@ from pydicom.uid import UID
 from service.accounts import Person, Role
 from service.monitoring.state_names import STATE_WORDS, state_word
 from service.sentence import ended
-from service.stated_time import pieces_of
+from service.stated_time import pieces_of, with_local_times
 from service.web.access.current import SHOWN_PERSON
 from service.web.access.stop_banner import SHOWN_STOP
 
@@ -108,6 +108,7 @@ def _environment() -> Environment:
         clock=_clock,
         day=_day,
         ended=ended,
+        local_times=with_local_times,
         short_uid=_short_uid,
         sentence_case=_sentence_case,
         size=_size,

@@ -15,6 +15,7 @@ from service.web.app_context import AppContext
 from service.web.queue.filters import QueueChoice
 from service.web.render import Snapshot, part
 from service.web.status.queue_overview import QueueOverview
+from service.web.status.short_reason import short_reason
 from service.web.status.status_text import StatusReason, SystemStatus, stopped_reason, why
 
 PAGE_LENGTH = 100
@@ -78,7 +79,11 @@ def _rows(
     deliveries = store.deliveries_of(job for job in jobs if job.state is JobState.DRAFTED)
     return {
         f"job-{job.id}": part(
-            "row", job=job, reason=why(job, deliveries.get(job.id, ()), situation), acts=acts
+            "row",
+            job=job,
+            reason=short_reason(job, deliveries.get(job.id, ()), situation),
+            whole=why(job, deliveries.get(job.id, ()), situation),
+            acts=acts,
         )
         for job in jobs
     }

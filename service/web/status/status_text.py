@@ -220,7 +220,7 @@ def _why_drafted(deliveries: Sequence[Delivery], situation: SystemStatus) -> Sta
         return absent.with_prefix("Waiting to be sent: ")
     sending = [one for one in still if one.state is DeliveryState.SENDING]
     if sending:
-        return StatusReason(f"Being sent to {_names(sending)}.")
+        return StatusReason(f"Being sent to {names_of(sending)}.")
     return delivery_reason(still[0], situation) if len(still) == 1 else _why_waiting(still)
 
 
@@ -229,7 +229,7 @@ def _why_completed(job: Job, deliveries: Sequence[Delivery]) -> StatusReason:
         return StatusReason(job.reason or "Every destination has confirmed the results.")
     # Completed by an earlier version, which did not record how the results were confirmed.
     held = [one for one in deliveries if one.state is DeliveryState.CONFIRMED]
-    return StatusReason(f"Confirmed by {_names(held)}." if held else "Nothing was sent.")
+    return StatusReason(f"Confirmed by {names_of(held)}." if held else "Nothing was sent.")
 
 
 def delivery_reason(delivery: Delivery, situation: SystemStatus) -> StatusReason:
@@ -333,9 +333,10 @@ def _why_untried(delivery: Delivery, backlog: Backlog | None) -> StatusReason:
 
 
 def _why_waiting(deliveries: Sequence[Delivery]) -> StatusReason:
-    return StatusReason(f"Waiting to be sent to {_names(deliveries)}.")
+    return StatusReason(f"Waiting to be sent to {names_of(deliveries)}.")
 
 
-def _names(deliveries: Sequence[Delivery]) -> str:
+def names_of(deliveries: Sequence[Delivery]) -> str:
+    """Return the destinations of deliveries as words: `A, B and C`."""
     names = sorted({one.destination for one in deliveries})
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
