@@ -6,17 +6,19 @@ left out could be the important one.
 """
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from types import NoneType, UnionType
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from dicom.errors import UnreadableDraft
 
 T = TypeVar("T")
+# Returns a value in the form of its field; the second argument is its path in the draft.
+Reader = Callable[[object, str], Any]
 
 
 def decoded(kind: type[T], data: object, at: str = "draft") -> T:
@@ -34,59 +36,71 @@ def decoded(kind: type[T], data: object, at: str = "draft") -> T:
     if not isinstance(data, Mapping):
         raise UnreadableDraft(f"{at} is not an object")
     values = {}
-    for name, hint, is_needed in _fields_of(cast("Hashable", kind)):
+    for name, read, is_needed in _fields_of(cast("Hashable", kind)):
         if name in data:
-            values[name] = _value(hint, data[name], f"{at}.{name}")
+            values[name] = read(data[name], f"{at}.{name}")
         elif is_needed:
             raise UnreadableDraft(f"{at}.{name} is missing")
     return kind(**values)
 
 
 @cache
-def _fields_of(kind: Hashable) -> list[tuple[str, Any, bool]]:
-    """Return each field's name, type hint, and whether it has no default."""
+def _fields_of(kind: Hashable) -> list[tuple[str, Reader, bool]]:
+    """Return each field's name, the reader of its values, and whether it has no default."""
     record = cast("type[Any]", kind)
     hints = get_type_hints(record)
     return [
-        (each.name, hints[each.name], each.default is MISSING and each.default_factory is MISSING)
+        (
+            each.name,
+            _reader(hints[each.name]),
+            each.default is MISSING and each.default_factory is MISSING,
+        )
         for each in fields(record)
     ]
 
 
-def _value(hint: Any, value: object, at: str) -> Any:  # noqa: ANN401 - as declared by the hint
-    origin = get_origin(hint)
+def _reader(hint: Any) -> Reader:  # noqa: ANN401 - as declared by the hint
+    """Return the function that reads a value of a type hint; made once for each field."""
+    origin, kinds = get_origin(hint), get_args(hint)
     if origin is UnionType:
-        (hint,) = (each for each in get_args(hint) if each is not NoneType)
-        return None if value is None else _value(hint, value, at)
+        (kind,) = (each for each in kinds if each is not NoneType)
+        return partial(_optional, _reader(kind))
+    if origin is tuple and kinds[-1] is ...:
+        return partial(_items, _reader(kinds[0]))
     if origin is tuple:
-        return _tuple(get_args(hint), value, at)
+        return partial(_tuple, [_reader(each) for each in kinds])
     if origin is dict:
-        return _numbers(value, at)
+        return _numbers
     if is_dataclass(hint):
-        return decoded(cast("type[Any]", hint), value, at)
-    return _scalar(hint, value, at)
+        return partial(decoded, cast("type[Any]", hint))
+    return _SCALARS.get(hint) or partial(_word, hint)
 
 
-def _tuple(kinds: tuple[Any, ...], value: object, at: str) -> tuple[Any, ...]:
+def _optional(read: Reader, value: object, at: str) -> Any:  # noqa: ANN401 - as `read` returns
+    return None if value is None else read(value, at)
+
+
+def _items(read: Reader, value: object, at: str) -> tuple[Any, ...]:
+    return tuple(read(item, at) for item in _list(value, at))
+
+
+def _tuple(readers: Sequence[Reader], value: object, at: str) -> tuple[Any, ...]:
+    found = _list(value, at)
+    if len(found) != len(readers):
+        raise UnreadableDraft(f"{at} does not hold {len(readers)} values")
+    return tuple(read(item, at) for read, item in zip(readers, found, strict=True))
+
+
+def _list(value: object, at: str) -> Sequence[object]:
     if not isinstance(value, list | tuple):
         raise UnreadableDraft(f"{at} is not a list")
-    if kinds[-1] is ...:
-        return tuple(_value(kinds[0], item, at) for item in value)
-    if len(value) != len(kinds):
-        raise UnreadableDraft(f"{at} does not hold {len(kinds)} values")
-    return tuple(_value(kind, item, at) for kind, item in zip(kinds, value, strict=True))
+    return value
 
 
 def _numbers(value: object, at: str) -> dict[str, float]:
     if not isinstance(value, Mapping):
         raise UnreadableDraft(f"{at} is not an object")
     return {str(key): _number(item, at) for key, item in value.items()}
-
-
-def _scalar(kind: Any, value: object, at: str) -> Any:  # noqa: ANN401 - of `kind`
-    if kind is float:
-        return _number(value, at)
-    return _integer(value, at) if kind is int else _word(kind, value, at)
 
 
 def _number(value: object, at: str) -> float:
@@ -101,17 +115,23 @@ def _integer(value: object, at: str) -> int:
     return value
 
 
-def _word(kind: type[Any], value: object, at: str) -> Any:  # noqa: ANN401 - of `kind`
-    """Return a str, datetime or StrEnum from a string; the error message does not quote the value."""
+def _string(value: object, at: str) -> str:
     if not isinstance(value, str):
         raise UnreadableDraft(f"{at} is not a string")
-    if kind is str:
-        return value
+    return value
+
+
+def _word(kind: type[Any], value: object, at: str) -> Any:  # noqa: ANN401 - of `kind`
+    """Return a datetime or StrEnum from a string; the error message does not quote the value."""
+    text = _string(value, at)
     try:
-        found = datetime.fromisoformat(value) if kind is datetime else kind(value)
+        found = datetime.fromisoformat(text) if kind is datetime else kind(text)
     except ValueError:
         expected = "a known value" if issubclass(kind, StrEnum) else "a time"
         raise UnreadableDraft(f"{at} is not {expected}") from None
     if isinstance(found, datetime) and found.tzinfo is None:
         raise UnreadableDraft(f"{at} has no time zone")
     return found
+
+
+_SCALARS: Final[Mapping[Any, Reader]] = {float: _number, int: _integer, str: _string}

@@ -146,12 +146,13 @@ class Awaiting(Transactions):
             NotFound: There is no job `after`.
             QueryTooSlow: The query exceeded its time limit.
         """
-        with self._reading() as session, time_limit(session):
-            found = search_patients(session, search) if search else PatientSearch()
-            mark = _mark(session, after, span) if after else None
-            ids = _walk(session, span, mark, limit + 1, found.condition)
+        with self._reading() as session:
+            with time_limit(session):
+                found = search_patients(session, search) if search else PatientSearch()
+                mark = _mark(session, after, span) if after else None
+                ids = _walk(session, span, mark, limit + 1, found.condition)
+                others = _not_awaiting(session, span, found.newest)
             jobs = _jobs(session, ids[:limit])
-            others = _not_awaiting(session, span, found.newest)
         return WorklistPage(jobs=jobs, has_more=len(ids) > limit, other_studies=others)
 
     def worklist_counts(self, span: WorklistSpan) -> WorklistCounts:
