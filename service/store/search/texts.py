@@ -34,6 +34,9 @@ from service.store.session import Transactions
 _WORDS: Final = table("search_words", column("rowid"))
 _DICTIONARY: Final = "english"
 _BATCH: Final = 200
+# Among so many of the newest matching texts the best are found: to rank all texts of a large site, where
+# most drafts have the common sentences, takes tens of seconds.
+_MOST_RANKED: Final = 2000
 _STANDING_REPORTS: Final = (
     FinalState.MATCHED.value,
     FinalState.LATE.value,
@@ -55,6 +58,7 @@ class SearchTexts(Transactions):
         """Return the texts that state all wanted findings, those with more of the words first.
 
         A finding that a text calls possible counts as stated, behind those that are sure.
+        Compared are the newest `_MOST_RANKED` matching texts.
         Of drafts that were withdrawn or superseded, of reports that do not stand, and of studies whose
         images were removed, none is found. Without wanted findings a text must have one of the words.
 
@@ -70,12 +74,15 @@ class SearchTexts(Transactions):
         if not in_reports:
             chosen = chosen.where(SearchTextRow.report_id == 0)
         definite: list[ColumnElement[bool]] = []
+        newest = select(SearchTextRow.id).order_by(SearchTextRow.id.desc()).limit(_MOST_RANKED)
         for each in wanted:
             stated = [
                 SearchTextRow.labels.contains(part, autoescape=True) for part in wanted_words(each)
             ]
-            chosen = chosen.where(or_(*stated))
+            newest = newest.where(or_(*stated))
             definite.append(stated[0])
+        if wanted:
+            chosen = chosen.where(SearchTextRow.id.in_(newest))
         # First the texts that are sure of all that was asked for.
         sure = [case((and_(*definite), 1), else_=0).desc()] if definite else []
         chosen = chosen.order_by(*sure, rank.desc(), SearchTextRow.id.desc()).limit(limit)
@@ -103,6 +110,8 @@ class SearchTexts(Transactions):
             hits = (
                 select(_WORDS.c.rowid, (-func.bm25(literal_column("search_words"))).label("rank"))
                 .where(literal_column("search_words").op("MATCH")(query))
+                .order_by(_WORDS.c.rowid.desc())
+                .limit(_MOST_RANKED)
                 .subquery()
             )
             rank = func.coalesce(hits.c.rank, 0.0)
@@ -112,7 +121,9 @@ class SearchTexts(Transactions):
             query = " | ".join(f"'{word}'" for word in words)
             asked = func.to_tsquery(_DICTIONARY, query)
             rank = func.ts_rank(SearchTextRow.words, asked)
-            chosen, matched = select(*columns, rank), SearchTextRow.words.op("@@")(asked)
+            with_word = select(SearchTextRow.id).where(SearchTextRow.words.op("@@")(asked))
+            newest = with_word.order_by(SearchTextRow.id.desc()).limit(_MOST_RANKED)
+            chosen, matched = select(*columns, rank), SearchTextRow.id.in_(newest)
         chosen = chosen.where(_stands())
         return (chosen.where(matched) if needs_word else chosen), rank
 

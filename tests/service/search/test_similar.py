@@ -182,7 +182,7 @@ def test_a_query_is_read_by_the_labeler():
     }
 
 
-def test_texts_are_found_by_findings_and_ranked_by_words(vectors):
+def test_texts_are_found_by_findings_and_ranked_by_words(vectors, monkeypatch):
     """A side that is not stated finds none of the other; a withdrawn draft is not found."""
     effusion = vectors.draft(1)  # cardiomegaly, possible left effusion, right pneumothorax
     vectors.draft(2, findings=(), findings_text=("A granuloma in the left upper lobe.",))
@@ -199,6 +199,10 @@ def test_texts_are_found_by_findings_and_ranked_by_words(vectors):
     assert by_words.only_by_words
     assert found("nothing of this kind is") == []
     assert found("the") == []
+    with monkeypatch.context() as patched:
+        # A large site: only the newest matching texts are ranked.
+        patched.setattr("service.store.search.texts._MOST_RANKED", 1)
+        assert found("granuloma") == ["1.2.3"]
     vectors.store.remove_search_texts("1.2.3")
     assert found("granuloma") == ["1.2.2"]
     [hit] = vectors.store.search_texts(TextQuery.of("cardiomegaly").findings, (), limit=5)
