@@ -39,7 +39,7 @@ def test_an_open_page_shows_a_change_without_a_reload(site, seeder, browser, eve
     began = time.monotonic()
     site.store.cancel(jobs[3].id, "test", "No longer needed.")
     row = f'return document.getElementById("job-{jobs[3].id}").textContent'
-    eventually(lambda: "No longer needed." in browser.run(row), seconds=5, what="the new reason")
+    eventually(lambda: "No longer needed" in browser.run(row), seconds=5, what="the new reason")
     assert time.monotonic() - began < 3
     new = seeder.waiting(99)
     first = 'return document.querySelector("#rows tr").id'
@@ -63,7 +63,7 @@ def test_a_page_without_a_stream_asks_every_few_seconds(make_site, seeder_of, br
     eventually(lambda: light(browser) == "polling", seconds=10, what="polling")
     site.store.cancel(job.id, "test", "No longer needed.")
     text = 'return document.getElementById("rows").textContent'
-    eventually(lambda: "No longer needed." in browser.run(text), seconds=10, what="the new reason")
+    eventually(lambda: "No longer needed" in browser.run(text), seconds=10, what="the new reason")
     assert light(browser) == "polling"
 
 
@@ -205,7 +205,7 @@ def test_many_tabs_share_one_stream(site, seeder, browser, eventually):
     text = "return document.body.textContent"
     for handle in (handles[0], handles[-1]):
         browser.call("window", handle=handle)
-        eventually(lambda: "No longer needed." in browser.run(text), seconds=10, what="the change")
+        eventually(lambda: "No longer needed" in browser.run(text), seconds=10, what="the change")
 
 
 def test_the_page_states_when_the_login_is_over(site, seeder, browser, eventually, cookie_of):
