@@ -79,9 +79,12 @@ _COMMANDS = {
         "Write a ZIP file for the maintainers, without patient data.",
     ),
     "sweep": ("service.commands.processes.sweep:sweep", "Run the sweeper."),
-    "token": ("service.commands.token:token", "Add, list and revoke bearer tokens."),
+    "token": ("service.commands.accounts.token:token", "Add, list and revoke bearer tokens."),
     "up": ("service.commands.processes.up:up", "Run all parts on this machine, supervised."),
-    "user": ("service.commands.user:user", "Add, list, disable accounts; set passwords and roles."),
+    "user": (
+        "service.commands.accounts.user:user",
+        "Add, list, disable accounts; set passwords and roles.",
+    ),
     "validate": ("service.commands.validate:validate", "Validate SR and SC files."),
     "web": ("service.commands.processes.web:web", "Run the pages, the API, health and metrics."),
 }

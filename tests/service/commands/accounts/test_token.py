@@ -4,7 +4,7 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from service.commands.token import token
+from service.commands.accounts.token import token
 from service.database import schema
 from service.errors import WetreadError
 from service.settings.config import load_settings

@@ -1,0 +1,1 @@
+"""The subcommands of accounts of people and tokens of programs."""
