@@ -17,6 +17,8 @@ FILE = re.compile(
     r"(?<![\w/])(?:dicom|service|workers|migrations|docs|tests|benchmarks|deploy)/[\w./-]+\.\w+"
 )
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
+# "`function` in `file`", "`Class.method` (`file`)".
+NAMED = re.compile(r"`([\w.]+)` (?:in |of |\()`((?:dicom|service|workers|migrations)/[\w/]+\.py)`")
 SCRIPT = re.compile(r"(benchmarks/\w+\.py)((?:[^`\n]|\\\n)*)")
 ROW = re.compile(r"^\| `([\w/]+)/` \| (.+?) \|$", re.MULTILINE)
 
@@ -74,6 +76,21 @@ def test_files_and_sections_exist(page):
         linked = (page.parent / target).resolve() if target else page
         assert linked.exists(), target
         assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_functions_are_in_the_files_that_are_named_with_them(page):
+    """A function, class or constant, or the name of a table as a text."""
+    missing = [
+        f"{name} in {path}"
+        for name, path in NAMED.findall(page.read_text(encoding="utf-8"))
+        if not re.search(
+            rf"(?:\b(?:def|class) |^|\"){name.rpartition('.')[2]}\b",
+            (ROOT / path).read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
