@@ -208,6 +208,7 @@ def _planned(options: argparse.Namespace) -> Plan:
         scale=options.scale,
         receivers=options.receivers,
         has_own_network=enter_own_network(),
+        second_timeout=options.second_timeout,
     )
 
 
@@ -281,6 +282,9 @@ def main() -> None:
         default=30.0,
         help="seconds of each way in which the second PACS misbehaves alone; 0: none",
     )
+    parser.add_argument(
+        "--second-timeout", type=float, default=30.0, help="seconds; the timeout of the second PACS"
+    )
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
     if options.seed is None:
@@ -295,7 +299,7 @@ def main() -> None:
 
 
 def _command_line(options: argparse.Namespace) -> list[str]:
-    return [f"--{name} {value}" for name, value in vars(options).items()]
+    return [f"--{name.replace('_', '-')} {value}" for name, value in vars(options).items()]
 
 
 if __name__ == "__main__":

@@ -252,7 +252,7 @@ def load(site: Site, pause: float) -> Iterator[None]:
 
 
 def cut(site: Site, pair: str, seconds: float) -> Row:
-    """Cut one pair, read the page meanwhile, restore it, and wait until studies are accepted."""
+    """Cut one pair, read the page meanwhile, restore it, and wait until a study is accepted."""
     row = Row(pair, time.monotonic())
     site.hosts.cut(*pair.split("/"))
     while time.monotonic() - row.begun < seconds:
@@ -262,7 +262,10 @@ def cut(site: Site, pair: str, seconds: float) -> Row:
         row.page_seconds = max(row.page_seconds, took)
     site.hosts.heal()
     row.healed = time.monotonic()
-    time.sleep(BACK_SECONDS)
+    while time.monotonic() - row.healed < BACK_SECONDS:
+        time.sleep(0.5)
+        if back_after(site, row) < BACK_SECONDS:
+            break
     return row
 
 

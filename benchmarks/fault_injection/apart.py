@@ -11,15 +11,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from fault_injection.second_verification import flooded
-from fault_injection.site import PACS, SECOND, SECOND_TIMEOUT, Site
+from fault_injection.site import PACS, SECOND, Site
 from fault_injection.slow_peer import Manner
 from service.jobs import DeliveryState
 from service.records import Delivery
 from workers.delivery.delivering import MOST_SENDS
 
-# From the draft to its confirmation by the healthy PACS. A thread that waits for the other destination
-# is not free before `SECOND_TIMEOUT`.
-LIMIT: Final = timedelta(seconds=SECOND_TIMEOUT / 2)
 _MANNERS: Final[tuple[Manner, ...]] = ("silent", "slow answers", "slow requests")
 _FEWEST: Final = 5  # results: fewer allow no statement
 _CALM_SECONDS: Final = 180.0
@@ -47,7 +44,7 @@ def _beside(site: Site, manner: Manner, seconds: float) -> Iterator[str]:
         results = _older(site, since)
         now = site.store.now()
     waits = [(each.confirmed_at or now) - each.created_at for each in results]
-    late = sum(wait > LIMIT for wait in waits)
+    late = sum(wait > _limit(site) for wait in waits)
     longest = max(waits, default=timedelta())
     harmed = link.harmed - before
     print(
@@ -74,6 +71,14 @@ def _unflooded(site: Site, seconds: float) -> Iterator[str]:
     yield from flooded(copies, MOST_SENDS)
 
 
+def _limit(site: Site) -> timedelta:
+    """Return the limit from a draft to its confirmation by the healthy PACS.
+
+    A thread that waits for the other destination is not free before twice this time.
+    """
+    return timedelta(seconds=site.plan.second_timeout / 2)
+
+
 @contextmanager
 def _behaving(site: Site, manner: Manner) -> Iterator[None]:
     site.second.link.manner = manner
@@ -97,7 +102,7 @@ def _waiting(site: Site) -> int:
 
 def _older(site: Site, since: datetime) -> list[Delivery]:
     """Return the results for the first PACS since then for which lateness can be decided."""
-    until = site.store.now() - LIMIT
+    until = site.store.now() - _limit(site)
     jobs = [job for job in site.store.jobs(limit=_ALL) if job.updated_at >= since]
     found = [each for job in jobs for each in site.store.deliveries(job.id)]
     return [

@@ -47,8 +47,6 @@ BUSY: Final = frozenset(
 )
 PACS: Final = "pacs"
 SECOND: Final = "second"
-# Not scaled: a silent destination delays its results as long as in daily use.
-SECOND_TIMEOUT: Final = 30.0
 _RESTART_SECONDS: Final = 1.0
 _SENDING: Final = DeliveryState.SENDING
 
@@ -62,12 +60,14 @@ class Plan:
         scale: Of its time limits.
         receivers: Receiver processes on one port.
         has_own_network: Whether packets can be dropped here, see `silent_cut`.
+        second_timeout: Seconds that a silent second PACS delays its results; not scaled.
     """
 
     database: str
     scale: float
     receivers: int = 1
     has_own_network: bool = False
+    second_timeout: float = 30.0
 
 
 class Site:
@@ -138,7 +138,7 @@ class Site:
                     "host": "127.0.0.1",
                     "port": self.second.link.port,
                     "ae_title": AE_TITLE,
-                    "timeout": SECOND_TIMEOUT,
+                    "timeout": self.plan.second_timeout,
                     "max_in_flight": 8,
                 },
             ],

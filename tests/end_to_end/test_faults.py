@@ -53,7 +53,8 @@ def test_no_acknowledged_image_is_lost_doubled_or_filed_under_another_patient():
 @pytest.mark.usefixtures("orthanc_server_class", "dcmtk")
 def test_a_silent_or_slow_destination_delays_no_other_and_copies_have_a_limit():
     """While the second PACS misbehaves alone, the first gets every result in time."""
-    arguments = ["--faults", "1", "--pause", "4", "--seed", "5", "--apart", "15", "--tidy", "0"]
+    load = ["--faults", "1", "--pause", "4", "--seed", "5", "--tidy", "0"]
+    arguments = [*load, "--apart", "8", "--second-timeout", "14"]
     done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("results for the first") == 3
