@@ -115,7 +115,10 @@ class SearchTexts(Transactions):
                 .subquery()
             )
             rank = func.coalesce(hits.c.rank, 0.0)
-            chosen = select(*columns, rank).outerjoin(hits, hits.c.rowid == SearchTextRow.id)
+            # The inner join begins with the hits; an outer join reads every text.
+            chosen = select(*columns, rank).join(
+                hits, hits.c.rowid == SearchTextRow.id, isouter=not needs_word
+            )
             matched = hits.c.rowid.is_not(None)
         else:
             query = " | ".join(f"'{word}'" for word in words)
