@@ -16,6 +16,7 @@ class FinalSource(StrEnum):
     FILE = "file"
     API = "api"
     SR = "sr"
+    HL7 = "hl7"
 
 
 class FinalStatus(StrEnum):
@@ -80,6 +81,7 @@ class FinalReport:
         report_id: Its identifier in the reporting system, the same for corrected versions; "" for none.
         reported_at: When the reporting system finished it; None if not stated.
         text: Findings and impression, with or without headings; "" if withdrawn.
+        message_id: Of the message that withdraws a report, so that a later one withdraws again; else "".
     """
 
     source: FinalSource
@@ -88,6 +90,7 @@ class FinalReport:
     report_id: str = field(default="", repr=False)
     reported_at: datetime | None = None
     text: str = field(default="", repr=False)
+    message_id: str = field(default="", repr=False)
 
     @property
     def digest(self) -> str:
@@ -96,6 +99,7 @@ class FinalReport:
         content = [keys.accession_number, keys.study_uid, keys.patient_id, keys.issuer]
         content += [keys.study_date, self.status, self.report_id, self.text]
         content.append(self.reported_at.isoformat() if self.reported_at else "")
+        content += filter(None, [self.message_id])
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

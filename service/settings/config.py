@@ -20,6 +20,7 @@ from service.settings.keys.audit import Audit
 from service.settings.keys.base import Section
 from service.settings.keys.destinations import Destination, OrthancDestination
 from service.settings.keys.final_reports import FinalReports
+from service.settings.keys.hl7 import Hl7
 from service.settings.keys.judge import Judge
 from service.settings.keys.monitor import Monitor
 from service.settings.keys.notify import Notify
@@ -79,6 +80,7 @@ class Settings(Section):
     broker: Broker = Broker()
     web: Web = Web()
     stow: Stow = Stow()
+    hl7: Hl7 = Hl7()
     audit: Audit = Audit()
     oidc: Oidc = Oidc()
     sweep: Sweep = Sweep()

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +14,10 @@ from service.audit import AuditAction
 from service.commands.audited import note
 from service.commands.opened import open_store
 from service.final_reports.report import FinalState, StoredFinalReport
-from service.settings.config import load_settings
+from service.settings.config import Settings, load_settings
 from service.store import Store
-from workers.final_reports.table_file import LineFault, Preliminary, read_reports
+from workers.final_reports.message_file import SUFFIX, read_messages
+from workers.final_reports.table_file import Line, LineFault, NoText, Preliminary, read_reports
 from workers.final_reports.taking import FinalReportTaker
 
 _SHOWN_FAULTS: Final = 20
@@ -36,44 +37,54 @@ def final_reports() -> None:
     "--skip-faulty", is_flag=True, help="Import the other lines; without it nothing is imported."
 )
 def import_files(files: Sequence[Path], *, skip_faulty: bool) -> None:
-    """Import reports from CSV or JSON Lines FILES.
+    """Import reports from CSV, JSON Lines or HL7 FILES (`.hl7`, ORU^R01 messages).
 
     A line is matched with a study by accession number, Study Instance UID, or patient ID and study
     date. Importing a file again changes nothing; a corrected report replaces the earlier one. The text
     is labeled and, unless `final_reports.keep_text` is set, not kept. The columns are in
     docs/evaluation.md.
     """
-    faults = [line for path in files for line in read_reports(path) if isinstance(line, LineFault)]
+    settings = load_settings()
+    faults = [line for line in _lines(settings, files) if isinstance(line, LineFault)]
     for fault in faults[:_SHOWN_FAULTS]:
         click.echo(str(fault), err=True)
     if len(faults) > _SHOWN_FAULTS:
-        click.echo(f"and {len(faults) - _SHOWN_FAULTS} more lines with faults", err=True)
+        click.echo(f"and {len(faults) - _SHOWN_FAULTS} more faults", err=True)
     if faults and not skip_faulty:
-        click.echo("Nothing was imported: repair these lines, or give --skip-faulty.", err=True)
+        click.echo("Nothing was imported: repair these, or give --skip-faulty.", err=True)
         sys.exit(_FAULTY)
     with open_store() as store:
         # Before the first report, so that an import which is interrupted is recorded too.
         number = "1 file" if len(files) == 1 else f"{len(files)} files"
         note(store, AuditAction.IMPORTED, detail=f"final reports: begun with {number}")
-        summary = _import(store, files)
+        summary = _import(store, settings, files)
         note(store, AuditAction.IMPORTED, detail=f"final reports: {summary}"[:200])
     click.echo(summary)
     if faults:
-        click.echo(f"{len(faults)} lines with faults were left out.", err=True)
+        click.echo(f"{len(faults)} lines or messages with faults were left out.", err=True)
         sys.exit(_FAULTY)
 
 
-def _import(store: Store, files: Sequence[Path]) -> str:
-    """Import the files; return the counts in words."""
-    taker = FinalReportTaker(store, load_settings())
-    counts: Counter[str] = Counter()
+def _lines(settings: Settings, files: Sequence[Path]) -> Iterator[Line]:
     for path in files:
-        for line in read_reports(path):
-            if isinstance(line, LineFault):
-                continue
-            if isinstance(line, Preliminary):
-                counts["preliminary, not used"] += 1
-                continue
+        if path.suffix.lower() == SUFFIX:
+            yield from read_messages(path, settings.hl7.accession_fields)
+        else:
+            yield from read_reports(path)
+
+
+def _import(store: Store, settings: Settings, files: Sequence[Path]) -> str:
+    """Import the files; return the counts in words."""
+    taker = FinalReportTaker(store, settings)
+    counts: Counter[str] = Counter()
+    for line in _lines(settings, files):
+        if isinstance(line, LineFault):
+            continue
+        if isinstance(line, Preliminary):
+            counts["preliminary, not used"] += 1
+        elif isinstance(line, NoText):
+            counts["without readable text, not used"] += 1
+        else:
             taken = taker.take(line)
             counts[taken.state.value if taken.is_new else "known already"] += 1
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no report"

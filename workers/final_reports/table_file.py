@@ -44,7 +44,14 @@ class Preliminary:
     where: str
 
 
-Line = FinalReport | LineFault | Preliminary
+@dataclass(frozen=True, slots=True)
+class NoText:
+    """A final report without text that is read, such as an embedded PDF."""
+
+    where: str
+
+
+Line = FinalReport | LineFault | Preliminary | NoText
 
 
 def read_reports(path: Path) -> Iterator[Line]:
@@ -57,7 +64,7 @@ def read_reports(path: Path) -> Iterator[Line]:
     Raises:
         ConfigurationError: The file cannot be read at all; the message states why and what to do.
     """
-    _check_file(path)
+    check_file(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = _json_lines if path.suffix.lower() in _JSON_LINES else _csv_lines
@@ -70,7 +77,12 @@ def read_reports(path: Path) -> Iterator[Line]:
         raise ConfigurationError(f"{path}: {error.strerror or error}") from None
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Check that a file can be read and has a size that is read.
+
+    Raises:
+        ConfigurationError: It cannot, is empty or too large.
+    """
     try:
         size = path.stat().st_size
     except OSError as error:

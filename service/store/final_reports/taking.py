@@ -229,14 +229,13 @@ def _order(
     session: Session, other: FinalReportRow, row: FinalReportRow, *, withdraws: bool
 ) -> None:
     """Let the later of two reports of a study stand."""
-    # The time of the reporting system decides where both have one, else the order of arrival.
-    times = other.reported_at, row.reported_at
-    is_older = times[0] is not None and times[1] is not None and times[1] < times[0]
-    if is_older and not withdraws:
+    if not withdraws and _is_older(row, other):
         row.state = FinalState.SUPERSEDED.value
         return
     other.state = (FinalState.WITHDRAWN if withdraws else FinalState.SUPERSEDED).value
     _close(other)
+    if other.labels is None:
+        other.text = None  # no labeler will read it
     session.execute(
         delete(MonitorRowRow).where(
             MonitorRowRow.kind == RowKind.FINAL.value, MonitorRowRow.source_id == str(other.id)
@@ -244,8 +243,20 @@ def _order(
     )
 
 
+def _is_older(row: FinalReportRow, other: FinalReportRow) -> bool:
+    # The time of the reporting system decides where both have one, else the order of arrival, in which
+    # several workers may not label them.
+    times = row.reported_at, other.reported_at
+    if times[0] is not None and times[1] is not None and times[0] != times[1]:
+        return times[0] < times[1]
+    return row.id < other.id
+
+
 def _same_report(row: FinalReportRow) -> Select[FinalReportRow]:
-    """Return the query for the standing reports that a report replaces."""
+    """Return the query for the reports that a report replaces, or that a withdrawal ends.
+
+    A withdrawal ends those that the labeler has not read, too.
+    """
     same = []
     if row.report_key:
         same.append(FinalReportRow.report_key == row.report_key)
@@ -255,11 +266,11 @@ def _same_report(row: FinalReportRow) -> Select[FinalReportRow]:
         same.append(FinalReportRow.accession_number == row.accession_number)
     if not same:
         return select(FinalReportRow).where(FinalReportRow.id == -1)
+    ended: tuple[str, ...] = _ENDED
+    if row.status != FinalStatus.WITHDRAWN.value:
+        ended = (*_ENDED, FinalState.UNLABELED.value)
     return select(FinalReportRow).where(
-        or_(*same),
-        FinalReportRow.id != row.id,
-        FinalReportRow.state.not_in(_ENDED),
-        FinalReportRow.state != FinalState.UNLABELED.value,
+        or_(*same), FinalReportRow.id != row.id, FinalReportRow.state.not_in(ended)
     )
 
 

@@ -167,3 +167,24 @@ def test_a_report_on_a_superseded_draft_is_of_the_one_that_stands(store, reviewi
     keys = ReportKeys(study_uid="1.2.3")
     store.take_final_report(report(keys=keys), RULES, READ)
     assert store.final_reports()[0].job_id == newer.id
+
+
+@pytest.mark.usefixtures("drafted")
+def test_a_withdrawal_ends_a_report_that_the_labeler_has_not_read(store):
+    """Its text is removed, and labeling it later changes nothing."""
+    store.take_final_report(report(report_id="R1"), RULES)
+    ((number, _, _),) = store.unlabeled_final_reports()
+    ends = report(report_id="R1", status=FinalStatus.WITHDRAWN, text="")
+    store.take_final_report(ends, RULES)
+    store.label_final_report(number, READ, RULES)
+    assert rows(store, "state", "text") == [{"state": "withdrawn", "text": None}] * 2
+
+
+@pytest.mark.usefixtures("drafted")
+def test_reports_are_labeled_in_any_order(store):
+    """Two workers label at once: of two without a time the one that arrived later stands."""
+    store.take_final_report(report(words="first"), RULES)
+    store.take_final_report(report(words="second"), RULES)
+    for number, _, _ in reversed(store.unlabeled_final_reports()):
+        store.label_final_report(number, READ, RULES)
+    assert [row["state"] for row in rows(store)] == ["superseded", "matched"]
