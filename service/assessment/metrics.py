@@ -8,6 +8,7 @@ from service.assessment.comparison import PairedComparison, SiteComparison, comp
 from service.assessment.figures import Figures, figures
 from service.assessment.flow import empty_drafts, flow
 from service.assessment.groups import GroupFigures, groups
+from service.assessment.judged import JudgeFigures, NotJudged
 from service.assessment.mistakes import ErrorAnalysis, error_analysis
 from service.assessment.retrieval import RetrievalFigures, StudyVectors, retrieval_figures
 from service.assessment.study_rows import Attribute, Outcome, StudyRow, scored
@@ -27,6 +28,7 @@ class Metrics:
         flow: From received to scored.
         empty_drafts: Scored studies without text.
         truth_without_study: Truths that belong to no study received.
+        judge: Errors counted by a language model; None where none was requested.
     """
 
     complete: bool
@@ -41,6 +43,7 @@ class Metrics:
     errors: ErrorAnalysis
     retrieval: RetrievalFigures
     comparisons: tuple[PairedComparison | SiteComparison, ...]
+    judge: JudgeFigures | NotJudged | None
 
 
 def metrics_of(
@@ -51,6 +54,7 @@ def metrics_of(
     truth_without_study: int,
     others: Sequence[tuple[str, Sequence[StudyRow]]] = (),
     vectors: StudyVectors = _NO_VECTORS,
+    judge: JudgeFigures | NotJudged | None = None,
     draws: int = DRAWS,
 ) -> Metrics:
     """Compute everything from the rows and texts, in the order of the ids.
@@ -62,6 +66,7 @@ def metrics_of(
         truth_without_study: Truths that belong to no study received.
         others: Names and scored rows of the evaluations that this one is compared with.
         vectors: Vectors of images and reference reports.
+        judge: What a language model counted.
         draws: Resamples of each interval.
     """
     used = scored(rows)
@@ -81,4 +86,5 @@ def metrics_of(
         comparisons=tuple(
             comparison(used, other, name, draws=draws, seed=seed) for name, other in others
         ),
+        judge=judge,
     )

@@ -7,6 +7,7 @@ from typing import Final
 from service.assessment.figures import ENOUGH_POSITIVES, Figures, FindingFigures, SetFigures
 from service.assessment.flow import flow_as_text
 from service.assessment.groups import GroupFigures
+from service.assessment.judged import judge_section
 from service.assessment.metrics import Metrics
 from service.assessment.retrieval import retrieval_section
 from service.assessment.study_rows import Attribute
@@ -65,6 +66,7 @@ def page(
             *_subgroups(metrics.subgroups),
             *_scores(figures, curves),
             *_texts(metrics.texts),
+            *([judge_section(metrics.judge)] if metrics.judge else []),
             retrieval_section(metrics.retrieval),
             *_published(figures),
             Section("What this number of studies can show", (_sizes(figures),)),

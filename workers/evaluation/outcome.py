@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from service.assessment.judged import JudgeFigures, NotJudged, has_figure
 from workers.evaluation.draft_rows import DraftState
 from workers.evaluation.faults import InputFaults
 from workers.evaluation.reading import Stop
@@ -32,9 +33,16 @@ def report_errors(command: str) -> Iterator[None]:
         sys.exit(_INPUT)
 
 
-def exit_status(run: RunDirectory, stop: Stop) -> int:
-    """Return 128 plus the signal that ended the run (130: SIGINT), 1 for failed studies, else 0."""
+def exit_status(
+    run: RunDirectory, stop: Stop, judge: JudgeFigures | NotJudged | None = None
+) -> int:
+    """Return the exit status of a run.
+
+    Returns:
+        128 plus the signal that ended the run (130: SIGINT); 1 for failed studies, or for a judge that
+        gave no figure; else 0.
+    """
     if stop.signal:
         return _SIGNAL + int(signal.Signals(stop.signal))
     failed = any(row["state"] == DraftState.ERROR for row in run.finished.values())
-    return _FAILED if failed else 0
+    return _FAILED if failed or (judge is not None and not has_figure(judge)) else 0

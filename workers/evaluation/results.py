@@ -18,6 +18,7 @@ from service.assessment.file_names import (
     SUBGROUPS,
 )
 from service.assessment.groups import subgroups_csv
+from service.assessment.judged import JudgeFigures, NotJudged
 from service.assessment.metrics import Metrics, metrics_of
 from service.assessment.mistakes import mistakes_csv
 from service.assessment.mistakes_page import mistakes_section
@@ -58,6 +59,7 @@ def write_results(
     truth_without_study: int,
     others: Sequence[OtherEvaluation],
     vectors: StudyVectors,
+    judge: JudgeFigures | NotJudged | None = None,
 ) -> Metrics:
     """Compute and write everything that follows from the rows; return the metrics."""
     used = scored(found.rows)
@@ -68,6 +70,7 @@ def write_results(
         truth_without_study=truth_without_study,
         others=[(other.name, other.rows) for other in others],
         vectors=vectors,
+        judge=judge,
     )
     run.write_text(PER_STUDY, rows_csv(found.rows))
     run.write_text(METRICS, metrics_json(metrics))

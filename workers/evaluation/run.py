@@ -12,6 +12,7 @@ from typing import Any, Final
 from dicom.selection.image_selection import Rules
 from service.assessment.file_names import MANIFEST
 from service.settings.config import Settings
+from service.settings.keys.judge import Judge as JudgeSettings
 from workers.evaluation.cases import Case, Received
 from workers.evaluation.draft_rows import DraftState, is_finished
 from workers.evaluation.faults import InputFaults, raise_if_any
@@ -36,6 +37,19 @@ _NOT_DECISIVE: Final = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class JudgeOrder:
+    """The language model that counts errors in the drafts.
+
+    Attributes:
+        settings: Its server.
+        allow_untested: Whether a model that fails the probe is used.
+    """
+
+    settings: JudgeSettings
+    allow_untested: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What the command line asks for.
@@ -48,6 +62,7 @@ class Order:
         blank_negative: Whether a blank cell of the truth means absent.
         compare: Folders of other evaluations.
         export_pairs: Whether reference and draft of each study are written as text files.
+        judge: The language model that counts errors in the drafts; None: none does.
     """
 
     out: Path
@@ -57,6 +72,7 @@ class Order:
     blank_negative: bool = False
     compare: tuple[Path, ...] = ()
     export_pairs: bool = False
+    judge: JudgeOrder | None = None
 
 
 def checked_truth(

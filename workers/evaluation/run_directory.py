@@ -41,7 +41,7 @@ _OURS: Final = frozenset(
         IMAGES,
         _LOCK,
     }
-    | {"judge.jsonl", "judge.json", CELLS}
+    | {"judge.jsonl", "judge.json", "judge_probe.json", "judge_validation.json", CELLS}
 )
 _DIGEST: Final = "inputs_digest"
 _OTHER: Final = (

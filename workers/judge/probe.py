@@ -4,7 +4,10 @@ A normal text against the same with severe cardiomegaly must give one significan
 nothing else; equal texts must give no error. The first is the test of the published repository.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from service.evaluation.chexprompt.prompt import ErrorType
@@ -14,6 +17,7 @@ from workers.judge.journal import Reply
 from workers.judge.pairs import Pair
 from workers.model.servers.chat_client import ChatClient
 
+NAME: Final = "judge_probe.json"
 _NORMAL: Final = (
     "The heart is of normal size. The lungs are clear. There is no pleural effusion or pneumothorax. "
     "There is no focal consolidation. No acute bony abnormality is seen."
@@ -61,6 +65,28 @@ async def probe(judge: Judge, client: ChatClient) -> Probe:
         if fault:
             faults.append(f"{name}: {fault}")
     return Probe(tuple(faults), _characters_per_token(replies))
+
+
+def record(folder: Path, judge: Judge, found: Probe) -> None:
+    """Write what the probe found, for a later run that has no request to send."""
+    content = {"key": _key(judge), "faults": found.faults}
+    (folder / NAME).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+def recorded_faults(folder: Path, judge: Judge) -> tuple[str, ...] | None:
+    """Return what the last probe of this judge found, or None if none is recorded."""
+    try:
+        content = json.loads((folder / NAME).read_text("utf-8"))
+        known, faults = content["key"], tuple(map(str, content["faults"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return faults if known == _key(judge) else None
+
+
+def _key(judge: Judge) -> str:
+    """Return what identifies the requests of the probe: model, prompt and decoding."""
+    keys = "".join(judge.key(pair) for pair, _ in _PAIRS.values())
+    return hashlib.sha256(keys.encode()).hexdigest()
 
 
 def _fault(outcome: Rating | Unparsable, expected: dict[ErrorType, int]) -> str:

@@ -33,6 +33,7 @@ class Provenance:
         host: Host of the server.
         remote: Whether a server outside the site was allowed.
         probe: What the probe found; None if nothing had to be sent.
+        faults: Of this probe, or of the recorded one of an earlier run; None if none is recorded.
         replies: The recorded replies.
     """
 
@@ -40,6 +41,7 @@ class Provenance:
     host: str
     remote: bool
     probe: Probe | None
+    faults: tuple[str, ...] | None
     replies: Sequence[Reply]
 
     def statements(self) -> Iterator[str]:
@@ -49,7 +51,7 @@ class Provenance:
         yield _OTHER_JUDGES
         if self.remote:
             yield f"Report texts were sent to {self.host}: a server outside the site was allowed."
-        if self.probe is not None and not self.probe.passed:
+        if self.faults:
             yield "The judge failed the probe: its counts are untested."
 
     def as_json(self) -> dict[str, Any]:
@@ -61,7 +63,7 @@ class Provenance:
             "host": self.host,
             "remote_allowed": self.remote,
             "decoding": self.judge.parameters,
-            "probe_faults": None if self.probe is None else list(self.probe.faults),
+            "probe_faults": None if self.faults is None else list(self.faults),
             "tokens": total_tokens(self.replies),
             "statements": list(self.statements()),
         }

@@ -16,7 +16,7 @@ from workers.judge.asking import CHARACTERS_PER_TOKEN, Judge
 from workers.judge.estimate import estimate
 from workers.judge.journal import Journal
 from workers.judge.pairs import Pair
-from workers.judge.probe import Probe, probe
+from workers.judge.probe import Probe, probe, record, recorded_faults
 from workers.judge.results import Provenance
 from workers.judge.run import JudgeRun
 from workers.model.errors import ServerError
@@ -83,6 +83,7 @@ class Session:
             if any(pair.candidate and journal.known(judge.key(pair)) is None for pair in pairs):
                 found = await probe(judge, client)
                 self._need_passed(found)
+                record(self.folder, judge, found)
             run = JudgeRun(
                 judge,
                 client,
@@ -97,6 +98,7 @@ class Session:
             host=server.host,
             remote=self.settings.allow_remote,
             probe=found,
+            faults=recorded_faults(self.folder, judge),
             replies=run.replies,
         )
         return outcomes, source
@@ -152,7 +154,7 @@ def judge_of(settings: JudgeSettings) -> Judge:
     if settings.examples is not None:
         try:
             prompt = prompt_of_file(settings.examples.read_text("utf-8"))
-        except (EvaluationInputError, UnicodeDecodeError) as error:
+        except (EvaluationInputError, UnicodeDecodeError, OSError) as error:
             raise ConfigurationError(f"judge.examples ({settings.examples}): {error}") from None
     return Judge(prompt, settings.model, settings.max_tokens)
 
