@@ -13,6 +13,11 @@ def normal_quantile(probability: float) -> float:
     return float(scipy.special.ndtri(probability))
 
 
+def student_quantile(probability: float, degrees: int) -> float:
+    """Return Student's t of so many degrees of freedom below which the probability lies."""
+    return float(scipy.special.stdtrit(degrees, probability))
+
+
 def normal_density(values: Floats) -> Floats:
     """Return the standard normal density of each value."""
     return np.asarray(np.exp(-(values**2) / 2) / np.sqrt(2 * np.pi), dtype=np.float64)

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     NO_DEFINED_DRAW = "no resample gave a value"
     NO_DEFINED_CLASS = "no class has a value"
     ONE_PATIENT = "fewer than two patients"
+    ONE_CASE = "fewer than two cases: nothing varies between them"
     NOT_ESTIMATED = "the statistic has no value for these cases"
 
 

@@ -1,7 +1,7 @@
 """The analysis of a closed reader study. Pure.
 
 Success is class A or B at the first rating of a text; repeated items count for the agreement of a
-reader with herself or himself only. Intervals resample cases, with all ratings of a case together.
+reader with herself or himself only. Intervals are by cases: ratings of one case are not independent.
 """
 
 from collections import Counter, defaultdict
@@ -13,16 +13,14 @@ from typing import Final
 import numpy as np
 
 from service.evaluation.agreement import MISSING, Weights, gwet
+from service.evaluation.clustered import (
+    ClusteredEstimate,
+    clustered_difference,
+    clustered_proportion,
+)
 from service.evaluation.distributions import binomial_cumulative
 from service.evaluation.proportions import wilson
-from service.evaluation.resampling import (
-    TIE,
-    Bootstrap,
-    Clusters,
-    Rows,
-    bootstrap,
-    bootstrap_difference,
-)
+from service.evaluation.resampling import Clusters, Rows
 from service.evaluation.sample_size import pairs_for_non_inferiority
 from service.evaluation.values import Estimate, Interval, Reason, Undefined, Value
 from service.reader_study.study import RatedItem
@@ -59,7 +57,7 @@ class ArmFigures:
     arm: Arm
     n: int
     counts: Mapping[Rating, int]
-    success: Bootstrap
+    success: ClusteredEstimate
     significant: Value
     insignificant: Value
     ac2_linear: Value
@@ -80,7 +78,7 @@ class Comparison:
 
     pairs: int
     margin: float
-    difference: Bootstrap
+    difference: ClusteredEstimate
     lower: Value
     verdict: NonInferiority
     needed: int
@@ -148,13 +146,12 @@ class _First:
     rating: Rating
 
 
-def analysis_of(items: Sequence[RatedItem], *, margin: float, seed: int = 0) -> Analysis:
+def analysis_of(items: Sequence[RatedItem], *, margin: float) -> Analysis:
     """Return the results of a closed study.
 
     Args:
         items: Every item of every reader.
         margin: Of non-inferiority.
-        seed: Of the resampling.
     """
     first = [
         _First(each, each.rating.rating)
@@ -165,8 +162,8 @@ def analysis_of(items: Sequence[RatedItem], *, margin: float, seed: int = 0) -> 
     return Analysis(
         rated=sum(each.rating is not None for each in items),
         missing=sum(each.rating is None for each in items),
-        arms=[_arm_figures(arm, first, readers, seed) for arm in Arm],
-        comparison=_comparison(first, margin, seed),
+        arms=[_arm_figures(arm, first, readers) for arm in Arm],
+        comparison=_comparison(first, margin),
         repeats=_repeats(items),
         blinding=_blinding(items),
         readers=[_reader(reader, items) for reader in readers],
@@ -181,9 +178,7 @@ def _success(ratings: Iterable[Rating]) -> Rows:
     return np.array([each.is_success for each in ratings], dtype=np.float64)
 
 
-def _arm_figures(
-    arm: Arm, first: Sequence[_First], readers: Sequence[str], seed: int
-) -> ArmFigures:
+def _arm_figures(arm: Arm, first: Sequence[_First], readers: Sequence[str]) -> ArmFigures:
     own = [each for each in first if each.item.arm is arm]
     clusters = Clusters([each.item.case_label for each in own])
     table = _table(own, readers)
@@ -191,7 +186,7 @@ def _arm_figures(
         arm=arm,
         n=len(own),
         counts={rating: sum(each.rating is rating for each in own) for rating in Rating},
-        success=bootstrap(_mean, _success(each.rating for each in own), clusters, seed=seed),
+        success=clustered_proportion(_success(each.rating for each in own), clusters),
         significant=_errors(own, significant=True),
         insignificant=_errors(own, significant=False),
         ac2_linear=gwet(table, len(_RATINGS), weights=Weights.LINEAR),
@@ -218,7 +213,7 @@ def _errors(own: Sequence[_First], *, significant: bool) -> Value:
     return _mean(np.array(counts, dtype=np.float64))
 
 
-def _comparison(first: Sequence[_First], margin: float, seed: int) -> Comparison:
+def _comparison(first: Sequence[_First], margin: float) -> Comparison:
     pairs: dict[tuple[str, str], dict[Arm, float]] = defaultdict(dict)
     for each in first:
         key = each.item.case_label, each.item.reader
@@ -227,34 +222,16 @@ def _comparison(first: Sequence[_First], margin: float, seed: int) -> Comparison
     draft, reference = (np.array([found[arm] for found in full.values()]) for arm in Arm)
     clusters = Clusters([case for case, _ in full])
 
-    def difference(level: float) -> Bootstrap:
-        return bootstrap_difference(_mean, draft, reference, clusters, seed=seed, level=level)
-
-    lower = _low(difference(ONE_SIDED_LEVEL), len(clusters))
+    one_sided = clustered_difference(draft, reference, clusters, level=ONE_SIDED_LEVEL).interval
+    lower = one_sided.low if isinstance(one_sided, Interval) else one_sided
     return Comparison(
         pairs=len(full),
         margin=margin,
-        difference=difference(0.95),
+        difference=clustered_difference(draft, reference, clusters),
         lower=lower,
         verdict=_verdict(lower, margin),
         needed=pairs_for_non_inferiority(margin, _USUAL_DISCORDANT),
     )
-
-
-def _low(found: Bootstrap, cases: int) -> Value:
-    """Return the lower bound of a difference.
-
-    If all draws are equal, their percentiles have no width whatever the number of cases. Then it is the
-    exact bound: with 95 % confidence at most 1 - 0.05^(1/n) of all cases differ from those n, and each
-    of them by no more than down to -1.
-    """
-    if not isinstance(found.interval, Interval):
-        return found.interval
-    low, high = found.interval.low, found.interval.high
-    if high - low > TIE:
-        return low
-    others: float = 1 - ((1 - ONE_SIDED_LEVEL) / 2) ** (1 / cases)
-    return low - (1 + low) * others
 
 
 def _verdict(lower: Value, margin: float) -> NonInferiority:

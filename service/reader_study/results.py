@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from service.evaluation.resampling import Bootstrap
+from service.evaluation.clustered import ClusteredEstimate
 from service.evaluation.values import Estimate, Interval, Undefined, Value
 from service.reader_study.analysis import Analysis, ArmFigures, BlindingFigures, RepeatFigures
 from service.reader_study.study import RatedItem
@@ -28,7 +28,7 @@ def analysis_json(found: Analysis) -> dict[str, Any]:
         "arms": {each.arm.value: _arm(each) for each in found.arms},
         "comparison": {
             "pairs": compared.pairs,
-            "difference": _bootstrap(compared.difference),
+            "difference": _clustered(compared.difference),
             "margin": compared.margin,
             "one_sided_lower_bound_5_percent": _value(compared.lower),
             "non_inferiority": compared.verdict.value,
@@ -92,7 +92,7 @@ def _arm(each: ArmFigures) -> dict[str, Any]:
     return {
         "rated": each.n,
         "classes": {rating.value: count for rating, count in each.counts.items()},
-        "success": _bootstrap(each.success),
+        "success": _clustered(each.success),
         "significant_errors": _value(each.significant),
         "other_errors": _value(each.insignificant),
         "ac2_linear": _value(each.ac2_linear),
@@ -125,9 +125,9 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _bootstrap(found: Bootstrap) -> dict[str, Any]:
+def _clustered(found: ClusteredEstimate) -> dict[str, Any]:
     return {
-        "cases": found.patients,
+        "cases": found.clusters,
         "value": _value(found.value),
         "interval": list(_bounds(found.interval)),
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from service.accounts import Person, Role
-from service.evaluation.resampling import Bootstrap
+from service.evaluation.clustered import ClusteredEstimate
 from service.evaluation.values import Estimate, Interval, Undefined, Value
 from service.reader_study.study import CurrentItem, ReaderStudy
 from service.reader_study.words import AUTHOR_TEXT, ERROR_TEXT, RATING_TEXT, SCALE_NAME, Arm
@@ -56,7 +56,7 @@ def results_values(store: Store, study: ReaderStudy) -> dict[str, Any]:
                 "name": _ARM_WORDS[each.arm],
                 "n": each.n,
                 "counts": list(each.counts.values()),
-                "success": _bootstrap(each.success),
+                "success": _clustered(each.success),
                 "significant": _number(each.significant),
                 "other": _number(each.insignificant),
                 "linear": _number(each.ac2_linear),
@@ -64,7 +64,7 @@ def results_values(store: Store, study: ReaderStudy) -> dict[str, Any]:
             }
             for each in found.arms
         ],
-        "difference": _bootstrap(found.comparison.difference, signed=True),
+        "difference": _clustered(found.comparison.difference, signed=True),
         "lower": _points(found.comparison.lower),
         "margin": f"{100 * study.margin:.0f} points",
         "repeats": (_estimate(found.repeats.equal), _number(found.repeats.ac2_linear)),
@@ -100,12 +100,12 @@ def _estimate(estimate: Estimate) -> str:
     return f"{_percent([estimate.value])}{_bounds(estimate.interval)}, n = {estimate.n}"
 
 
-def _bootstrap(found: Bootstrap, *, signed: bool = False) -> str:
+def _clustered(found: ClusteredEstimate, *, signed: bool = False) -> str:
     if isinstance(found.value, Undefined):
         return f"– ({found.value.reason})"
     unit = "points" if signed else "%"
     share = f"{100 * found.value:+.1f} points" if signed else _percent([found.value])
-    return f"{share}{_bounds(found.interval, unit)}, {found.patients} cases"
+    return f"{share}{_bounds(found.interval, unit)}, {found.clusters} cases"
 
 
 def _bounds(interval: Interval | Undefined, unit: str = "%") -> str:

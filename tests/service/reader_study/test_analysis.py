@@ -97,7 +97,7 @@ def test_non_inferiority_is_the_lower_bound_against_the_margin(share, verdict):
     found = analysis_of(items, margin=0.1).comparison
     assert found.verdict is verdict
     assert found.needed == 186
-    assert found.difference.patients == 300
+    assert found.difference.clusters == 300
     low, high = found.difference.interval.low, found.difference.interval.high
     # As wide as of 300 independent pairs, not of 600.
     expected = 2 * 1.96 * np.sqrt((share * (1 - share) + 0.84 * 0.16) / 300)
