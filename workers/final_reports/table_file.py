@@ -97,8 +97,9 @@ def _csv_lines(path: Path, file: io.TextIOBase) -> Iterator[Line]:
     first = file.readline(_LONGEST_LINE)
     delimiter = max(_DELIMITERS, key=first.count)
     file.seek(0)
-    # Cells are checked one by one; this only bounds the memory that a missing quote can take.
-    csv.field_size_limit(_LONGEST_LINE)
+    # Cells are checked one by one; this only bounds the memory that a missing quote can take. The limit
+    # holds for the whole process: it is never lowered, because other readers rely on it.
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_LINE))
     reader = csv.reader(file, delimiter=delimiter, strict=True)
     header: dict[int, str] | None = None
     while True:
