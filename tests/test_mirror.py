@@ -22,6 +22,7 @@ TESTED_THROUGH = {
     "dicom.phantom": "dicom/phantom/test_phantom.py",
     "dicom.scp": "dicom/scp/test_storage_scp.py",
     "dicom.scp.fast_path": "dicom/scp/fast_path/test_fast_association.py",
+    "service.assessment.judged": "workers/evaluation/test_judging.py",
     "service.checks": "service/commands/test_check.py",
     "service.commands": "end_to_end/test_commands.py",
     "service.commands.audit": "service/web/test_audit_page.py",
