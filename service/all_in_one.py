@@ -43,6 +43,8 @@ def parts(settings: Settings, environment: dict[str, str]) -> list[Part]:
         commands[f"worker-{name}"] = (("worker", "--queues", "reading", "--model", name), 2)
     if settings.stow.port is not None:
         commands["receive-web"] = (("receive-web",), 3)
+    if settings.hl7.port is not None:
+        commands["receive-hl7"] = (("receive-hl7",), 3)
     if settings.reconcile:
         commands["reconcile"] = (("reconcile", "--watch"), 3)
     return infrastructure + [

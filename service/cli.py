@@ -55,6 +55,10 @@ _COMMANDS = {
     ),
     "probe": ("service.commands.probe:probe", "List end-to-end checks; make one now."),
     "receive": ("service.commands.processes.receive:receive", "Run the storage SCP."),
+    "receive-hl7": (
+        "service.commands.processes.receive_hl7:receive_hl7",
+        "Run the HL7 listener for final reports.",
+    ),
     "receive-web": (
         "service.commands.processes.receive_web:receive_web",
         "Run the STOW-RS service.",

@@ -30,6 +30,7 @@ TESTED_THROUGH = {
     "service.commands.reconcile": "end_to_end/test_reconcile.py",
     "service.database": "service/database/test_schema.py",
     "service.evaluation": "service/web/monitor/test_pages.py",
+    "service.hl7": "service/hl7/test_connection.py",
     "service.final_reports.oru_text": "service/final_reports/test_oru.py",
     "service.monitoring": "service/web/test_server.py",
     "service.quality": "service/quality/test_files.py",

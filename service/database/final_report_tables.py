@@ -69,3 +69,13 @@ class FinalReportRow(Base):
     changed_share: Mapped[float | None] = mapped_column(Float)
     kept_share: Mapped[float | None] = mapped_column(Float)
     text: Mapped[str | None] = mapped_column(Text)
+
+
+class Hl7MessageRow(Base):
+    """The number of HL7 messages with one result."""
+
+    __tablename__ = "hl7_messages"
+
+    result: Mapped[str] = mapped_column(String(32), primary_key=True)
+    count: Mapped[int] = mapped_column(Counter)
+    last_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -16,6 +16,7 @@ class ProcessRole(StrEnum):
 
     RECEIVER = "receive"
     STOW = "receive-web"
+    HL7 = "receive-hl7"
     READING = "reading"
     DELIVERY = "delivery"
     SWEEPER = "sweep"

@@ -35,7 +35,7 @@ class Endpoint:
 
     @property
     def has_both_versions(self) -> bool:
-        """Whether it accepts IPv4 and IPv6: `::` is dual-stack in the receiver, not in web and stow."""
+        """Whether it accepts IPv4 and IPv6: `::` is dual-stack in the receiver only."""
         return self.table == "receiver" and _is_every(_address(self.host)) and ":" in self.host
 
     def overlaps(self, other: "Endpoint") -> bool:
@@ -64,12 +64,13 @@ def _is_every(address: ipaddress.IPv4Address | ipaddress.IPv6Address | str) -> b
 
 def endpoints(settings: Tables) -> Iterator[Endpoint]:
     """Yield each address on which a part listens; none for a port that is not set."""
-    receiver, web, stow = settings.receiver, settings.web, settings.stow
+    receiver, web, stow, hl7 = settings.receiver, settings.web, settings.stow, settings.hl7
     for table, key, host, port in (
         ("receiver", "port", receiver.host, receiver.port),
         ("receiver", "tls_port", receiver.host, receiver.tls_port),
         ("web", "port", web.host, web.port),
         ("stow", "port", stow.host, stow.port),
+        ("hl7", "port", hl7.host, hl7.port),
     ):
         if port is not None:
             yield Endpoint(table, key, host, port)

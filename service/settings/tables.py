@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from service.settings.keys.destinations import Destination
+from service.settings.keys.hl7 import Hl7
 from service.settings.keys.oidc import Oidc
 from service.settings.keys.probe import Probe
 from service.settings.keys.reading import Model, Reading
@@ -33,6 +34,10 @@ class Tables(Protocol):
     @property
     def stow(self) -> Stow:
         """The table `[stow]`."""
+
+    @property
+    def hl7(self) -> Hl7:
+        """The table `[hl7]`."""
 
     @property
     def models(self) -> tuple[Model, ...]:

@@ -21,6 +21,7 @@ from service.store.doubts import Doubts
 from service.store.drift.alerts import DriftStore
 from service.store.drift.recording import MonitorRecording
 from service.store.drift.withholding import Withholding
+from service.store.final_reports.messages import Hl7MessageCounts
 from service.store.final_reports.queries import FinalReportQueries
 from service.store.final_reports.taking import FinalReportTaking
 from service.store.heartbeats_incidents import HeartbeatsAndIncidents
@@ -109,6 +110,7 @@ class Store(
     ShadowReadings,
     FinalReportTaking,
     FinalReportQueries,
+    Hl7MessageCounts,
     Questions,
     QuestionClaims,
     MonitorRecording,

@@ -89,6 +89,7 @@ class StoreCollector(Collector):
                 *self._destinations(),
                 self._tokens(),
                 self._drift_alerts(),
+                *self._final_reports(),
                 *self._reconciliations(),
                 *self._commitments(),
                 *self._decisions(),
@@ -271,6 +272,21 @@ class StoreCollector(Collector):
         for labels, count in sorted(found.items()):
             family.add_metric(list(labels), count)
         return family
+
+    def _final_reports(self) -> list[Metric]:
+        reports = GaugeMetricFamily(
+            "wetread_final_reports",
+            "Final reports that came back, by way of arrival and state.",
+            labels=["source", "state"],
+        )
+        for (source, state), count in self._store.final_report_totals().items():
+            reports.add_metric([source.value, state.value], count)
+        messages = CounterMetricFamily(
+            "wetread_hl7_messages", "HL7 messages by result.", labels=["result"]
+        )
+        for each in self._store.hl7_messages():
+            messages.add_metric([each.result.value], each.count)
+        return [reports, messages]
 
     def _tokens(self) -> Metric:
         family = GaugeMetricFamily(

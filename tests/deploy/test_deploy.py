@@ -97,6 +97,7 @@ def test_the_services_are_all_parts_of_the_machine():
         ("db", "upgrade"),
         ("receive",),
         ("receive-web",),
+        ("receive-hl7",),
         ("sweep",),
         ("web",),
         ("reconcile", "--watch"),
@@ -150,6 +151,7 @@ def test_the_token_endpoint_is_where_compose_states():
     assert f":{port}/healthz" in endpoint["healthcheck"]["test"][-1]
     assert [name for name, each in _ours().items() if "profiles" in each] == [
         "receive-web",
+        "receive-hl7",
         "reconcile",
     ]
 
@@ -276,7 +278,7 @@ class _Unit(configparser.RawConfigParser):
     [
         ("wetread-upgrade.service", [""]),
         ("wetread-reconcile.service", [""]),
-        ("wetread-part@.service", ["receive", "receive-web", "sweep", "web"]),
+        ("wetread-part@.service", ["receive", "receive-web", "receive-hl7", "sweep", "web"]),
         ("wetread-model@.service", ["NAME"]),
         ("wetread-worker@.service", ["reading", "delivery"]),
     ],

@@ -29,6 +29,8 @@ ae_title = "FIRST"
 port = 0
 [stow]
 port = {stow}
+[hl7]
+port = 0
 [[destinations]]
 kind = "folder"
 name = "out"
@@ -43,6 +45,7 @@ SERVING = {
     "receive": (("receive",), "receiver_listening", 1),
     "two receivers": (("receive",), "receiver_listening", 2),
     "receive-web": (("receive-web",), "web_listening", 1),
+    "receive-hl7": (("receive-hl7",), "web_listening", 1),
     "web": (("web",), "web_listening", 1),
     "reading": (("worker", "--queues", "reading"), "worker_ready", 1),
     "delivery": (("worker", "--queues", "delivery"), "worker_ready", 1),

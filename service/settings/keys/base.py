@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -210,6 +210,17 @@ class Section(BaseModel):
             message = ".".join((*map(str, found.subject), found.message))
             raise PydanticCustomError(BETWEEN_KEYS, "{message}", {"message": message})
         return table
+
+
+def is_in_networks(address: str, networks: Sequence[str]) -> bool:
+    """Return whether an IP address is one of these addresses or in one of these networks.
+
+    An IPv4-mapped IPv6 address counts as IPv4; a zone identifier (`%eth0`) is ignored.
+    """
+    peer = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
+        peer = peer.ipv4_mapped
+    return any(peer in ipaddress.ip_network(each) for each in networks)
 
 
 def tls_pair(table: Any) -> Iterator[Conflict]:  # noqa: ANN401 - any table with the two keys

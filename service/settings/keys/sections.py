@@ -1,6 +1,5 @@
 """The tables of the settings: names, types, limits, defaults and meanings of their keys."""
 
-import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -20,6 +19,7 @@ from service.settings.keys.base import (
     RedisUrl,
     Seconds,
     Section,
+    is_in_networks,
     tls_pair,
 )
 from service.settings.keys.tls_files import (
@@ -89,10 +89,7 @@ class Caller(Section):
         """
         if self.address is None:
             return True
-        peer = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
-            peer = peer.ipv4_mapped
-        return any(peer in ipaddress.ip_network(each) for each in self.address)
+        return is_in_networks(address, self.address)
 
 
 def _has_a_port(receiver: "Receiver") -> Iterator[Conflict]:

@@ -1,5 +1,6 @@
 """Lists of final reports, and the SR Instances that may hold one."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,20 @@ class FinalReportQueries(Transactions):
 
     def final_report_counts(self) -> dict[FinalState, int]:
         """Return the number of reports in each state that occurs."""
-        chosen = select(FinalReportRow.state, func.count()).group_by(FinalReportRow.state)
+        counts: Counter[FinalState] = Counter()
+        for (_, state), count in self.final_report_totals().items():
+            counts[state] += count
+        return dict(counts)
+
+    def final_report_totals(self) -> dict[tuple[FinalSource, FinalState], int]:
+        """Return the number of reports by way of arrival and state, of those that occur."""
+        row = FinalReportRow
+        chosen = select(row.source, row.state, func.count()).group_by(row.source, row.state)
         with self._reading() as session:
-            return {FinalState(state): count for state, count in session.execute(chosen)}
+            return {
+                (FinalSource(source), FinalState(state)): count
+                for source, state, count in session.execute(chosen.order_by(row.source, row.state))
+            }
 
     def newest_report_instance(self) -> int:
         """Return the highest row id of an Instance that held a report; 0 for none."""

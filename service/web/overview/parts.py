@@ -92,6 +92,8 @@ def expected_roles(settings: Settings, situation: SystemStatus) -> Iterator[tupl
     yield from _FIXED
     if settings.stow.port is not None:
         yield ProcessRole.STOW, "STOW-RS receiver"
+    if settings.hl7.port is not None:
+        yield ProcessRole.HL7, "HL7 listener"
     several = len(situation.roles) > 1
     for model, role in situation.roles.items():
         yield role, f"Reading worker, {model}" if several else "Reading worker"

@@ -27,7 +27,7 @@ def test_a_free_port_is_reported_as_free(free_port):
         pass
 
 
-@pytest.mark.parametrize("key", ["receiver.port", "web.port", "stow.port"])
+@pytest.mark.parametrize("key", ["receiver.port", "web.port", "stow.port", "hl7.port"])
 def test_another_program_is_named_with_its_process(key):
     """A fault: which program, which process, which key to change."""
     section = key.partition(".")[0]

@@ -232,6 +232,7 @@ def test_the_validity_is_that_of_the_certificate(pairs):
     [
         ("receiver", "receive", {"port": "none", "tls_port": 0}),
         ("stow", "receive-web", {"port": 0}),
+        ("hl7", "receive-hl7", {"port": 0}),
     ],
 )
 def test_a_part_that_cannot_use_its_files_names_them(
