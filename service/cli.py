@@ -30,7 +30,7 @@ _COMMANDS = {
     ),
     "db": ("service.commands.database:db", "Upgrade the database schema, or show its revision."),
     "decisions": (
-        "service.commands.decisions:decisions",
+        "service.commands.quality.decisions:decisions",
         "Figures and export of radiologists' decisions.",
     ),
     "demo": ("service.commands.demo:demo", "Run the whole service here with synthetic images."),
@@ -46,7 +46,7 @@ _COMMANDS = {
     "jobs": ("service.commands.jobs:jobs", "List, show, retry and cancel jobs."),
     "model": ("service.commands.models:model", "List models; choose the one for new studies."),
     "reader-study": (
-        "service.commands.reader_study:reader_study",
+        "service.commands.quality.reader_study:reader_study",
         "Blinded comparison of drafts and reference reports by radiologists.",
     ),
     "notify": (
@@ -68,7 +68,7 @@ _COMMANDS = {
         "List or fetch studies of an archive that are missing here.",
     ),
     "report": (
-        "service.commands.report:report",
+        "service.commands.quality.report:report",
         "Write documents for the quality department about a period.",
     ),
     "restore": ("service.commands.backup:restore", "Restore a site from a backup."),

@@ -23,8 +23,8 @@ from service.drift.reference import FEWEST_ROWS, categories_of
 from service.drift.rows import UNKNOWN, MonitorRow, RowKind
 from service.drift.streams import STREAMS, Measure, Stream
 from service.drift.summary import ReferenceSummary, StreamReference
-from service.evaluation import cusum, ewma
-from service.evaluation.ewma import DAY_CASES
+from service.evaluation.control_charts import cusum, ewma
+from service.evaluation.control_charts.ewma import DAY_CASES
 from service.evaluation.shift import category_shift
 from service.evaluation.stability import psi, psi_limit
 from service.evaluation.values import Estimate, Interval, Undefined

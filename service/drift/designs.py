@@ -14,10 +14,10 @@ from service.drift.kinds import ChartKind
 from service.drift.reference import FEWEST_DAYS, FEWEST_ROWS
 from service.drift.streams import STREAMS, Measure, Stream
 from service.drift.summary import ReferenceSummary, StreamReference
-from service.evaluation import cusum, ewma
-from service.evaluation.cusum import CusumDesign, design_chart
+from service.evaluation.control_charts import cusum, ewma
+from service.evaluation.control_charts.cusum import CusumDesign, design_chart
+from service.evaluation.control_charts.ewma import WIDTH, EwmaDesign, EwmaReference
 from service.evaluation.distributions import chi_square_limit
-from service.evaluation.ewma import WIDTH, EwmaDesign, EwmaReference
 from service.evaluation.proportions import wilson
 from service.evaluation.values import Interval, Undefined
 

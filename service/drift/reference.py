@@ -10,7 +10,7 @@ import numpy as np
 from service.drift.rows import UNKNOWN, MonitorRow, RowKind
 from service.drift.streams import CATEGORY_OF, STREAMS, Measure, Stream
 from service.drift.summary import ReferenceSummary, StreamReference
-from service.evaluation.ewma import daily_means
+from service.evaluation.control_charts.ewma import daily_means
 from service.evaluation.stability import decile_edges
 from service.evaluation.values import Integers
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from service.evaluation.calibration import ReliabilityBin
-from service.evaluation.cusum import CusumDesign, CusumPath
+from service.evaluation.control_charts.cusum import CusumDesign, CusumPath
 from service.evaluation.roc import Auroc, RocCurve
 from service.evaluation.values import EvaluationInputError, Floats, Interval, Undefined
 

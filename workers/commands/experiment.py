@@ -18,8 +18,8 @@ from service.log import configure_logging
 from service.settings.config import Settings, load_settings
 from workers.evaluation.assembled import assembled
 from workers.evaluation.cases import Received
-from workers.evaluation.experiment import CellRows, Plan, cells_of, readings_of
-from workers.evaluation.experiment_prompts import prompts_of
+from workers.evaluation.experiments.experiment import CellRows, Plan, cells_of, readings_of
+from workers.evaluation.experiments.experiment_prompts import prompts_of
 from workers.evaluation.outcome import exit_status, report_errors
 from workers.evaluation.reading import Stop
 from workers.evaluation.results import REASON_TEXTS, report_facts

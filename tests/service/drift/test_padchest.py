@@ -13,7 +13,12 @@ from service.drift.kinds import ChartKind, chart_name
 from service.drift.reference import events_of, summarized
 from service.drift.rows import Category, MonitorRow, RowKind
 from service.drift.streams import STREAMS, WATCHED_FINDINGS, Measure, finding_stream
-from service.evaluation.cusum import CusumAlarm, CusumDesign, average_run_length, run_chart
+from service.evaluation.control_charts.cusum import (
+    CusumAlarm,
+    CusumDesign,
+    average_run_length,
+    run_chart,
+)
 from tests.padchest import PadChestImage, padchest_images
 
 LABELS = {

@@ -5,7 +5,7 @@ import pytest
 
 from service.evaluation.calibration import reliability_bins
 from service.evaluation.charts import cusum_chart, reliability_chart, roc_chart
-from service.evaluation.cusum import design_chart, run_chart
+from service.evaluation.control_charts.cusum import design_chart, run_chart
 from service.evaluation.roc import auroc, roc_curve
 from service.evaluation.values import EvaluationInputError
 

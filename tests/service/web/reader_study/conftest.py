@@ -6,7 +6,7 @@ import pytest
 
 from service.accounts import Role
 from service.audit import AuditAction, AuditEvent
-from service.commands.reader_study_cases import cases_of_list
+from service.commands.quality.reader_study_cases import cases_of_list
 from service.reader_study.case_list import CaseLine
 from service.reader_study.study import NewReaderStudy
 from service.reader_study.words import Arm

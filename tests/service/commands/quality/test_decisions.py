@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from service.commands.decisions import decisions
+from service.commands.quality.decisions import decisions
 from service.database import schema
 from service.settings.config import load_settings
 from service.store import Store

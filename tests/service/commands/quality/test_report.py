@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from service.commands.report import report
+from service.commands.quality.report import report
 from service.database import schema
 from service.settings.config import load_settings
 from service.store import Store

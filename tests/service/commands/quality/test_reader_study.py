@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from service.accounts import Role
-from service.commands.reader_study import reader_study
+from service.commands.quality.reader_study import reader_study
 from service.database import schema
 from service.reader_study.errors import InvalidReaderStudy, ReaderStudyConflict
 from service.settings.config import load_settings

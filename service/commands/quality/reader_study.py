@@ -13,7 +13,7 @@ import click
 from service.audit import AuditAction
 from service.commands.audited import event, note
 from service.commands.opened import actor, open_store
-from service.commands.reader_study_cases import (
+from service.commands.quality.reader_study_cases import (
     cases_of_list,
     cases_of_service,
     cautions_of,

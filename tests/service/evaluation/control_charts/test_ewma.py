@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.evaluation.ewma import (
+from service.evaluation.control_charts.ewma import (
     EwmaDesign,
     EwmaReference,
     average_run_length,

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from workers.commands.experiment import experiment
-from workers.evaluation.experiment import cells_of
-from workers.evaluation.experiment_prompts import BUILT_IN, prompts_of
+from workers.evaluation.experiments.experiment import cells_of
+from workers.evaluation.experiments.experiment_prompts import BUILT_IN, prompts_of
 
 
 def call(*arguments, code=0):

@@ -10,7 +10,7 @@ from service.assessment.experiment import Cell, CellReading
 from service.evaluation.labels import Label
 from workers.evaluation.cases import Case
 from workers.evaluation.draft_rows import CAUTION, DraftState, refused_row
-from workers.evaluation.experiment_prompts import QUESTIONS, Prompt
+from workers.evaluation.experiments.experiment_prompts import QUESTIONS, Prompt
 from workers.evaluation.faults import InputFaults
 from workers.evaluation.labeled import label_of_word, labels_of
 from workers.evaluation.reading import Stop

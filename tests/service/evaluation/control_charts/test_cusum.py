@@ -5,8 +5,8 @@ from math import log
 import numpy as np
 import pytest
 
-from service.evaluation import cusum
-from service.evaluation.cusum import (
+from service.evaluation.control_charts import cusum
+from service.evaluation.control_charts.cusum import (
     CusumDesign,
     average_run_length,
     design_chart,

@@ -1,0 +1,1 @@
+"""The subcommands of decisions, reader studies and documents for the quality department."""

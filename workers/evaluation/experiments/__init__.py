@@ -1,0 +1,1 @@
+"""Experiments: a model read in cells of prompt, temperature and repeats."""
