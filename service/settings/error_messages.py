@@ -194,6 +194,7 @@ def _limit(text: str, name: str) -> Callable[[ErrorDetails], str]:
 _ALLOWED: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "missing": _fixed("is required"),
     "literal_error": _literal,
+    "enum": _literal,
     "union_tag_invalid": _kind,
     "union_tag_not_found": _fixed("kind is required: it says which kind of entry this is"),
     "bool_parsing": _fixed("must be true or false"),
