@@ -14,17 +14,21 @@ from tests.service.web.status.test_status_text import beat, situation
 LONG = (
     "The image has 3 frames, and a chest radiograph of one frame is needed for a draft of the model"
 )
-ALL = (beat("reading"), beat("delivery"))
+
+
+def all_alive():
+    """Return the status with a worker of each kind, seen a second ago."""
+    return situation(beat("reading"), beat("delivery"))
 
 
 def short(job, deliveries=(), at=None):
     """Return the reason as text."""
-    return short_reason(job, deliveries, at or situation(*ALL)).plain()
+    return short_reason(job, deliveries, at or all_alive()).plain()
 
 
 def test_a_waiting_job_has_a_short_reason(seeder):
     """Its turn, its next try, or what is missing."""
-    job, well = seeder.waiting(1), situation(*ALL)
+    job, well = seeder.waiting(1), all_alive()
     stop = DraftingStop(id=1, stopped_at=well.now, stopped_by="ann", reason="A long reason.")
     later = replace(job, not_before=well.now + timedelta(minutes=1), last_error=LONG)
     assert short(job) == "Waiting in the queue"
@@ -42,13 +46,13 @@ def test_a_draft_that_is_not_delivered_has_a_short_reason(seeder, site):
     job = seeder.drafted(1)
     assert short(job, site.store.deliveries(job.id)) == "Waiting to be sent to orthanc"
     assert (
-        short(job, site.store.deliveries(job.id), situation(ALL[0]))
+        short(job, site.store.deliveries(job.id), situation(beat("reading")))
         == "No delivery worker is alive"
     )
     seeder.deliver(job, error=LONG)
     tried = site.store.deliveries(job.id)
     assert short(job, tried).startswith("orthanc did not accept it; next try 20")
-    well = situation(*ALL)
+    well = all_alive()
     silent = Backlog(
         destination="orthanc",
         configured=True,
