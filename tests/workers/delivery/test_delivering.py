@@ -58,7 +58,7 @@ def test_a_pacs_away_for_too_long_fails_the_job(bench_of, store, clock, free_por
     bench.task(job.id)
     failed = store.job(job.id)
     assert (failed.state, failed.reason_code) == (JobState.FAILED, "NOT_DELIVERED")
-    assert failed.reason.startswith("B: ")
+    assert failed.reason.startswith("B (PACS at ")
 
 
 def test_drafts_that_waited_for_a_pacs_all_arrive(bench_of, clock, tmp_path, free_port):
