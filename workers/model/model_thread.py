@@ -3,10 +3,13 @@
 import abc
 import atexit
 import contextlib
+import functools
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Final, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from workers.model.errors import Canceled, EngineStopped, ModelError
 
@@ -16,6 +19,8 @@ _LAST_SECONDS: Final = 30.0
 STEP_FAULTS: Final = (RuntimeError, MemoryError, OSError, ModelError)
 
 _T = TypeVar("_T")
+_Given = ParamSpec("_Given")
+_Model = TypeVar("_Model", bound="SteppingModel")
 
 
 class ModelThread:
@@ -27,16 +32,25 @@ class ModelThread:
     must not keep the process alive.
     """
 
-    def __init__(self, run: Callable[[], None], *, name: str, stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        run: Callable[[], None],
+        *,
+        name: str,
+        stop: Callable[[], None],
+        await_callers: Callable[[float | None], None] = lambda _timeout: None,
+    ) -> None:
         """Prepare the thread.
 
         Args:
             run: The loop of the engine.
             name: Name of the thread.
-            stop: Makes `run` return after the step that it is in; called from another thread. It may
-                wait until the threads of callers have left the model.
+            stop: Makes `run` return after the step that it is in; called from another thread.
+            await_callers: Waits until the threads of callers have left the model, at most so many
+                seconds (None: as long as it takes).
         """
         self._stop = stop
+        self._await_callers = await_callers
         self._thread = threading.Thread(target=run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -45,18 +59,43 @@ class ModelThread:
         self._thread.start()
 
     def end(self, timeout: float | None = None) -> None:
-        """Stop the loop and wait until the thread has ended, at most `timeout` seconds."""
+        """Stop the loop; wait until the thread has ended and callers have left the model.
+
+        Args:
+            timeout: Most seconds for both; None: as long as it takes.
+        """
         atexit.unregister(self.end)
+        begin = time.monotonic()
         self._stop()
         self._thread.join(timeout)
+        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - begin))
+        self._await_callers(left)
+
+
+def called(
+    method: Callable[Concatenate[_Model, _Given], _T],
+) -> Callable[Concatenate[_Model, _Given], _T]:
+    """Let the end of the model, and of the process, wait for the callers of a method.
+
+    The same holds for a caller's thread as for the thread of the model: a daemon thread may not be in a
+    call of torch, or free a tensor, when finalization begins. The method raises EngineStopped after the
+    end of the model.
+    """
+
+    @functools.wraps(method)
+    def call(self: _Model, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _T:
+        with self._calling():
+            return method(self, *args, **kwargs)
+
+    return call
 
 
 class SteppingModel(abc.ABC):
     """A model that one thread owns; the thread answers many callers, one step after the other.
 
     A subclass starts `_thread` at the end of its constructor, adds one to `_steps` after each step, and
-    wakes `_changed`, which guards `_closed` and its queue, for each new request. A caller's thread does
-    its own computations within `_preparing`.
+    wakes `_changed`, which guards `_closed` and its queue, for each new request. `called` decorates the
+    methods that compute in the thread of a caller.
     """
 
     def __init__(self, *, name: str, step_timeout: float) -> None:
@@ -69,11 +108,13 @@ class SteppingModel(abc.ABC):
         self._step_timeout = step_timeout
         lock = threading.RLock()
         self._changed = threading.Condition(lock)
-        self._prepared = threading.Condition(lock)
-        self._callers_preparing = 0
+        self._left = threading.Condition(lock)
+        self._callers = 0
         self._closed = False
         self._steps = 0
-        self._thread = ModelThread(self._run, name=name, stop=self._stop)
+        self._thread = ModelThread(
+            self._run, name=name, stop=self._stop, await_callers=self._await_callers
+        )
 
     @abc.abstractmethod
     def _run(self) -> None:
@@ -83,31 +124,30 @@ class SteppingModel(abc.ABC):
         """End the thread; unfinished requests fail with EngineStopped."""
         self._thread.end()
 
-    @contextlib.contextmanager
-    def _preparing(self) -> Iterator[None]:
-        """Let the end of the process wait while the thread of a caller prepares its request.
-
-        The same holds for it as for the engine's thread: a daemon thread may not be in the middle of a
-        call of torch when finalization begins.
-
-        Raises:
-            EngineStopped: The engine has ended.
-        """
-        with self._changed:
-            self._check_open()
-            self._callers_preparing += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._callers_preparing -= 1
-                self._prepared.notify_all()
-
     def _stop(self) -> None:
         with self._changed:
             self._closed = True
             self._changed.notify()
-            self._prepared.wait_for(lambda: self._callers_preparing == 0, _LAST_SECONDS)
+
+    def _await_callers(self, timeout: float | None) -> None:
+        with self._changed:
+            self._left.wait_for(lambda: self._callers == 0, timeout)
+
+    @contextlib.contextmanager
+    def _calling(self) -> Iterator[None]:
+        with self._changed:
+            self._check_open()
+            self._callers += 1
+        try:
+            yield
+        except BaseException as error:
+            # The tensors of the call's frames are freed here, not where the caller drops the error.
+            traceback.clear_frames(error.__traceback__)
+            raise
+        finally:
+            with self._changed:
+                self._callers -= 1
+                self._left.notify_all()
 
     def _check_open(self) -> None:
         """Raise EngineStopped if the thread has ended; call it with `_changed` held."""

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from workers.model.errors import EngineStopped
-from workers.model.model_thread import ModelThread, SteppingModel
+from workers.model.model_thread import ModelThread, SteppingModel, called
 
 # Ends by `sys.exit(3)` while three callers wait for the shipped model.
 ENDS_IN_A_STEP = """
@@ -38,7 +38,7 @@ sys.exit(3)
 ENDS_IN_A_PREPARATION = """
 import sys, threading, time
 import torch
-from workers.model.model_thread import SteppingModel
+from workers.model.model_thread import SteppingModel, called
 
 class Model(SteppingModel):
     def __init__(self):
@@ -49,14 +49,12 @@ class Model(SteppingModel):
         with self._changed:
             self._changed.wait_for(lambda: self._closed)
 
+    @called
     def prepare(self):
         image = torch.zeros(1, 1, 1500, 1500)
-        with self._preparing():
-            begun.set()
-            for _ in range(30):
-                torch.nn.functional.interpolate(
-                    image, (900, 900), mode="bicubic", antialias=True
-                )
+        begun.set()
+        for _ in range(30):
+            torch.nn.functional.interpolate(image, (900, 900), mode="bicubic", antialias=True)
 
 begun = threading.Event()
 threading.Thread(target=Model().prepare, daemon=True).start()
@@ -82,8 +80,8 @@ def test_nothing_is_prepared_after_the_end():
     """A caller that comes after `close` gets EngineStopped before it computes anything."""
     model = Ended()
     model.close()
-    with pytest.raises(EngineStopped), model._preparing():
-        pytest.fail("the block was entered")
+    with pytest.raises(EngineStopped):
+        model.prepare()
 
 
 class Ended(SteppingModel):
@@ -92,6 +90,11 @@ class Ended(SteppingModel):
     def __init__(self):
         super().__init__(name="ended", step_timeout=1)
         self._thread.start()
+
+    @called
+    def prepare(self):
+        """Compute in the caller's thread."""
+        pytest.fail("the method was entered")
 
     def _run(self):
         with self._changed:

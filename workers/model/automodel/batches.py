@@ -20,7 +20,7 @@ from workers.model.automodel.processors import Prompt
 from workers.model.automodel.row_queue import RowQueue
 from workers.model.automodel.rows import Row
 from workers.model.errors import EngineStopped, GenerationError
-from workers.model.model_thread import STEP_FAULTS, SteppingModel
+from workers.model.model_thread import STEP_FAULTS, SteppingModel, called
 from workers.model.networks.generate import Writing
 from workers.model.profiles import chat
 from workers.model.profiles.picture import image_sent
@@ -61,6 +61,7 @@ class BatchEngine(SteppingModel):
         self._batch: Sequence[Row] = ()
         self._thread.start()
 
+    @called
     def answer(  # noqa: PLR0913 - the keywords of `ReadingModel`
         self,
         frame: NDArray[np.float32],
@@ -77,18 +78,15 @@ class BatchEngine(SteppingModel):
     ) -> Answer:
         """Return the model's answer about one image; see `ReadingModel.answer`."""
         start = time.perf_counter()
-        with self._preparing():
-            image = image_sent(frame, self.profile.image)
-            turns = conversation(
-                lambda kind, text: chat.turns(
-                    self.profile, kind, question=text, indication=indication
-                ),
-                earlier,
-                task,
-                question,
-            )
-            prompt = self.loaded.maker.prompt(image, turns)
-            asked = [self.loaded.asked(image, one) for one in questions]
+        image = image_sent(frame, self.profile.image)
+        turns = conversation(
+            lambda kind, text: chat.turns(self.profile, kind, question=text, indication=indication),
+            earlier,
+            task,
+            question,
+        )
+        prompt = self.loaded.maker.prompt(image, turns)
+        asked = [self.loaded.asked(image, one) for one in questions]
         spent = (time.perf_counter() - start) * 1000
 
         def row(how: Decoding) -> Row:

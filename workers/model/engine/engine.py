@@ -25,7 +25,7 @@ from workers.model.engine.prefill import Pieces, Prefill
 from workers.model.engine.request import AnswerRequest
 from workers.model.engine.request_queue import RequestQueue
 from workers.model.errors import EngineStopped, GenerationError
-from workers.model.model_thread import STEP_FAULTS, SteppingModel
+from workers.model.model_thread import STEP_FAULTS, SteppingModel, called
 from workers.model.networks import generate, memory
 from workers.model.networks.decode_step import CompiledStep, next_logits
 from workers.model.networks.generate import Writing
@@ -89,6 +89,7 @@ class Engine(SteppingModel):
         """Whether the model is configured to return heat maps."""
         return bool(self.model.located)
 
+    @called
     def answer(  # noqa: PLR0913 - the keywords of every model, and the engine's own two
         self,
         frame: NDArray[np.float32],
@@ -115,13 +116,12 @@ class Engine(SteppingModel):
         """
         start = time.perf_counter()
         model = self.model
-        with self._preparing():
-            pixels = torch.from_numpy(model.pixel_values(preprocess.gray_image(frame)))
-            spent = (time.perf_counter() - start) * 1000
-            turns = prompts.conversation(
-                lambda kind, text: model.chat(kind, text, indication), earlier, task, question
-            )
-            ids = model.prompt_ids(turns)
+        pixels = torch.from_numpy(model.pixel_values(preprocess.gray_image(frame)))
+        spent = (time.perf_counter() - start) * 1000
+        turns = prompts.conversation(
+            lambda kind, text: model.chat(kind, text, indication), earlier, task, question
+        )
+        ids = model.prompt_ids(turns)
         length = len(ids) - 1 + model.network.tokens_per_image
 
         def request_for(how: Decoding, asked: Sequence[str] = ()) -> AnswerRequest:
