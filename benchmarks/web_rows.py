@@ -89,6 +89,24 @@ def _json_text(is_urgent: bool, dialect: str) -> str:
     return "'" + text.replace("{", "{{").replace("}", "}}") + "'" + _JSON[dialect]
 
 
+_EVENTS: Final = """INSERT INTO job_events (job_id, at, actor, action, from_state, to_state, reason)
+    SELECT id, at, 'benchmark', 'schedule', NULL, 'SCHEDULED', 'Event ' || k
+    FROM seed CROSS JOIN (SELECT 1 AS k UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4
+      UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8
+      UNION ALL SELECT 9 UNION ALL SELECT 10) AS each_one ORDER BY n, k"""
+_FIXED: Final = (
+    """INSERT INTO incident_alerts (kind, subject, opened_at, last_at, count, detail, occurrence,
+          acknowledged_by, closed_at)
+        SELECT 'delivery failed', 'subject ' || n, at, at, 3, 'A sentence.', 1, '',
+          CASE WHEN n > 20 THEN at END FROM seed WHERE n <= 400""",
+    """INSERT INTO calling_aes (ae_title, address, associated_at, associations, arrived_at,
+          instances, studies, day, day_instances, day_studies)
+        SELECT 'AE_' || n, '192.0.2.1', at, 9, at, 900, 900, '2026-11-30', 9, 9
+        FROM seed WHERE n < 40""",
+    "UPDATE arrival_counts SET counted_through = (SELECT max(id) FROM instances)",
+)
+
+
 def _statements(dialect: str) -> list[str]:
     yes, no = _TRUE[dialect], _FALSE[dialect]
 
@@ -135,11 +153,7 @@ def _statements(dialect: str) -> list[str]:
               CASE WHEN n <= {{jobs}} - 504 AND {rest(100)} > 8 THEN
                 CASE WHEN {rest(50)} = 20 THEN {urgent} ELSE {draft} END END, {rest(50)} = 20
             FROM seed""",
-        """INSERT INTO job_events (job_id, at, actor, action, from_state, to_state, reason)
-            SELECT id, at, 'benchmark', 'schedule', NULL, 'SCHEDULED', 'Event ' || k
-            FROM seed CROSS JOIN (SELECT 1 AS k UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4
-              UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8
-              UNION ALL SELECT 9 UNION ALL SELECT 10) AS each_one ORDER BY n, k""",
+        _EVENTS,
         f"""INSERT INTO deliveries (job_id, destination, state, created_at, attempts, first_error,
               last_error, lease_owner, fence, confirmed_at)
             SELECT id, CASE WHEN {rest(5_000)} = 10 THEN 'archive' ELSE 'pacs' END, {delivered}, at, 1,
@@ -152,15 +166,7 @@ def _statements(dialect: str) -> list[str]:
               patient_id, job_id, detail, previous, digest)
             SELECT n, at, 'viewed', 'success', 'reader' || {rest(20)}, 'reader' || {rest(20)},
               '192.0.2.1', uid, 'P' || n, id, '', '', '' FROM seed""",
-        """INSERT INTO incident_alerts (kind, subject, opened_at, last_at, count, detail, occurrence,
-              acknowledged_by, closed_at)
-            SELECT 'delivery failed', 'subject ' || n, at, at, 3, 'A sentence.', 1, '',
-              CASE WHEN n > 20 THEN at END FROM seed WHERE n <= 400""",
-        """INSERT INTO calling_aes (ae_title, address, associated_at, associations, arrived_at,
-              instances, studies, day, day_instances, day_studies)
-            SELECT 'AE_' || n, '192.0.2.1', at, 9, at, 900, 900, '2026-11-30', 9, 9
-            FROM seed WHERE n < 40""",
-        "UPDATE arrival_counts SET counted_through = (SELECT max(id) FROM instances)",
+        *_FIXED,
         "DROP TABLE seed",
     ]
 
