@@ -84,8 +84,10 @@ class Connection:
             limit = self._limits.message_seconds if within else self._limits.idle_seconds
             left = self._since + limit - time.monotonic()
             if left <= 0:
-                event = "hl7_message_too_slow" if within else "hl7_connection_idle"
-                (log.warning if within else log.info)(event, address=self._address, seconds=limit)
+                if within:
+                    log.warning("hl7_message_too_slow", address=self._address, seconds=limit)
+                else:
+                    log.info("hl7_connection_idle", address=self._address, seconds=limit)
                 raise _Ended
             self._socket.settimeout(min(left, _POLL_SECONDS))
             with contextlib.suppress(TimeoutError):

@@ -1,5 +1,8 @@
 """Associations that we request: with a real SCP, and with unreachable peers."""
 
+import socket
+import struct
+
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE
@@ -8,6 +11,8 @@ from dicom.errors import DestinationRejected, DestinationSilent, DestinationUnav
 from dicom.scu.association import Peer, associate, established
 from dicom.scu.store_scu import VERIFICATION
 
+# A C structure `timeval` of 5 seconds.
+FIVE_SECONDS = struct.pack("ll", 5, 0)
 CONTEXTS = [(VERIFICATION, ImplicitVRLittleEndian)]
 
 
@@ -37,6 +42,16 @@ def test_an_association_is_established_and_released(scp):
     with associate(peer, CONTEXTS) as association, established(association, peer):
         assert association.send_c_echo().Status == 0x0000
     assert association.is_released
+
+
+def test_small_pdus_are_sent_at_once_and_no_call_waits_for_ever(scp):
+    """Without TCP_NODELAY each small C-STORE waits some 40 ms for the peer's delayed acknowledgement."""
+    with associate(scp(), CONTEXTS) as association:
+        connection = association.dul.socket.socket
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        for limit in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            length = len(FIVE_SECONDS)
+            assert connection.getsockopt(socket.SOL_SOCKET, limit, length) == FIVE_SECONDS
 
 
 def test_a_permanent_rejection_names_both_titles(scp):
