@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import (
     ColumnElement,
-    Select,
+    Subquery,
     and_,
     case,
     column,
@@ -16,8 +16,9 @@ from sqlalchemy import (
     or_,
     select,
     table,
+    text,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from dicom.content.report import DraftReport, Finding, Observation, Presence, Side
 from dicom.errors import UnreadableDraft
@@ -70,23 +71,23 @@ class SearchTexts(Transactions):
         """
         if not wanted and not words:
             return []
-        chosen, rank = self._matching(words, needs_word=not wanted)
+        conditions = [_stands(), *(or_(*_stated(SearchTextRow, each)) for each in wanted)]
         if not in_reports:
-            chosen = chosen.where(SearchTextRow.report_id == 0)
-        definite: list[ColumnElement[bool]] = []
-        newest = select(SearchTextRow.id).order_by(SearchTextRow.id.desc()).limit(_MOST_RANKED)
-        for each in wanted:
-            stated = [
-                SearchTextRow.labels.contains(part, autoescape=True) for part in wanted_words(each)
-            ]
-            newest = newest.where(or_(*stated))
-            definite.append(stated[0])
-        if wanted:
-            chosen = chosen.where(SearchTextRow.id.in_(newest))
+            conditions.append(SearchTextRow.report_id == 0)
+        newest, rank = self._newest(words, conditions, needs_word=not wanted)
         # First the texts that are sure of all that was asked for.
+        definite = [_stated(newest, each)[0] for each in wanted]
         sure = [case((and_(*definite), 1), else_=0).desc()] if definite else []
-        chosen = chosen.order_by(*sure, rank.desc(), SearchTextRow.id.desc()).limit(limit)
+        chosen = (
+            select(newest.study_uid, newest.job_id, newest.report_id, rank)
+            .order_by(*sure, rank.desc(), newest.id.desc())
+            .limit(limit)
+        )
         with self._reading() as session:
+            if not self._is_sqlite:
+                # The estimated cost is far too high, because the limit ends the search early: to compile
+                # the query takes longer than to execute it.
+                session.execute(text("SET LOCAL jit = off"))
             return [
                 TextHit(
                     study_uid=study,
@@ -97,38 +98,26 @@ class SearchTexts(Transactions):
                 for study, job, report, score in session.execute(chosen)
             ]
 
-    def _matching(
-        self, words: Sequence[str], *, needs_word: bool
-    ) -> tuple[Select[str, str, int, float], ColumnElement[float]]:
-        rank: ColumnElement[float] = literal(0.0)
-        columns = (SearchTextRow.study_uid, SearchTextRow.job_id, SearchTextRow.report_id)
-        if not words:
-            return select(*columns, rank).where(_stands()), rank
-        if self._is_sqlite:
-            # BM25 is negative, and the smallest is the best (sqlite.org/fts5.html 5.1.1).
-            query = " OR ".join(f'"{word}"' for word in words)
-            hits = (
-                select(_WORDS.c.rowid, (-func.bm25(literal_column("search_words"))).label("rank"))
-                .where(literal_column("search_words").op("MATCH")(query))
-                .order_by(_WORDS.c.rowid.desc())
-                .limit(_MOST_RANKED)
-                .subquery()
-            )
-            rank = func.coalesce(hits.c.rank, 0.0)
-            # The inner join begins with the hits; an outer join reads every text.
-            chosen = select(*columns, rank).join(
-                hits, hits.c.rowid == SearchTextRow.id, isouter=not needs_word
-            )
-            matched = hits.c.rowid.is_not(None)
-        else:
-            query = " | ".join(f"'{word}'" for word in words)
-            asked = func.to_tsquery(_DICTIONARY, query)
-            rank = func.ts_rank(SearchTextRow.words, asked)
-            with_word = select(SearchTextRow.id).where(SearchTextRow.words.op("@@")(asked))
-            newest = with_word.order_by(SearchTextRow.id.desc()).limit(_MOST_RANKED)
-            chosen, matched = select(*columns, rank), SearchTextRow.id.in_(newest)
-        chosen = chosen.where(_stands())
-        return (chosen.where(matched) if needs_word else chosen), rank
+    def _newest(
+        self, words: Sequence[str], conditions: list[ColumnElement[bool]], *, needs_word: bool
+    ) -> tuple[type[SearchTextRow], ColumnElement[float]]:
+        """Return the newest texts that fulfill the conditions as a subquery, and the rank of each."""
+        newest = select(SearchTextRow).order_by(SearchTextRow.id.desc()).limit(_MOST_RANKED)
+        if words and self._is_sqlite:
+            hits = _hits(words, conditions)
+            is_hit = hits.c.rowid == SearchTextRow.id
+            newest = newest.add_columns(func.coalesce(hits.c.rank, 0.0).label("rank"))
+            newest = newest.join(hits, is_hit, isouter=not needs_word)
+            # The hits fulfill the conditions.
+            found = (newest if needs_word else newest.where(*conditions)).subquery()
+            return aliased(SearchTextRow, found), found.c.rank
+        asked = func.to_tsquery(_DICTIONARY, " | ".join(f"'{word}'" for word in words))
+        if needs_word:
+            conditions = [*conditions, SearchTextRow.words.op("@@")(asked)]
+        # No join with all texts: PostgreSQL would sort them all for the order of the result.
+        found_texts = aliased(SearchTextRow, newest.where(*conditions).subquery())
+        rank = func.ts_rank(found_texts.words, asked) if words else literal(0.0)
+        return found_texts, rank
 
     def remove_search_texts(self, study_uid: str) -> None:
         """Remove the texts of a study whose images were removed."""
@@ -218,6 +207,26 @@ def _enter(
     lexemes = None if is_sqlite else func.to_tsvector(_DICTIONARY, text)
     values = {"study_uid": study_uid, "job_id": job_id, "report_id": report_id, "labels": labels}
     session.add(SearchTextRow(**values, text=text, words=lexemes))
+
+
+def _stated(texts: type[SearchTextRow], wanted: WantedFinding) -> list[ColumnElement[bool]]:
+    """Return the conditions of which a text that states the finding fulfills one, the surest first."""
+    return [texts.labels.contains(part, autoescape=True) for part in wanted_words(wanted)]
+
+
+def _hits(words: Sequence[str], conditions: Sequence[ColumnElement[bool]]) -> Subquery:
+    """Return SQLite's query for the newest texts with a word that fulfill the conditions, ranked."""
+    query = " OR ".join(f'"{word}"' for word in words)
+    # BM25 is negative, and the smallest is the best (sqlite.org/fts5.html 5.1.1).
+    rank = (-func.bm25(literal_column("search_words"))).label("rank")
+    return (
+        select(_WORDS.c.rowid, rank)
+        .join(SearchTextRow, SearchTextRow.id == _WORDS.c.rowid)
+        .where(literal_column("search_words").op("MATCH")(query), *conditions)
+        .order_by(_WORDS.c.rowid.desc())
+        .limit(_MOST_RANKED)
+        .subquery()
+    )
 
 
 def _stands() -> ColumnElement[bool]:
