@@ -1,7 +1,7 @@
 """HL7 v2 messages: delimiters, character set, segments, escapes (HL7 v2.5.1 chapter 2). Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -22,12 +22,14 @@ _CHARACTER_SETS: Final[Mapping[str, str]] = {
     "iso_ir 101": "iso8859_2",
     "windows-1252": "cp1252",
     "iso ir14": "shift_jis",
-    "iso ir87": "iso2022_jp",
-    "iso ir159": "iso2022_jp_1",
     "gb 18030-2000": "gb18030",
     "ks x 1001": "euc_kr",
     "big-5": "big5",
 }
+# JIS X 0208 and 0212, always by escape sequences: Japanese senders state `~ISO IR87`.
+_SWITCHED: Final = frozenset({"iso ir87", "iso ir159"})
+_ISO_2022: Final = "iso2022_jp_ext"
+_TO_KANJI: Final = b"\x1b$"
 # Nothing is stated, or a set to which many senders do not keep.
 _UNSTATED: Final = frozenset({"", "ascii", "iso_ir 6"})
 _FALLBACK: Final = "iso8859_1"
@@ -124,7 +126,7 @@ def parse(content: bytes) -> Message:
         Hl7Fault: It is no HL7 v2 message, or malformed.
     """
     delimiters, fields = _header(content)
-    stated = _split(fields[18] if len(fields) > 18 else "", delimiters.repetition)[0]
+    stated = _split(fields[18] if len(fields) > 18 else "", delimiters.repetition)
     codec = _codec(stated, content)
     try:
         text = content.decode(codec)
@@ -166,8 +168,12 @@ def _is_worded(chosen: list[str]) -> bool:
     return any(each.isalnum() or each.isspace() for each in chosen)
 
 
-def _codec(stated: str, content: bytes) -> str:
-    name = stated.strip().casefold()
+def _codec(stated: Sequence[str], content: bytes) -> str:
+    names = [each.strip().casefold() for each in stated]
+    # Further sets are switched to by escape sequences of ISO 2022; some senders do not state them.
+    if not _SWITCHED.isdisjoint(names) or (names[0] in _UNSTATED and _TO_KANJI in content):
+        return _ISO_2022
+    name = names[0]
     if name in _UNSTATED:
         try:
             content.decode("utf-8")

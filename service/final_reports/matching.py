@@ -1,5 +1,6 @@
 """Which study a final report is of: accession number, then Study UID, then patient and day. Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,12 +26,19 @@ class Candidates:
 def matched_study(keys: ReportKeys, found: Candidates) -> StudyMatch:
     """Return the study of a report as NO_DRAFT, or that there is none or more than one.
 
-    A study whose known patient differs from the report's is never taken: one of the two is wrong.
+    A study whose known patient differs from the report's is never taken, nor one of two studies that
+    accession number and Study UID name: one of the two is wrong. By patient and day no study is taken
+    whose accession number or Study UID is not the report's: a patient has other examinations on that
+    day, whose images may not come here.
     """
+    by_uid = () if found.by_uid is None else (found.by_uid,)
+    if found.by_accession and by_uid and not _has(found.by_accession, by_uid[0].study_uid):
+        return StudyMatch(state=FinalState.AMBIGUOUS)
+    same_day = [each for each in found.by_patient_day if _may_be_same_examination(keys, each)]
     steps = (
         (MatchedBy.ACCESSION, found.by_accession),
-        (MatchedBy.STUDY_UID, () if found.by_uid is None else (found.by_uid,)),
-        (MatchedBy.PATIENT_DAY, found.by_patient_day),
+        (MatchedBy.STUDY_UID, by_uid),
+        (MatchedBy.PATIENT_DAY, same_day),
     )
     for matched_by, studies in steps:
         if studies:
@@ -47,6 +55,22 @@ def _one_of(
     if len(same) != 1:
         return StudyMatch(state=FinalState.AMBIGUOUS)
     return StudyMatch(state=FinalState.NO_DRAFT, matched_by=matched_by, study_uid=same[0].study_uid)
+
+
+def _has(studies: Sequence[StudyIdentity], uid: str) -> bool:
+    return any(each.study_uid == uid for each in studies)
+
+
+def _may_be_same_examination(keys: ReportKeys, study: StudyIdentity) -> bool:
+    if keys.study_uid and keys.study_uid != study.study_uid:
+        return False
+    ours, theirs = _written(keys.accession_number), _written(study.accession_number)
+    return not ours or not theirs or ours == theirs
+
+
+def _written(number: str) -> str:
+    """Return a number without case, leading zeros and separators, in which systems differ."""
+    return re.sub(r"\W+", "", number).casefold().lstrip("0")
 
 
 def _may_be_same_patient(keys: ReportKeys, study: StudyIdentity) -> bool:

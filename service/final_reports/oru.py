@@ -3,6 +3,8 @@
 Each order (ORC, OBR, OBX …) is one report; orders of one study in a message are one report together.
 """
 
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -176,8 +178,21 @@ class _OrderReader:
             found = report_of(fields, FinalSource.HL7)
         except FieldFault as fault:
             raise _in_segments(fault, where) from None
-        message_id = self._message.component(self._message.header, 10) if not text else ""
-        return replace(found, reported_at=self._finished_at(), message_id=message_id)
+        return replace(
+            found,
+            report_id=self._sender_scoped(found.report_id),
+            reported_at=self._finished_at(),
+            message_id=self._message.component(self._message.header, 10),
+        )
+
+    def _sender_scoped(self, report_id: str) -> str:
+        """Return OBR-3 with its sender if it names no assigner: two systems number from 1."""
+        header = self._message.header
+        sender = [self._message.components(header.field(number)) for number in (3, 4)]
+        if not report_id or any(self._components("OBR", 3)[1:]) or not any(map(any, sender)):
+            return report_id
+        digest = hashlib.sha256(json.dumps(sender).encode()).hexdigest()
+        return f"{report_id}@{digest[:16]}"
 
     def _accession(self) -> tuple[str, str]:
         """Return the accession number, and the fields in which it was searched."""

@@ -81,7 +81,8 @@ class FinalReport:
         report_id: Its identifier in the reporting system, the same for corrected versions; "" for none.
         reported_at: When the reporting system finished it; None if not stated.
         text: Findings and impression, with or without headings; "" if withdrawn.
-        message_id: Of the message that withdraws a report, so that a later one withdraws again; else "".
+        message_id: Of the HL7 message; "" for none. It belongs to the content of a withdrawal, so that a
+            later one withdraws again.
     """
 
     source: FinalSource
@@ -99,7 +100,8 @@ class FinalReport:
         content = [keys.accession_number, keys.study_uid, keys.patient_id, keys.issuer]
         content += [keys.study_date, self.status, self.report_id, self.text]
         content.append(self.reported_at.isoformat() if self.reported_at else "")
-        content += filter(None, [self.message_id])
+        if self.status is FinalStatus.WITHDRAWN and self.message_id:
+            content.append(self.message_id)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, delete, or_, select
+from sqlalchemy import ColumnElement, Select, and_, delete, or_, select, true
 from sqlalchemy.orm import Session
 
 from service.database.drift_tables import MonitorRowRow
@@ -82,12 +82,11 @@ class FinalReportTaking(Transactions):
         """
         with self._writing() as session:
             self._exclusive(session, _TAKING)
-            known = session.scalar(
-                select(FinalReportRow).where(FinalReportRow.digest == report.digest)
-            )
+            digest, known = _known(session, report)
             if known is not None:
                 return Taken(FinalState(known.state), is_new=False)
             row = self._row_of(report, rules, reading or Reading())
+            row.digest = digest
             row.instance_id = instance_id
             session.add(row)
             found = match(session, report.keys, row.received_at, rules.late)
@@ -188,6 +187,30 @@ class FinalReportTaking(Transactions):
         return row
 
 
+def _known(session: Session, report: FinalReport) -> tuple[str, FinalReportRow | None]:
+    """Return the digest for a report and the row that holds it already, if one does.
+
+    An HL7 message that states no time is news if another one of its report came after the equal one: the
+    report was withdrawn or corrected meanwhile and applies again. Its digest is then made of the equal
+    one's and of the message, so that a sequence that is sent again ends as it did before.
+    """
+    digest = report.digest
+    while True:
+        known = session.scalar(select(FinalReportRow).where(FinalReportRow.digest == digest))
+        is_ordered = not report.message_id or report.reported_at is not None
+        if known is None or is_ordered or not _has_later(session, known):
+            return digest, known
+        digest = hashlib.sha256(f"{digest} {report.message_id}".encode()).hexdigest()
+
+
+def _has_later(session: Session, known: FinalReportRow) -> bool:
+    conditions = _of_same_report(known)
+    if not conditions:
+        return False
+    later = select(FinalReportRow.id).where(or_(*conditions), FinalReportRow.id > known.id)
+    return session.scalar(later.limit(1)) is not None
+
+
 def _waits() -> ColumnElement[bool]:
     return (FinalReportRow.state.in_(_WAITING)) & ~FinalReportRow.closed
 
@@ -257,13 +280,7 @@ def _same_report(row: FinalReportRow) -> Select[FinalReportRow]:
 
     A withdrawal ends those that the labeler has not read, too.
     """
-    same = []
-    if row.report_key:
-        same.append(FinalReportRow.report_key == row.report_key)
-    if row.study_uid:
-        same.append(FinalReportRow.study_uid == row.study_uid)
-    if not row.study_uid and row.accession_number:
-        same.append(FinalReportRow.accession_number == row.accession_number)
+    same = _of_same_report(row)
     if not same:
         return select(FinalReportRow).where(FinalReportRow.id == -1)
     ended: tuple[str, ...] = _ENDED
@@ -272,6 +289,37 @@ def _same_report(row: FinalReportRow) -> Select[FinalReportRow]:
     return select(FinalReportRow).where(
         or_(*same), FinalReportRow.id != row.id, FinalReportRow.state.not_in(ended)
     )
+
+
+def _of_same_report(row: FinalReportRow) -> list[ColumnElement[bool]]:
+    """Return the conditions of which one holds for a report that is of the same study or has its ID.
+
+    Reports that wait for their study have its keys yet: a later one may find the study first.
+    """
+    table = FinalReportRow
+    same_patient = and_(
+        true(),
+        *(
+            column.in_(("", value))
+            for column, value in ((table.patient_id, row.patient_id), (table.issuer, row.issuer))
+            if value
+        ),
+    )
+    same: list[ColumnElement[bool]] = []
+    if row.report_key:
+        same.append(and_(table.report_key == row.report_key, same_patient))
+    if row.study_uid:
+        same.append(table.study_uid == row.study_uid)
+    # Of two studies that were found neither number can decide.
+    unplaced = table.study_uid == "" if row.study_uid else true()
+    if row.given_study_uid:
+        same.append(and_(table.given_study_uid == row.given_study_uid, same_patient, unplaced))
+    if row.accession_number:
+        accession = table.accession_number == row.accession_number
+        same_uid = table.given_study_uid.in_({"", row.given_study_uid})
+        stated = same_uid if row.given_study_uid else true()
+        same.append(and_(accession, stated, same_patient, unplaced))
+    return same
 
 
 def _keys(row: FinalReportRow) -> ReportKeys:

@@ -80,6 +80,17 @@ def test_character_sets(charset, encoding):
     assert found.text(found.segments[2].field(5)) == "Ödem"
 
 
+@pytest.mark.parametrize(
+    "charset", ["~ISO IR87", "ASCII~ISO IR87", "ISO IR6~ISO IR159", "ISO IR87", ""]
+)
+def test_sets_that_escape_sequences_switch_to(charset):
+    """Japanese senders name them after the first repetition, which is empty, or not at all."""
+    words = line("肺炎なし。")
+    content = message(header(charset=charset), order(), words, encoding="iso2022_jp")
+    found = parse(content)
+    assert found.text(found.segments[2].field(5)) == "肺炎なし。"
+
+
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
 def test_ends_of_segments(end):
     """CR by the standard; files have others."""

@@ -26,8 +26,15 @@ OTHER = StudyIdentity(study_uid="1.3", patient_id="P2")
         ),
         ({"patient_id": "P9"}, {"by_accession": [ONE]}, FinalState.AMBIGUOUS, "", ""),
         (
-            {},
+            {"study_uid": "1.3"},
             {"by_accession": [ONE], "by_uid": OTHER},
+            FinalState.AMBIGUOUS,
+            "",
+            "",
+        ),
+        (
+            {"study_uid": "1.9"},
+            {"by_accession": [ONE]},
             FinalState.NO_DRAFT,
             "1.1",
             "accession number",
@@ -48,3 +55,25 @@ def test_the_first_key_that_finds_a_study_decides(keys, found, state, uid, by):
     """Never a study of a patient known to be different, never one of several."""
     match = matched_study(ReportKeys(accession_number="A1", **keys), Candidates(**found))
     assert (match.state, match.study_uid, match.matched_by) == (state, uid, by)
+
+
+@pytest.mark.parametrize(
+    ("accession", "study_uid", "is_found"),
+    [
+        ("CT9", "", False),
+        ("", "1.9", False),
+        ("A1", "1.9", False),
+        ("", "", True),
+        ("", "1.1", True),
+        ("00a-1", "", True),
+    ],
+)
+def test_a_report_of_another_examination_of_the_day_is_not_of_this_study(
+    accession, study_uid, is_found
+):
+    """The CT's report is no report of the chest film; numbers are compared without their layout."""
+    keys = ReportKeys(accession_number=accession, study_uid=study_uid, patient_id="P1")
+    match = matched_study(keys, Candidates(by_patient_day=[ONE]))
+    assert (match.state, match.study_uid) == (
+        (FinalState.NO_DRAFT, "1.1") if is_found else (FinalState.UNMATCHED, "")
+    )

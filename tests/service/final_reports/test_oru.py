@@ -190,6 +190,23 @@ def test_a_repeated_message_is_the_same_report_and_a_later_withdrawal_another():
     assert len(ends) == 2
 
 
+def test_the_identifier_of_a_report_is_that_of_its_sender():
+    """Two systems number their orders from 1; one that names its assigner does not need the sender."""
+
+    def identifier(filler, sender="RIS"):
+        segments = (
+            header().replace("|RIS|", f"|{sender}|"),
+            patient(),
+            order(filler=filler),
+            line("A."),
+        )
+        return only(*segments).report_id
+
+    assert identifier("7") == identifier("7") != identifier("7", "OTHER")
+    assert identifier("7^RIS1") == identifier("7^RIS1", "OTHER") == "7^RIS1"
+    assert identifier("", "OTHER") == ""
+
+
 def test_a_thousand_messages_amount_to_the_known_totals():
     """Counted by hand in `thousand`."""
     traffic, totals = thousand(), Counter()

@@ -3,6 +3,8 @@
 import contextlib
 import socket
 import sqlite3
+import ssl
+import subprocess
 
 import pytest
 from hl7.client import MLLPClient
@@ -145,3 +147,54 @@ def test_while_the_database_is_away_the_answer_is_ae(listening, connect, databas
     assert "hl7_message_not_stored" in log()
     assert client.ask(simple("1"))[1] == "AA"
     assert site.results() == {"not stored": 1, "taken": 1}
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory):
+    """Certificate and key of a host, also for clients."""
+    folder = tmp_path_factory.mktemp("tls")
+    files = folder / "own.pem", folder / "own.key"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    paths = ["-out", str(files[0]), "-keyout", str(files[1])]
+    subprocess.run([*command, *names, *paths], check=True, capture_output=True)
+    return files
+
+
+def client_context(identity, *, has_certificate):
+    """Return a context that trusts the host, with or without a client certificate."""
+    context = ssl.create_default_context(cafile=identity[0])
+    context.check_hostname = False  # the connection is by number
+    if has_certificate:
+        context.load_cert_chain(*identity)
+    return context
+
+
+def test_reports_by_tls(listening, connect, identity):
+    """Answered as without it; two messages in one record, and a later one."""
+    port = listening(tls_certificate=identity[0], tls_key=identity[1]).port
+    client = connect(port, client_context(identity, has_certificate=False))
+    client.send(framed(simple("1")) + framed(simple("2", "None.")))
+    assert [client.answer()[1][1:3] for _ in range(2)] == [["AA", "1"], ["AA", "2"]]
+    assert client.ask(simple("3"))[1:3] == ["AA", "3"]
+
+
+def test_a_peer_without_tls_or_without_a_certificate_is_refused(listening, connect, identity, log):
+    """And the next one, which has them, is served; no part of the message is in the log."""
+    files = {"tls_certificate": identity[0], "tls_key": identity[1], "tls_client_ca": identity[0]}
+    site = listening(**files)
+    plain = connect(site.port)
+    plain.send(framed(simple(text="secret")))
+    with contextlib.suppress(ConnectionError):  # a TLS alert, or a reset
+        while plain.socket.recv(4096):
+            pass
+    with contextlib.suppress(OSError):
+        stranger = connect(site.port, client_context(identity, has_certificate=False))
+        stranger.send(framed(simple(text="secret")))
+        assert stranger.socket.recv(4096) == b""
+    assert site.store.final_report_counts() == {}
+    known = connect(site.port, client_context(identity, has_certificate=True))
+    assert known.ask(simple())[1] == "AA"
+    written = log()
+    assert written.count("hl7_connection_refused") == 2
+    assert "secret" not in written

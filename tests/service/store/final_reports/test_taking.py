@@ -188,3 +188,59 @@ def test_reports_are_labeled_in_any_order(store):
     for number, _, _ in reversed(store.unlabeled_final_reports()):
         store.label_final_report(number, READ, RULES)
     assert [row["state"] for row in rows(store)] == ["superseded", "matched"]
+
+
+def of_patient(accession, patient, **changes):
+    """Return a report whose patient is known."""
+    return report(keys=ReportKeys(accession_number=accession, patient_id=patient), **changes)
+
+
+def test_reports_of_two_patients_with_one_accession_number_wait_both(store):
+    """Two sites count from 1, and neither study is here yet; one without a patient replaces both."""
+    for patient in ("P1", "P2"):
+        store.take_final_report(of_patient("Z", patient, words=patient), RULES, READ)
+    assert store.final_report_counts() == {FinalState.UNMATCHED: 2}
+    store.take_final_report(of_patient("Z", "P2", words="corrected"), RULES, READ)
+    assert [row["state"] for row in rows(store)] == ["unmatched", "superseded", "unmatched"]
+
+
+def test_a_withdrawal_that_finds_the_study_ends_a_report_that_still_waits(store, reviewing):
+    """The report came before the study, the withdrawal after it; the report has no identifier."""
+    store.take_final_report(report(), RULES, READ)
+    reviewing.drafted(store)
+    store.record_identity(StudyIdentity(study_uid="1.2.3", accession_number="A1"), 1)
+    store.take_final_report(report(words="", status=FinalStatus.WITHDRAWN), RULES)
+    assert store.match_waiting_reports(RULES) == 0
+    assert [row["state"] for row in rows(store)] == ["withdrawn", "withdrawn"]
+
+
+def message_of(number, words="Edema.", **changes):
+    """Return a report of an HL7 message."""
+    return report(words=words, source=FinalSource.HL7, message_id=number, **changes)
+
+
+@pytest.mark.usefixtures("drafted")
+def test_a_report_that_applies_again_stands_again(store):
+    """After its withdrawal, and after a correction that is taken back; all sent again end equally."""
+    ends = message_of("2", "", status=FinalStatus.WITHDRAWN)
+    sequence = [message_of("1"), ends, message_of("3"), message_of("4", "None."), message_of("5")]
+    for round_number in range(3):
+        states = [store.take_final_report(each, RULES, READ).state for each in sequence]
+        assert states[-1] is FinalState.MATCHED, round_number
+        standing = [row["state"] for row in rows(store)]
+        assert (standing.count("matched"), standing[-1]) == (1, "matched")
+    # The answer to the last one was lost.
+    assert not store.take_final_report(sequence[-1], RULES, READ).is_new
+    assert store.take_final_report(ends, RULES).is_new
+    assert "matched" not in {row["state"] for row in rows(store)}
+
+
+@pytest.mark.usefixtures("drafted")
+def test_of_reports_with_a_time_a_repeated_one_changes_nothing(store):
+    """The reporting system's time says which is the later one."""
+    at = datetime(2026, 11, 30, 8, tzinfo=UTC)
+    first = message_of("1", reported_at=at)
+    store.take_final_report(first, RULES, READ)
+    store.take_final_report(message_of("2", "None.", reported_at=at.replace(hour=9)), RULES, READ)
+    assert not store.take_final_report(first, RULES, READ).is_new
+    assert [row["state"] for row in rows(store)] == ["superseded", "matched"]
