@@ -11,14 +11,14 @@ the file's removal to the mark in the row.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from dicom.errors import DicomError
 from dicom.spool.spool import Spool, data_set_size, has_digest
+from service.database.pieces import pieces
 from service.jobs import FINAL, JobState
 from service.sentence import ended
 from service.settings.config import Settings
@@ -37,8 +37,6 @@ from service.system.spool_walk import (
 _PIECE: Final = 500
 _LOCK_SECONDS: Final = 2.0
 _JOBS_NAMED: Final = 3
-
-_Item = TypeVar("_Item")
 
 
 class Repair(Protocol):
@@ -98,7 +96,7 @@ class SpoolCheck:
                 yield finding
 
     def _files(self) -> Iterator[SpoolFinding]:
-        for piece in _pieces(spooled_files(self._spool.root)):
+        for piece in pieces(spooled_files(self._spool.root)):
             names = {each.name for each in piece if each.name is not None}
             rows = self._store.instances_named(names) if names else {}
             for file in piece:
@@ -207,7 +205,7 @@ class SpoolCheck:
             yield SpoolFinding(kind=Kind.HELD_LOCK, path=path, detail="Restart the receivers.")
 
     def _results(self) -> Iterator[SpoolFinding]:
-        for piece in _pieces(outbox_folders(self._outbox)):
+        for piece in pieces(outbox_folders(self._outbox)):
             known = self._store.known_jobs([path.name for path in piece])
             for path in piece:
                 if path.name not in known:
@@ -276,9 +274,3 @@ def _named(job_ids: list[str]) -> str:
     names = ", ".join(job_id[:8] for job_id in job_ids[:_JOBS_NAMED])
     more = f" and {len(job_ids) - _JOBS_NAMED} more" if len(job_ids) > _JOBS_NAMED else ""
     return f"job {names}{more}"
-
-
-def _pieces(items: Iterable[_Item]) -> Iterator[list[_Item]]:
-    iterator = iter(items)
-    while piece := list(islice(iterator, _PIECE)):
-        yield piece

@@ -1,18 +1,15 @@
 """Queries and records of the comparison with an archive."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from datetime import datetime
-from itertools import islice
-from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.database.pieces import pieces
 from service.database.tables import InstanceRow, JobRow, ObjectRow, ReconcileRow, StudyRow
 from service.records import JobNeed, Reconciliation
 from service.store.session import Transactions
-
-_AT_ONCE: Final = 500  # UIDs in one statement
 
 
 class Reconciliations(Transactions):
@@ -22,7 +19,7 @@ class Reconciliations(Transactions):
         """Return the UIDs that were received, or that belong to our own results."""
         known: set[str] = set()
         with self._reading() as session:
-            for uids in _pieces(sop_instance_uids):
+            for uids in pieces(sop_instance_uids):
                 for column in (InstanceRow.sop_instance_uid, ObjectRow.sop_instance_uid):
                     known.update(session.scalars(select(column).where(column.in_(uids))))
         return known
@@ -32,7 +29,7 @@ class Reconciliations(Transactions):
         found: dict[str, JobNeed] = {}
         job = select(JobRow.id).where(JobRow.study_instance_uid == StudyRow.study_instance_uid)
         with self._reading() as session:
-            for uids in _pieces(study_instance_uids):
+            for uids in pieces(study_instance_uids):
                 chosen = select(
                     StudyRow.study_instance_uid, StudyRow.quiet_at, job.exists().label("has_job")
                 ).where(StudyRow.study_instance_uid.in_(uids))
@@ -82,12 +79,6 @@ class Reconciliations(Transactions):
         first = {"tried_at": self.now(), "position": 0, "missing": 0, "fault": ""}
         self._insert_new(session, ReconcileRow, archive=archive, **first)
         return session.get_one(ReconcileRow, archive)
-
-
-def _pieces(uids: Collection[str]) -> Iterator[Sequence[str]]:
-    iterator = iter(uids)
-    while piece := list(islice(iterator, _AT_ONCE)):
-        yield piece
 
 
 def _need(quiet_at: datetime | None, has_job: bool) -> JobNeed:

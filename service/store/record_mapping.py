@@ -12,6 +12,7 @@ from dicom.content.output_kind import OutputKind
 from dicom.content.report import DraftReport
 from dicom.errors import UnreadableDraft
 from dicom.study import Instance
+from service.database.pieces import pieces
 from service.database.review_tables import VerifiedRow
 from service.database.tables import (
     DeliveryRow,
@@ -99,20 +100,30 @@ def _is_withheld(row: JobRow) -> bool:
 
 
 def _never_shown(rows: Collection[JobRow]) -> frozenset[str]:
-    """Return the ids of jobs whose draft was withdrawn while it was withheld; one query at most.
+    """Return the ids of jobs whose draft was withdrawn while it was withheld.
 
-    A draft that a person sent meanwhile has deliveries: it is no longer withheld.
+    A draft that a person had sent or shown, also after it was canceled while it was withheld, was no
+    longer withheld: it has deliveries, or its job, which has no destination, was COMPLETED by that.
     """
-    recalled = [row for row in rows if row.reason_code == ReasonCode.RECALLED]
-    session = object_session(recalled[0]) if recalled else None
+    hidden = [row for row in rows if _may_be_unseen(row)]
+    session = object_session(hidden[0]) if hidden else None
     if session is None:
         return frozenset()
-    chosen = select(WithheldDraftRow.job_id).where(
-        WithheldDraftRow.job_id.in_([row.id for row in recalled]),
-        WithheldDraftRow.release.in_(_UNSEEN),
-        ~select(DeliveryRow.id).where(DeliveryRow.job_id == WithheldDraftRow.job_id).exists(),
+    sent = select(DeliveryRow.id).where(
+        DeliveryRow.job_id == WithheldDraftRow.job_id, DeliveryRow.notice == ""
     )
-    return frozenset(session.scalars(chosen))
+    chosen = select(WithheldDraftRow.job_id).where(
+        WithheldDraftRow.release.in_(_UNSEEN), ~sent.exists()
+    )
+    found: set[str] = set()
+    for ids in pieces(row.id for row in hidden):  # a withdrawal may concern any number of drafts
+        found.update(session.scalars(chosen.where(WithheldDraftRow.job_id.in_(ids))))
+    return frozenset(found)
+
+
+def _may_be_unseen(row: JobRow) -> bool:
+    # No job of a withheld draft is COMPLETED, and a withdrawal leaves a COMPLETED one in its state.
+    return row.reason_code == ReasonCode.RECALLED and row.state != JobState.COMPLETED
 
 
 def _hidden(row: JobRow) -> tuple[None, str]:

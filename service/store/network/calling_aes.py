@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.database.network_tables import ArrivalCountRow, CallingAeRow
+from service.database.pieces import pieces
 from service.database.tables import InstanceRow
 from service.records.network import CallingAe, EndedAssociations
 from service.store.probe_exclusion import not_a_probe
@@ -23,7 +24,6 @@ from service.store.session import Transactions
 MOST_CALLERS: Final = 1000
 OTHERS: Final = "(others)"
 _SLICE: Final = 5000
-_STUDIES_AT_ONCE: Final = 500
 # PostgreSQL commits rows out of the order of their ids. An uncommitted row is younger than this.
 _SETTLED: Final = timedelta(seconds=60)
 
@@ -206,12 +206,11 @@ def _arrived_after(connection: Connection, through: int) -> list[_Arrived]:
 
 def _begun_before(connection: Connection, through: int, studies: Iterable[str]) -> set[str]:
     """Return those of these Studies that have an Instance up to this row."""
-    uids = sorted(studies)
     found: set[str] = set()
-    for start in range(0, len(uids), _STUDIES_AT_ONCE):
+    for uids in pieces(sorted(studies)):
         chosen = (
             select(InstanceRow.study_instance_uid)
-            .where(InstanceRow.study_instance_uid.in_(uids[start : start + _STUDIES_AT_ONCE]))
+            .where(InstanceRow.study_instance_uid.in_(uids))
             .group_by(InstanceRow.study_instance_uid)
             .having(func.min(InstanceRow.id) <= through)
         )

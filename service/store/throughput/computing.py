@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, Select, and_, case, func, select
 from sqlalchemy.orm import Session
 
+from service.database.pieces import pieces
 from service.database.tables import EventRow, InstanceRow, JobRow, StudyRow
 from service.database.withholding_tables import WithheldDraftRow
 from service.jobs import Action, JobState, ReasonCode
@@ -87,15 +88,13 @@ def _jobs_of_studies(session: Session, hour: datetime) -> dict[str, list[JobStan
 
 
 def _images(session: Session, study_uids: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
-    if not study_uids:
-        return {}
     columns = (InstanceRow.study_instance_uid, InstanceRow.sop_class_uid, InstanceRow.eligible)
-    chosen = select(*columns).where(
-        InstanceRow.study_instance_uid.in_(study_uids), ~InstanceRow.conflict
-    )
+    chosen = select(*columns).where(~InstanceRow.conflict)
     found: dict[str, list[tuple[str, bool]]] = defaultdict(list)
-    for uid, sop_class, eligible in session.execute(chosen):
-        found[uid].append((sop_class, bool(eligible)))
+    for uids in pieces(study_uids):
+        of_studies = chosen.where(InstanceRow.study_instance_uid.in_(uids))
+        for uid, sop_class, eligible in session.execute(of_studies):
+            found[uid].append((sop_class, bool(eligible)))
     return found
 
 

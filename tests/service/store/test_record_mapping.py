@@ -1,11 +1,23 @@
 """Rows become records; what cannot be mapped hides no other row."""
 
+from datetime import timedelta
+
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from service.database.tables import JobRow
 from service.jobs import JobState
-from service.store import record_mapping
-from tests.service.store.records import claimed, draft_of, image
+from service.records import DraftFilter
+from service.store import Store, record_mapping
+from tests.service.store.records import claimed, draft_of, image, objects_of
+
+# PostgreSQL counts the parameters of a statement in 16 bits.
+MORE_THAN_A_STATEMENT_HOLDS = 66_000
+COPIES = """
+    INSERT INTO jobs SELECT copy.* FROM jobs job, generate_series(1, :count) number,
+    LATERAL jsonb_populate_record(job, jsonb_build_object(
+        'id', lpad(number::text, 32, '0'), 'revision', number + 1, 'draft', '{}'::jsonb)) copy
+"""
 
 
 def row(store, **changes):
@@ -57,3 +69,38 @@ def test_destinations_are_a_tuple_or_not_recorded(store):
     assert record_mapping.job(found).destinations == ("A", "B")
     found.destinations = None
     assert record_mapping.job(found).destinations is None
+
+
+def test_any_number_of_withdrawn_drafts_is_listed(postgres_server, postgres_template):
+    """As a recall does that is run again; those that were withheld are known among them."""
+    store = Store(postgres_server.new_database(template=postgres_template))
+    job = claimed(store)
+    until = store.now() + timedelta(hours=1)
+    store.draft(job.id, job.fence, draft_of(job), objects_of(job), (), withheld_until=until)
+    store.withdraw(job.id, "ann", "It errs.")
+    with store._writing() as session:
+        session.execute(text(COPIES), {"count": MORE_THAN_A_STATEMENT_HOLDS})
+    found = store.jobs_with_drafts(DraftFilter())
+    assert len(found) == MORE_THAN_A_STATEMENT_HOLDS + 1
+    assert [each.id for each in found if each.never_shown] == [job.id]
+    store.close()
+
+
+def test_a_withdrawn_draft_was_shown_if_it_was_sent_or_its_job_was_completed(store):
+    """Each with and without a destination."""
+    until = store.now() + timedelta(hours=1)
+    seen = {}
+    for study, destinations, shows in (
+        ("1.1", (), False),
+        ("1.2", ("PACS",), False),
+        ("1.3", (), True),
+        ("1.4", ("PACS",), True),
+    ):
+        job = claimed(store, study=study)
+        store.draft(job.id, job.fence, draft_of(job), objects_of(job), destinations, until)
+        if shows:
+            store.cancel(job.id, "ann")
+            store.retry(job.id, "ann")
+        store.withdraw(job.id, "ann", "It errs.")
+        seen[study] = not store.job(job.id).never_shown
+    assert seen == {"1.1": False, "1.2": False, "1.3": True, "1.4": True}

@@ -12,7 +12,8 @@ from service.audit import AuditAction, AuditEvent
 from service.database.engine import make_engine
 from service.jobs import JobState, ReasonCode
 from service.records import Arrival, ArrivedInstance
-from service.store.throughput.computing import UNKNOWN_CAUSE
+from service.store import Store
+from service.store.throughput.computing import UNKNOWN_CAUSE, computed
 from service.sweeper.hourly_figures import FigureUpdater
 from service.throughput.balance import JobClass, StudyClass
 from service.throughput.histogram import LatencyHistogram
@@ -340,3 +341,19 @@ def execute(url, statement):
     with engine.begin() as connection:
         connection.execute(text(statement))
     engine.dispose()
+
+
+def test_an_hour_with_any_number_of_studies_is_computed(postgres_server, postgres_template, clock):
+    """Studies without a job, of which each is looked up: more than one statement holds."""
+    store = Store(postgres_server.new_database(template=postgres_template), clock=clock)
+    arrive(store, study="1.2")
+    copies = """
+        INSERT INTO studies SELECT copy.* FROM studies study, generate_series(1, 66000) number,
+        LATERAL jsonb_populate_record(study, jsonb_build_object(
+            'study_instance_uid', '1.3.' || number, 'quiet_at', NULL)) copy
+    """
+    with store._writing() as session:
+        session.execute(text(copies))
+        figures = computed(session, hour_of(clock()))
+    assert sum(figures.balance.studies.values()) == 66_001
+    store.close()

@@ -356,3 +356,46 @@ def test_many_that_are_not_due_delay_no_other(site, seeder):
     store.make_urgent(last.id, "ann")
     assert store.release_withheld(store.now(), limit=1) == 1
     assert not store.job(last.id).is_withheld
+
+
+def test_a_draft_that_was_shown_after_its_cancellation_and_then_recalled_stays_visible(
+    site, seeder
+):
+    """Without a destination, too: a person saw it, so the page must tell that it was withdrawn."""
+    store = site.store
+    jobs = [withhold(site, seeder, number, destinations=()) for number in (1, 2)]
+    for job in jobs:
+        store.cancel(job.id, "ann")
+    store.retry(jobs[0].id, "ann")  # before the sweeper has seen the cancellation, and after
+    assert store.release_withheld(store.now()) == 2
+    store.retry(jobs[1].id, "ann")
+    for job in jobs:
+        assert SENTENCE in site.get(f"studies/{job.study_instance_uid}").text
+        store.withdraw(job.id, "ann", "It errs.")
+        found = store.job(job.id)
+        assert (found.draft_status, found.never_shown) == (DraftStatus.WITHDRAWN, False)
+        assert found.draft.findings_text
+        (listed,) = store.jobs(study=job.study_instance_uid)
+        assert not listed.hides_draft
+
+
+@pytest.mark.parametrize("destinations", [(), ("orthanc",)])
+def test_what_is_read_after_a_withdrawn_withheld_draft_is_withheld_too(site, seeder, destinations):
+    """Nobody has seen a draft of the study, whether the reading began before the withdrawal or after."""
+    store = site.store
+    first, second = (withhold(site, seeder, number, destinations=destinations) for number in (1, 2))
+
+    def begun(job):
+        again = {"model": job.model_name, "version": job.model_version, "force": True}
+        later = store.schedule(job.study_instance_uid, actor="t", reason="New.", **again)
+        return seeder.claim(later)
+
+    before = begun(first)
+    for job in (first, second):
+        store.withdraw(job.id, "ann", "It errs.")
+    for held in (before, begun(second)):
+        until = store.now() + timedelta(hours=24)
+        report, result = seeder.draft_of(held), seeder.result_object(held)
+        drafted = store.draft(held.id, held.fence, report, [result], destinations, until)
+        assert drafted.is_withheld
+        assert drafted.supersedes is None
