@@ -19,6 +19,7 @@ from service.records.jobs import (
     JobWithDraft,
     PastClaims,
     Position,
+    first_to_read,
 )
 from service.records.monitoring import (
     NOTHING,
@@ -62,4 +63,5 @@ __all__ = [
     "ResultObject",
     "StatusReport",
     "UnderWay",
+    "first_to_read",
 ]

@@ -1,6 +1,6 @@
 """Records of jobs, their history and their drafts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -147,6 +147,26 @@ class JobWithDraft(Job):
         if self.draft is None:
             return f"{self.model_name} {self.model_version}"
         return f"{self.draft.model.name} {self.draft.model.version}"
+
+
+def first_to_read(jobs: Iterable[Job]) -> Job | None:
+    """Return the job of a study whose draft a person is to read first; None if none has a draft.
+
+    One that stands comes first, whichever model made it: then one in doubt, one that is withdrawn, one
+    that another supersedes, and one that is hidden. Among equals the first given one is returned.
+
+    Args:
+        jobs: The jobs of one study, the newest first.
+    """
+    return min((each for each in jobs if each.has_draft), key=_reading_rank, default=None)
+
+
+def _reading_rank(job: Job) -> int:
+    if job.hides_draft:
+        return 4
+    if job.superseded_by is not None:
+        return 3
+    return {DraftStatus.WITHDRAWN: 2, DraftStatus.IN_DOUBT: 1}.get(job.draft_status, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

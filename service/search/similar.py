@@ -7,8 +7,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from service.jobs import DraftStatus
-from service.records import JobWithDraft
+from service.records import JobWithDraft, first_to_read
 from service.review.decision import Decision
 from service.search.query import TextQuery
 from service.search.text_tower import NumpyTextTower, tower_folder
@@ -233,11 +232,8 @@ class StudySearch:
         )
 
     def _standing(self, study_uid: str) -> JobWithDraft | None:
-        """Return the job of the latest draft of a study that was not superseded; None without one."""
-        jobs = self._store.jobs(study=study_uid)
-        drafted = [job for job in jobs if job.has_draft]
-        standing = [job for job in drafted if job.draft_status is not DraftStatus.SUPERSEDED]
-        chosen = next(iter(standing or drafted), None)
+        """Return the job of a study's latest draft, of those that stand if any; None without."""
+        chosen = first_to_read(self._store.jobs(study=study_uid))
         return self._store.job(chosen.id) if chosen else None
 
 

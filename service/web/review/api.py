@@ -12,6 +12,7 @@ from dicom.identifiers import check_uid
 from service.accounts import Role
 from service.audit import AuditAction, AuditEvent
 from service.errors import NotFound
+from service.records import first_to_read
 from service.review.content import ReviewContent
 from service.review.decision import Decision, Reviewer
 from service.review.draft_sentences import draft_sentences
@@ -267,16 +268,15 @@ async def _review(request: Request, job_id: str) -> JSONResponse:
 
 
 def newest_draft(store: Store, uid: str) -> str:
-    """Return the job of a study's newest draft.
+    """Return the job of a study's newest draft, of those that stand if there is one.
 
     Raises:
         NotFound: The study has no draft.
     """
-    drafted = [each for each in store.jobs(study=uid, limit=200) if each.has_draft]
-    if not drafted:
+    chosen = first_to_read(store.jobs(study=uid, limit=200))
+    if chosen is None:
         raise NotFound("This study has no draft.")
-    # The one that no other supersedes, if there is one; else the newest.
-    return min(drafted, key=lambda each: each.superseded_by is not None).id
+    return chosen.id
 
 
 def _decide(

@@ -5,35 +5,45 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from pydicom.datadict import tag_for_keyword
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from dicom.errors import DicomError, InvalidIdentifier
+from dicom.errors import InvalidIdentifier
 from dicom.identifiers import check_uid
-from dicom.parsing.header import read_header
 from service.audit import AuditAction
 from service.errors import NotFound
-from service.records import Job, JobWithDraft
+from service.records import JobWithDraft, first_to_read
 from service.settings.advice import cautions
 from service.store import Store
-from service.study_identity import StudyIdentity
 from service.web.app_context import AppContext, app_context_of
 from service.web.auditing import audit, audit_view
 from service.web.render import page, root_of
+from service.web.review.accession_issuers import Candidate, of_issuer
 from service.web.review.patients import as_patient, patient_of
 from service.web.status.status_text import state_reason
 from service.web.study_view import study_record
 
 _LONGEST: Final = 64
-_MOST_FOUND: Final = 20
+# The database keeps 64 characters of a header's value: one of 64 may have been longer.
+_LONGEST_NUMBER: Final = 63
+_MOST_COMPARED: Final = 100  # of each the headers are read if the link names an issuer
 _AUDITED: Final = "a link with an accession number"
-_ISSUER: Final = "IssuerOfAccessionNumberSequence"
-_ISSUER_TAG: Final = frozenset({tag_for_keyword(_ISSUER) or 0})
-# Of an item of the sequence (PS3.3 table 10-17): the issuer's name or its universal identifier.
-_ISSUER_NAMES: Final = ("LocalNamespaceEntityID", "UniversalEntityID")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """The studies that a link may mean; `is_cut`: more have its number, which were not compared."""
+
+    studies: Sequence[Candidate]
+    is_cut: bool
+
+    @property
+    def only(self) -> str:
+        """The study to open at once; "" if a person has to choose."""
+        is_sure = len(self.studies) == 1 and self.studies[0].is_sure and not self.is_cut
+        return self.studies[0].identity.study_uid if is_sure else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +56,15 @@ class _Found:
 
 async def by_accession(request: Request) -> Response:
     """Answer with the study of an accession number, or with the studies to choose from."""
-    number, issuer = _text(request, "accession"), _text(request, "issuer")
+    number, issuer = _text(request, "accession", _LONGEST_NUMBER), _text(request, "issuer")
     if not number:
         raise HTTPException(400, "The link has no accession number: give accession=….")
     here = app_context_of(request)
     found = await run_in_threadpool(_with_accession, here.store, number, issuer)
-    only = found[0].study_uid if len(found) == 1 else ""
-    await audit(request, AuditAction.SEARCHED, study_uid=only, detail=_AUDITED)
-    if not found:
-        raise NotFound(_none(number, issuer))
-    return await _study(request, only) if only else await _choice(request, found)
+    await audit(request, AuditAction.SEARCHED, study_uid=found.only, detail=_AUDITED)
+    if not found.studies:
+        raise NotFound(_none(number, issuer, is_cut=found.is_cut))
+    return await _study(request, found.only) if found.only else _chooser(request, found)
 
 
 async def by_study(request: Request) -> Response:
@@ -69,21 +78,27 @@ async def by_study(request: Request) -> Response:
     return await _study(request, uid)
 
 
-def _text(request: Request, name: str) -> str:
+def _text(request: Request, name: str, longest: int = _LONGEST) -> str:
     """Return a parameter without leading and trailing spaces, "" without it.
 
     Raises:
         HTTPException: 400, it cannot be a value of VR SH or LO (PS3.5 6.2).
     """
     value = request.query_params.get(name, "").strip()
-    if len(value) > _LONGEST or not value.isprintable():
-        message = f"{name}: at most {_LONGEST} characters, without control characters."
+    if len(value) > longest or not value.isprintable():
+        message = f"{name}: at most {longest} characters, without control characters."
         raise HTTPException(400, message)
     return value
 
 
-def _none(number: str, issuer: str) -> str:
+def _none(number: str, issuer: str, *, is_cut: bool) -> str:
     of = f" of the issuer {issuer}" if issuer else ""
+    if is_cut:
+        return (
+            f"More than {_MOST_COMPARED} studies with the accession number {number} are stored here. "
+            f"The newest {_MOST_COMPARED} are not{of}; the others were not compared: search the study "
+            "by the patient."
+        )
     return (
         f"No study with the accession number {number}{of} is stored here. Check the number in the link; "
         "a study appears some seconds after its first image has arrived, and is removed after the "
@@ -91,33 +106,28 @@ def _none(number: str, issuer: str) -> str:
     )
 
 
-def _with_accession(store: Store, number: str, issuer: str) -> list[StudyIdentity]:
-    """Return the studies of an accession number; with an issuer those that do not name another one."""
-    found = store.identities_with_accession(number, limit=_MOST_FOUND)
-    if not issuer:
-        return found
-    named = {each.study_uid: _issuers(store, each.study_uid) for each in found}
-    same = [each for each in found if issuer in named[each.study_uid]]
-    return same or [each for each in found if not named[each.study_uid]]
+def _with_accession(store: Store, number: str, issuer: str) -> _Choice:
+    found = store.identities_with_accession(number, limit=_MOST_COMPARED + 1)
+    compared = of_issuer(store, found[:_MOST_COMPARED], issuer)
+    return _Choice(studies=compared, is_cut=len(found) > _MOST_COMPARED)
 
 
-def _issuers(store: Store, study_uid: str) -> frozenset[str]:
-    """Return the names of the issuer of a study's accession number; none if no header states one."""
-    readable = [each for each in store.instances(study_uid) if not each.conflict]
-    if not readable:
-        return frozenset()
-    try:
-        header = read_header(readable[0].path, only=_ISSUER_TAG, strict=False)
-    except (DicomError, OSError):
-        return frozenset()
-    items = header.get(_ISSUER) or ()
-    names = {str(item.get(name) or "").strip() for item in items for name in _ISSUER_NAMES}
-    return frozenset(names - {""})
-
-
-async def _choice(request: Request, found: Sequence[StudyIdentity]) -> Response:
-    studies = [(_again(each.study_uid), as_patient(each)) for each in found]
-    return HTMLResponse(_page(request, "review/by_link_choice.html", studies=studies))
+def _chooser(request: Request, found: _Choice) -> Response:
+    studies = [
+        (
+            _again(each.identity.study_uid),
+            as_patient(each.identity),
+            "" if each.is_sure else each.match,
+        )
+        for each in found.studies
+    ]
+    html = _page(
+        request,
+        "review/by_link_choice.html",
+        studies=studies,
+        most=_MOST_COMPARED if found.is_cut else 0,
+    )
+    return HTMLResponse(html)
 
 
 async def _study(request: Request, uid: str) -> Response:
@@ -138,9 +148,7 @@ def _draft_or_state(store: Store, uid: str) -> str | _Found:
         NotFound: No image of the study was received.
     """
     record = study_record(store, uid)
-    drafted = [each for each in record.jobs if each.has_draft and not each.hides_draft]
-    # The one that no other supersedes, if there is one; else the newest.
-    chosen: Job | None = min(drafted, key=lambda each: each.superseded_by is not None, default=None)
+    chosen = first_to_read(each for each in record.jobs if not each.hides_draft)
     if chosen is not None and store.job(chosen.id).draft is not None:
         return chosen.id
     return _Found(uid=uid, job=record.job)

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -18,8 +18,13 @@ _WORDS: Final = {
 }
 # Browsers remove these from a path, also percent-encoded (RFC 3986 section 5.2.4).
 _SEGMENTS: Final = frozenset({".", ".."})
-# A program splits its decoded address into a command's arguments: no value may end its own.
-_NOT_FOR_PROGRAMS: Final = re.compile(r"[\x00-\x1f\"'`\\$;|&<>]")
+# Of a query in DICOM (PS3.4 C.2.2.2): any text, any character, and a list of values.
+_WILDCARDS: Final = frozenset("*?\\")
+# A program splits its decoded address into the arguments of a command, each program by its own rules:
+# Weasis by those of a shell, in which also a space or a bracket ends an argument or begins a command.
+_FOR_PROGRAMS: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@-]*")
+# The database keeps as many characters of these values: a value of this length may have been longer.
+_CUT_AT: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,13 @@ def viewer_links(
         Placeholder.PATIENT_ID: patient.patient_id,
         Placeholder.ORTHANC_STUDY: "" if patient.fault else orthanc_study(patient, study_uid),
     }
-    return tuple(_link(each, values) for each in viewers)
+    sources = {
+        Placeholder.ACCESSION: patient.accession,
+        Placeholder.PATIENT_ID: patient.patient_id,
+        Placeholder.ORTHANC_STUDY: patient.patient_id,
+    }
+    cut = frozenset(each for each, value in sources.items() if len(value) >= _CUT_AT)
+    return tuple(_link(each, values, cut) for each in viewers)
 
 
 def orthanc_study(patient: Patient, study_uid: str) -> str:
@@ -64,8 +75,10 @@ def orthanc_study(patient: Patient, study_uid: str) -> str:
     return "-".join(digest[at : at + 8] for at in range(0, len(digest), 8))
 
 
-def _link(viewer: SiteViewer, values: Mapping[Placeholder, str]) -> ViewerLink:
-    reason = _why_none(viewer, values)
+def _link(
+    viewer: SiteViewer, values: Mapping[Placeholder, str], cut: Collection[Placeholder]
+) -> ViewerLink:
+    reason = _why_none(viewer, values, cut)
     return ViewerLink(
         label=viewer.label,
         href="" if reason else _filled(viewer.template, values),
@@ -74,14 +87,21 @@ def _link(viewer: SiteViewer, values: Mapping[Placeholder, str]) -> ViewerLink:
     )
 
 
-def _why_none(viewer: SiteViewer, values: Mapping[Placeholder, str]) -> str:
+def _why_none(
+    viewer: SiteViewer, values: Mapping[Placeholder, str], cut: Collection[Placeholder]
+) -> str:
     for each in placeholders_of(viewer.template):
-        if not values[each].strip():
-            return f"no {_WORDS[each]} is known"
-        if values[each].strip() in _SEGMENTS:
-            return f"the {_WORDS[each]} cannot stand in an address"
-        if viewer.is_program and _NOT_FOR_PROGRAMS.search(values[each]):
-            return f"the {_WORDS[each]} has a character that its command cannot hold"
+        value, word = values[each].strip(), _WORDS[each]
+        if not value:
+            return f"no {word} is known"
+        if each in cut:
+            return f"the {word} is too long: it may not be kept whole"
+        if value in _SEGMENTS:
+            return f"the {word} cannot stand in an address"
+        if _WILDCARDS & set(value):
+            return f"the {word} has a character that finds other patients, too"
+        if viewer.is_program and not _FOR_PROGRAMS.fullmatch(value):
+            return f"the {word} has a space or a character that its command cannot hold"
     return ""
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from service.jobs import DraftStatus, JobState, ReasonCode
-from service.records import Job
+from service.records import Job, first_to_read
 from service.records.jobs import JobWithDraft
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -60,3 +60,20 @@ def test_the_model_as_configured_where_the_draft_cannot_be_read():
     """Its own name is in the draft."""
     assert JOB.drafted_by == "tiny 1"
     assert isinstance(JOB, Job)
+
+
+def test_a_standing_draft_is_read_first():
+    """Then one in doubt, one that is withdrawn, one that is superseded, and one that is hidden."""
+    order = [
+        {},
+        {"doubt": "It differs."},
+        {"reason_code": ReasonCode.RECALLED},
+        {"superseded_by": "k"},
+        {"reason_code": ReasonCode.WITHHELD},
+    ]
+    jobs = [replace(JOB, id=str(number), **each) for number, each in enumerate(order)]
+    for first in range(len(jobs)):
+        left = [*reversed(jobs[first:]), replace(JOB, id="none", has_draft=False)]
+        assert first_to_read(left).id == str(first)
+    assert first_to_read([jobs[0], replace(jobs[0], id="older")]).id == "0"
+    assert first_to_read([]) is None

@@ -1,6 +1,7 @@
 """Links of the RIS: by accession number or Study Instance UID to a study, in any state."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urljoin
 
@@ -14,17 +15,18 @@ from service.accounts import Role
 from service.audit import AuditAction
 from service.maintenance.study_identities import StudyIdentityReader
 from service.store.audit.trail import AuditFilter
+from service.study_identity import StudyIdentity
 from tests.spooled import spool
 
 HEART = "cardiac silhouette is enlarged"
 PHRASE = "correct horse battery"
 
 
-def arrive(site, seeder, number, accession, issuer=""):
+def arrive(site, seeder, number, accession, issuer="", study=None):
     """Let an image with an accession number arrive, and record whose it is; return its study."""
     first = seeder.image(number)
     dataset = dcmread(first.path)
-    dataset.StudyInstanceUID = derived_uid("linked study", number)
+    dataset.StudyInstanceUID = derived_uid("linked study", study or number)
     dataset.SOPInstanceUID = derived_uid("linked image", number)
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.AccessionNumber = accession
@@ -85,6 +87,11 @@ def at(site, query, **options):
     return site.get(f"read/by-accession?{query}", **options)
 
 
+def choices(answer):
+    """Return the studies that a page offers."""
+    return re.findall(r'href="by-study\?study=([\d.]+)"', answer.text)
+
+
 def test_a_study_with_a_draft_is_opened(linked):
     """Relative, so that it holds under a path of a proxy; spaces around the number do not matter."""
     site, _, studies = linked
@@ -123,18 +130,21 @@ def test_a_study_without_a_draft_states_why(linked, number, name, words):
 
 
 def test_several_studies_are_listed_and_the_issuer_chooses(linked):
-    """A study that names another issuer is left out; one that names none is not excluded by it."""
+    """A study that names another issuer is left out; one that names none must be chosen by a person."""
     site, _, studies = linked
     everything = at(site, "accession=SAME")
     assert everything.status_code == 200
-    found = re.findall(r'href="by-study\?study=([\d.]+)"', everything.text)
-    assert sorted(found) == sorted(studies[name] for name in ("one", "two", "three"))
+    assert sorted(choices(everything)) == sorted(studies[name] for name in ("one", "two", "three"))
     assert everything.text.count("PHANTOM, CHEST") == 3
     for issuer, name in (("NORTH", "one"), ("SOUTH", "two")):
         (job,) = site.store.jobs(study=studies[name])
         answer = at(site, f"accession=SAME&issuer={issuer}")
         assert answer.headers["location"] == f"../read/{job.id}"
-    assert "are arriving" in at(site, "accession=SAME&issuer=WEST").text  # the study without issuer
+    answer = at(site, "accession=SAME&issuer=WEST")
+    assert answer.status_code == 200
+    assert choices(answer) == [studies["three"]]
+    assert "Is this the study?" in answer.text
+    assert "the images name no issuer" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -144,14 +154,14 @@ def test_several_studies_are_listed_and_the_issuer_chooses(linked):
         ("accession=a1", 404, "No study"),
         ("accession=A", 404, "No study"),
         ("accession=%25", 404, "No study"),
-        ("accession=A1&issuer=<script>", 303, ""),
+        ("accession=A1&issuer=<script>", 200, "the images name no issuer"),
         ("accession=<script>alert(1)</script>", 404, "&lt;script&gt;"),
         ("", 400, "no accession number"),
         ("accession=%20", 400, "no accession number"),
         ("accession=A1%01B", 400, "without control characters"),
         ("accession=A1%00", 400, "NUL"),
         ("accession=%ff%fe", 404, "No study"),
-        (f"accession={'9' * 65}", 400, "at most 64 characters"),
+        (f"accession={'9' * 64}", 400, "at most 63 characters"),
         (f"accession=A1&issuer={'9' * 65}", 400, "at most 64 characters"),
     ],
 )
@@ -200,3 +210,90 @@ def test_each_use_is_audited_without_the_number(linked):
     assert {each.detail for each in asked} == {"a link with an accession number"}
     viewed = {each.event.study_uid for each in records if each.event.action is AuditAction.VIEWED}
     assert studies["not analyzed"] in viewed
+
+
+def path_of(site, study, number=0):
+    """Return the file of an image of a study."""
+    return site.store.instances(study)[number].path
+
+
+def test_a_study_whose_issuer_cannot_be_read_is_never_opened_by_an_issuer(site, seeder):
+    """Its file is gone, or is damaged: it may be another patient's. With none read, a person chooses."""
+    south = arrive(site, seeder, 1, "N1", "SOUTH")
+    drafted(site, seeder, south)
+    assert at(site, "accession=N1&issuer=NORTH").status_code == 404
+    file = path_of(site, south)
+    content = file.read_bytes()
+    for damage in (lambda: file.write_bytes(content[:200]), file.unlink):
+        damage()
+        answer = at(site, "accession=N1&issuer=NORTH")
+        assert (answer.status_code, choices(answer)) == (200, [south])
+        assert "issuer unknown" in answer.text
+        assert "PHANTOM, CHEST" in answer.text
+    assert at(site, "accession=N1").status_code == 303
+
+
+def test_an_issuer_is_read_from_any_image_of_the_study(site, seeder):
+    """The first states none, or its file is gone: the next one decides."""
+    study = arrive(site, seeder, 1, "N2")
+    arrive(site, seeder, 2, "N2", "SOUTH", study=1)
+    assert at(site, "accession=N2&issuer=NORTH").status_code == 404
+    drafted(site, seeder, study)
+    assert at(site, "accession=N2&issuer=SOUTH").status_code == 303
+    path_of(site, study).unlink()
+    assert at(site, "accession=N2&issuer=NORTH").status_code == 404
+    assert at(site, "accession=N2&issuer=SOUTH").status_code == 303
+
+
+def test_images_of_different_issuers_match_none_of_them(site, seeder):
+    """A person chooses."""
+    study = arrive(site, seeder, 1, "N3", "NORTH")
+    arrive(site, seeder, 2, "N3", "SOUTH", study=1)
+    drafted(site, seeder, study)
+    for issuer in ("NORTH", "SOUTH"):
+        answer = at(site, f"accession=N3&issuer={issuer}")
+        assert choices(answer) == [study]
+        assert "others another one" in answer.text
+
+
+def test_the_issuer_is_compared_in_more_studies_than_were_once_listed(site, seeder):
+    """The oldest of 25 is found; the page states that there are more than are compared."""
+    study = arrive(site, seeder, 1, "MANY", "NORTH")
+    drafted(site, seeder, study)
+    store = site.store
+    file = path_of(site, arrive(site, seeder, 2, "OTHER", "SOUTH"))
+
+    def more(numbers):
+        for number in numbers:
+            uid = f"1.2.3.{number}"
+            [image] = store.spooled(store.identities_with_accession("OTHER", limit=1)[0].study_uid)
+            copy = replace(image, study_instance_uid=uid, sop_instance_uid=f"{uid}.1", path=file)
+            store.add_instance(copy, calling_ae="M", association_id=uid, eligible=True)
+            identity = StudyIdentity(study_uid=uid, accession_number="MANY", patient_name="P")
+            store.record_identity(identity, 1000 + number)
+
+    more(range(25))
+    assert at(site, "accession=MANY&issuer=NORTH").status_code == 303
+    assert "More than" not in at(site, "accession=MANY").text
+    more(range(25, 110))
+    page = at(site, "accession=MANY")
+    assert len(choices(page)) == 100
+    assert "Only the newest 100 were compared" in page.text
+    assert at(site, "accession=MANY&issuer=NORTH").status_code == 404
+    assert "More than 100 studies" in at(site, "accession=MANY&issuer=NORTH").text
+    assert len(choices(at(site, "accession=MANY&issuer=SOUTH"))) == 100
+
+
+def test_a_draft_that_stands_is_opened_before_a_withdrawn_one_of_another_model(site, seeder):
+    """Also in the answer for a study and where the withdrawn one is the newer one."""
+    study = arrive(site, seeder, 1, "N4")
+    stands = drafted(site, seeder, study)
+    other = site.store.schedule(study, model="other", version="1", actor="t", reason="New.")
+    held = seeder.claim(other)
+    seeder.finish(held)
+    assert at(site, "accession=N4").headers["location"] == f"../read/{other.id}"
+    site.store.withdraw(other.id, "ann", "It errs.")
+    assert at(site, "accession=N4").headers["location"] == f"../read/{stands.id}"
+    assert site.get(f"api/studies/{study}/review").json()["job_id"] == stands.id
+    site.store.withdraw(stands.id, "ann", "It errs.")
+    assert at(site, "accession=N4").headers["location"] == f"../read/{other.id}"

@@ -37,16 +37,72 @@ def test_values_are_percent_encoded():
 
 
 def test_no_link_without_its_value():
-    """The reason is stated in its place; a program's command gets no character that may end it."""
+    """The reason is stated in its place."""
     unknown = Patient(fault="Not known.")
     assert link(CUSTOM, unknown).reason == "no accession number is known"
     assert link("https://x.example", unknown, "ohif").href.endswith(f"StudyInstanceUIDs={UID}")
     assert link("https://x.example", unknown, "orthanc-explorer").href == ""
     program = link(PROGRAM, HOSTILE)
     assert (program.href, program.in_new_tab) == ("", False)
-    assert program.reason == "the patient ID has a character that its command cannot hold"
+    assert (
+        program.reason == "the patient ID has a space or a character that its command cannot hold"
+    )
     path = link("https://x.example/{patient_id}/open", Patient(patient_id=".."))
     assert path.reason == "the patient ID cannot stand in an address"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1 --other x",
+        "-x",
+        "--other",
+        "1\u00a02",
+        "1\u30002",
+        "1\t2",
+        "1 2",
+        "1(exit)",
+        "1{x}",
+        "1#",
+        "1%22",
+        "1!",
+        "1=2",
+        "1^2",
+        "1\uff02",
+        "/x",
+        "@file",
+        ".x",
+    ],
+)
+def test_no_value_adds_an_argument_to_the_command_of_a_program(value):
+    """Outside and inside quotes: programs divide their address by rules of their own."""
+    for template in (
+        "weasis://%24dicom%3Ars%20--url%20x%20-r%20patientID={patient_id}",
+        "weasis://%24dicom%3Ars%20--url%20x%20-r%20%22patientID={patient_id}%22",
+        "radiant://?n=pstv&v=00100020&v={patient_id}",
+    ):
+        found = link(template, Patient(patient_id=value))
+        assert (found.href, found.reason[:38]) == ("", "the patient ID has a space or a charac")
+    web = link("https://x.example/?id={patient_id}", Patient(patient_id=value))
+    assert web.href
+    assert link(PROGRAM, Patient(patient_id="A-1.2_3/4:5@6")).href
+
+
+def test_no_value_finds_other_patients_or_is_a_part_of_one():
+    """Wildcards and lists of DICOM queries; a value that the database may have cut."""
+    for value in ("*", "1*", "1?", "1\\2"):
+        for template in ("https://x.example/?id={patient_id}", PROGRAM):
+            found = link(template, Patient(patient_id=value))
+            assert found.reason == "the patient ID has a character that finds other patients, too"
+    long = Patient(patient_id="9" * 64, accession="9" * 64)
+    for template, word in (
+        ("https://x.example/?id={patient_id}", "patient ID"),
+        ("https://x.example/?id={accession}", "accession number"),
+        ("https://x.example/?id={orthanc_study}", "patient ID"),
+    ):
+        reason = f"the {word} is too long: it may not be kept whole"
+        assert link(template, long).reason == reason
+    assert link("https://x.example/?id={study_uid}", long).href
 
 
 def test_an_orthanc_gives_the_study_this_id(orthanc, seeder):
