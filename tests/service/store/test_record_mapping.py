@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
@@ -71,6 +72,7 @@ def test_destinations_are_a_tuple_or_not_recorded(store):
     assert record_mapping.job(found).destinations is None
 
 
+@pytest.mark.slow
 def test_any_number_of_withdrawn_drafts_is_listed(postgres_server, postgres_template):
     """As a recall does that is run again; those that were withheld are known among them."""
     store = Store(postgres_server.new_database(template=postgres_template))

@@ -343,6 +343,7 @@ def execute(url, statement):
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_an_hour_with_any_number_of_studies_is_computed(postgres_server, postgres_template, clock):
     """Studies without a job, of which each is looked up: more than one statement holds."""
     store = Store(postgres_server.new_database(template=postgres_template), clock=clock)
