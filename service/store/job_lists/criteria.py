@@ -1,28 +1,22 @@
-"""A filter of jobs, and its conditions in SQL.
-
-A condition on another table is applied in one of two forms. If few of its rows match, their jobs are
-named one by one, and the database reads these alone. If many match, each job of the list is checked,
-which ends early because many jobs match. A form for both would be slow for one of them in SQLite.
-"""
+"""A filter of jobs, and its conditions in SQL; those on another table have the forms of `matching`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, literal, or_, select
+from sqlalchemy import BindParameter, ColumnElement, and_, literal, or_, select
 from sqlalchemy.orm import Session
 
 from service.database.identity_tables import StudyIdentityRow
 from service.database.tables import DeliveryRow, JobRow, StudyRow
 from service.jobs import DeliveryState, DraftStatus, JobState
 from service.store.doubts import alarmed
+from service.store.job_lists.matching import few_values, has_study
 from service.store.probe_exclusion import not_a_probe
 from service.store.transitions import OF_RESULTS
 from service.study_identity import folded
 
-# So many rows of another table count as few.
-_FEW: Final = 1000
 # Which deliveries of a job a filter by destination means, by the state of the job.
 _FAILED: Final = (DeliveryState.FAILED,)
 _NOT_CONFIRMED: Final = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.FAILED)
@@ -94,6 +88,11 @@ def has_reason() -> ColumnElement[bool]:
     return JobRow.reason_code != _literal("")
 
 
+def has_failed() -> ColumnElement[bool]:
+    """Return the condition of the partial index of failed deliveries."""
+    return DeliveryRow.state == _literal(DeliveryState.FAILED.value)
+
+
 def _literal(value: str) -> BindParameter[str]:
     return literal(value, literal_execute=True)
 
@@ -111,7 +110,7 @@ def _has_destination(session: Session, wanted: JobFilter) -> ColumnElement[bool]
         DeliveryRow.destination == wanted.destination,
         OF_RESULTS,
     )
-    few = _few(session, select(DeliveryRow.job_id).where(of_destination))
+    few = few_values(session, select(DeliveryRow.job_id).where(of_destination))
     if few is not None:
         return JobRow.id.in_(few)
     return select(DeliveryRow.id).where(of_destination, DeliveryRow.job_id == JobRow.id).exists()
@@ -126,7 +125,7 @@ def _meant(states: Sequence[JobState]) -> Sequence[DeliveryState]:
 
 def _has_text(session: Session, text: str) -> ColumnElement[bool]:
     """Return the condition of a text search in studies, calling AE titles and identities."""
-    parts = [_in_identity(session, text)]
+    parts = [in_identity(session, text)]
     if set(text) <= _UID_CHARACTERS:
         parts.append(_in_study_uid(session, text))
     titles = sorted({text, text.upper()})
@@ -138,25 +137,21 @@ def _has_text(session: Session, text: str) -> ColumnElement[bool]:
 
 def _in_study_uid(session: Session, text: str) -> ColumnElement[bool]:
     contains = StudyRow.study_instance_uid.contains(text, autoescape=True)
-    few = _few(session, select(StudyRow.study_instance_uid).where(contains))
-    if few is not None:
-        return JobRow.study_instance_uid.in_(few)
-    return JobRow.study_instance_uid.contains(text, autoescape=True)
+    studies = select(StudyRow.study_instance_uid).where(contains)
+    of_each = JobRow.study_instance_uid.contains(text, autoescape=True)
+    return has_study(session, studies, of_each)
 
 
-def _in_identity(session: Session, text: str) -> ColumnElement[bool]:
-    words = [
+def in_identity(session: Session, text: str) -> ColumnElement[bool]:
+    """Return the condition that each word is in name, patient ID or accession number of the study."""
+    of_words = select(StudyIdentityRow.study_uid).where(*with_words(text))
+    of_each = of_words.where(StudyIdentityRow.study_uid == JobRow.study_instance_uid).exists()
+    return has_study(session, of_words, of_each)
+
+
+def with_words(text: str) -> list[ColumnElement[bool]]:
+    """Return the conditions of a query of `StudyIdentityRow` for each word of a text."""
+    return [
         StudyIdentityRow.search_text.contains(word, autoescape=True)
         for word in folded(text).split()
     ]
-    of_words = select(StudyIdentityRow.study_uid).where(*words)
-    few = _few(session, of_words)
-    if few is not None:
-        return JobRow.study_instance_uid.in_(few)
-    return of_words.where(StudyIdentityRow.study_uid == JobRow.study_instance_uid).exists()
-
-
-def _few(session: Session, query: Select[str]) -> list[str] | None:
-    """Return the values that a query finds; None if they are many."""
-    found = list(session.scalars(query.limit(_FEW + 1)))
-    return found if len(found) <= _FEW else None

@@ -15,6 +15,10 @@ from service.errors import QueryTooSlow
 SECONDS: Final = 2.0
 # SQLite calls back after this many instructions of its virtual machine, about 0.1 ms.
 _INSTRUCTIONS: Final = 10_000
+# Until the end of this transaction. Each query is planned for its own values: after five searches with
+# one statement the server would plan it once for any text, and read all rows where many match.
+_POSTGRESQL: Final = """SELECT set_config('statement_timeout', :limit, true),
+    set_config('plan_cache_mode', 'force_custom_plan', true)"""
 # SQLSTATE query_canceled (PostgreSQL, appendix A).
 _CANCELED: Final = "57014"
 
@@ -31,8 +35,7 @@ def time_limit(session: Session, seconds: float = SECONDS) -> Iterator[None]:
             with _sqlite_limit(session, seconds):
                 yield
         else:
-            # LOCAL: until the end of this transaction.
-            session.execute(text(f"SET LOCAL statement_timeout = {int(seconds * 1000)}"))
+            session.execute(text(_POSTGRESQL), {"limit": str(int(seconds * 1000))})
             yield
     except DBAPIError as error:
         if _is_canceled(error.orig):

@@ -8,11 +8,9 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from service.database.identity_tables import StudyIdentityRow
-from service.database.tables import JobRow
-from service.study_identity import folded
+from service.store.job_lists.criteria import in_identity, with_words
+from service.store.job_lists.matching import collected
 
-# So many matching studies are named one by one; if more match, each job is checked.
-_FEW: Final = 1000
 _MOST_NEWEST: Final = 60
 
 
@@ -31,16 +29,13 @@ class PatientSearch:
 
 def search_patients(session: Session, text: str) -> PatientSearch:
     """Find the studies with each word of `text` in name, patient ID or accession number."""
-    matching = select(StudyIdentityRow.study_uid).where(
-        *(
-            StudyIdentityRow.search_text.contains(word, autoescape=True)
-            for word in folded(text).split()
-        )
-    )
-    newest_first = matching.order_by(StudyIdentityRow.instance_id.desc()).limit(_FEW + 1)
-    found = session.scalars(newest_first).all()
-    condition: ColumnElement[bool] = JobRow.study_instance_uid.in_(found)
-    if len(found) > _FEW:
-        its = matching.where(StudyIdentityRow.study_uid == JobRow.study_instance_uid)
-        condition = its.exists()
-    return PatientSearch(condition=condition, newest=found[:_MOST_NEWEST])
+    return PatientSearch(condition=in_identity(session, text), newest=_newest(session, text))
+
+
+def _newest(session: Session, text: str) -> Sequence[str]:
+    matching = select(StudyIdentityRow.study_uid, StudyIdentityRow.instance_id)
+    matching = matching.where(*with_words(text))
+    keys = collected(session, matching)
+    chosen = matching if keys is None else select(keys)
+    number = chosen.selected_columns[1]
+    return session.scalars(chosen.order_by(number.desc()).limit(_MOST_NEWEST)).all()

@@ -95,12 +95,13 @@ def test_a_page_begins_behind_a_draft_that_was_decided_meanwhile(store, jobs):
 
 
 def test_a_search_keeps_the_order_also_if_many_match(store, jobs, monkeypatch):
-    """Few matching studies are named one by one, of many each draft is checked."""
+    """Few matching studies are named one by one, some are collected, of many each draft is checked."""
     expected = [
         each for each in in_order(store, jobs) if store.job(each).study_instance_uid[-1:] == "2"
     ]
-    for few in (1000, 3):
-        monkeypatch.setattr("service.store.review.patient_search._FEW", few)
+    for few, most in ((1000, 1000), (3, 1000), (3, 3)):
+        monkeypatch.setattr("service.store.job_lists.matching._FEW", few)
+        monkeypatch.setattr("service.store.job_lists.matching._COLLECTED", most)
         page = store.worklist_page(span_of(store), limit=5, search="twin2 doe")
         assert ids_of(page) == expected[:5]
         assert page.has_more
