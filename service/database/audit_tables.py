@@ -17,6 +17,7 @@ class AuditRow(Base):
     """
 
     __tablename__ = "audit_records"
+    # `ix_audit_records_actor_prefix` has another collation in each database: see migration 0039.
     __table_args__ = (
         Index("ix_audit_records_person_id", "person_id", "id"),
         Index("ix_audit_records_study_uid", "study_uid", "id"),

@@ -186,6 +186,14 @@ class JobRow(Base):
             sqlite_where=text("reason_code != ''"),
             postgresql_where=text("reason_code != ''"),
         ),
+        # The page of models counts the drafts of a month by model.
+        Index(
+            "ix_jobs_drafted",
+            "created_at",
+            "model_name",
+            sqlite_where=text("draft IS NOT NULL"),
+            postgresql_where=text("draft IS NOT NULL"),
+        ),
         # Partial indexes: the queue's page and the metrics count these often, and there are few.
         Index(
             "ix_jobs_withdrawn",
@@ -316,6 +324,16 @@ class DeliveryRow(Base):
         Index("ix_deliveries_state_destination_created_at", "state", "destination", "created_at"),
         _latest("confirmed_at"),
         _latest("failed_at"),
+        # The failed ones alone, with what the groups of failures need: a small part of the table.
+        Index(
+            "ix_deliveries_failed",
+            "notice",
+            "id",
+            "job_id",
+            "destination",
+            sqlite_where=text("state = 'FAILED'"),
+            postgresql_where=text("state = 'FAILED'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Counter, primary_key=True)

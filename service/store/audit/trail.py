@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
 
 from service.audit import AuditAction, AuditEvent, AuditOutcome, AuditRecord
 from service.database.audit_tables import AuditPositionRow, AuditRow
+from service.store.audit.actor_search import newest_of_person, of_person
 from service.store.audit.append import Audited
 
 _BATCH = 500
@@ -42,9 +44,6 @@ class AuditTrail(Audited):
     def audit_records(self, criteria: AuditFilter, limit: int = 100) -> list[AuditRecord]:
         """Return records, the newest first."""
         query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
-        if criteria.person:
-            prefix = AuditRow.actor.startswith(criteria.person, autoescape=True)
-            query = query.where((AuditRow.person_id == criteria.person) | prefix)
         if criteria.patient_id:
             query = query.where(AuditRow.patient_id == criteria.patient_id)
         if criteria.study_uid:
@@ -52,6 +51,8 @@ class AuditTrail(Audited):
         if criteria.before:
             query = query.where(AuditRow.id < criteria.before)
         with self._reading() as session:
+            if criteria.person:
+                query = query.where(_of_person(session, criteria, limit))
             return [_record(row) for row in session.scalars(query)]
 
     def matching_audit(self, criteria: AuditFilter) -> Iterator[AuditRecord]:
@@ -89,6 +90,12 @@ class AuditTrail(Audited):
         row = AuditPositionRow(receiver=receiver, position=position, sent_at=self.now())
         with self._writing() as session:
             session.merge(row)
+
+
+def _of_person(session: Session, criteria: AuditFilter, limit: int) -> ColumnElement[bool]:
+    if criteria.patient_id or criteria.study_uid:
+        return of_person(criteria.person)  # these have few records, which their indexes find
+    return newest_of_person(session, criteria.person, before=criteria.before, limit=limit)
 
 
 def _record(row: AuditRow) -> AuditRecord:

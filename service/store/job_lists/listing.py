@@ -12,11 +12,17 @@ from sqlalchemy.orm import Session
 
 from service.database.tables import DeliveryRow, JobRow
 from service.errors import NotFound
-from service.jobs import ALARMS, DeliveryState, DraftStatus, JobState, ReasonCode
+from service.jobs import ALARMS, DraftStatus, JobState, ReasonCode
 from service.records import Job
 from service.store import record_mapping
 from service.store.doubts import alarmed
-from service.store.job_lists.criteria import JobFilter, conditions, has_reason, in_states
+from service.store.job_lists.criteria import (
+    JobFilter,
+    conditions,
+    has_failed,
+    has_reason,
+    in_states,
+)
 from service.store.job_lists.time_limit import time_limit
 from service.store.probe_exclusion import not_a_probe, probe_studies
 from service.store.session import Transactions
@@ -173,7 +179,7 @@ def _failed_deliveries() -> _Groups:
     """Return the same for the latest failed deliveries, by destination."""
     latest = (
         select(DeliveryRow.job_id, DeliveryRow.destination)
-        .where(DeliveryRow.state == DeliveryState.FAILED.value, OF_RESULTS)
+        .where(has_failed(), OF_RESULTS)
         .order_by(DeliveryRow.id.desc())
         .limit(MOST_FAILURES)
         .subquery()

@@ -5,10 +5,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import CTE, case, func, select, union_all
 
 from service.database.tables import DeliveryRow, JobRow
-from service.jobs import DeliveryState, JobState
+from service.jobs import JobState
+from service.store.job_lists.criteria import has_failed, in_states
 from service.store.probe_exclusion import not_a_probe
 from service.store.session import Transactions
 from service.store.transitions import OF_REPORT, OF_RESULTS
@@ -41,7 +42,6 @@ class UndeliveredGroup:
     error: str
 
 
-_OF_NO_DRAFT: Final = JobRow.state == JobState.NOT_ANALYSED.value
 _KIND: Final = case((OF_REPORT, UndeliveredKind.REPORT.value), else_=UndeliveredKind.NOTICE.value)
 
 
@@ -55,18 +55,15 @@ class Undelivered(Transactions):
         """
         # Of a delivery that failed without an attempt, only its job knows when.
         at = func.coalesce(DeliveryRow.failed_at, JobRow.updated_at, type_=JobRow.updated_at.type)
+        undelivered = _undelivered()
         grouped = (
             # The latest is that of the highest id: to sort all by time would take as long again.
             select(
                 _KIND, DeliveryRow.destination, func.count(), func.min(at), func.max(DeliveryRow.id)
             )
+            .join(undelivered, undelivered.c.id == DeliveryRow.id)
             .join(JobRow, JobRow.id == DeliveryRow.job_id)
-            .where(
-                DeliveryRow.state == DeliveryState.FAILED.value,
-                JobRow.removed_at.is_(None),
-                not_a_probe(JobRow.study_instance_uid),
-                or_(~OF_RESULTS, _OF_NO_DRAFT),
-            )
+            .where(JobRow.removed_at.is_(None), not_a_probe(JobRow.study_instance_uid))
             .group_by(_KIND, DeliveryRow.destination)
             .order_by(func.count().desc(), DeliveryRow.destination)
             .limit(_MOST_GROUPS)
@@ -86,3 +83,18 @@ class Undelivered(Transactions):
                     )
                 )
         return found
+
+
+def _undelivered() -> CTE:
+    """Return the ids of the failed deliveries that are not the results of a failed job.
+
+    They are found in two indexes without reading a row of either table. In one condition with an OR,
+    PostgreSQL would read all jobs. Most failed deliveries are those of failed jobs.
+    """
+    failed = select(DeliveryRow.id).where(has_failed())
+    of_no_draft = select(JobRow.id).where(in_states([JobState.NOT_ANALYSED]))
+    found = union_all(
+        failed.where(DeliveryRow.notice > ""),
+        failed.where(OF_RESULTS, DeliveryRow.job_id.in_(of_no_draft)),
+    )
+    return found.cte("undelivered").prefix_with("MATERIALIZED", dialect="postgresql")

@@ -29,8 +29,8 @@ def url(request, tmp_path):
 
 
 def is_for_every_database(_object, name, kind, *_):
-    """Whether the models state it: indexes of trigrams exist where PostgreSQL has pg_trgm."""
-    return kind != "index" or not name.endswith("_trigrams")
+    """Whether the models state it: indexes of trigrams and of prefixes differ by database."""
+    return kind != "index" or not name.endswith(("_trigrams", "_prefix"))
 
 
 def tables(url):

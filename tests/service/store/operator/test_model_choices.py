@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from service.audit import AuditAction, AuditEvent
 from service.records.models import ModelFacts
+from tests.service.store.plans import plans_of
 from tests.service.store.records import STUDY, arrive, claimed, drafted, schedule
 
 CHOOSE = AuditEvent(action=AuditAction.CHOSE_MODEL, actor="kim")
@@ -54,3 +55,13 @@ def test_drafts_and_failures_by_model(store, clock):
     clock.move(86_400)
     assert store.drafts_made(timedelta(days=1)) == {}
     assert schedule(store) is None
+
+
+def test_drafts_are_counted_in_an_index(store):
+    """PostgreSQL does not read all jobs; those of end-to-end checks are subtracted."""
+    counted, of_checks = plans_of(store, lambda: store.drafts_made(timedelta(days=30)))
+    assert "ix_jobs_model_name" in counted or "ix_jobs_drafted" in counted
+    assert ("ix_jobs_drafted" in counted) is not store._is_sqlite
+    assert "Seq Scan on jobs" not in counted
+    assert "probes" not in counted
+    assert "probes" in of_checks

@@ -8,6 +8,7 @@ from service.jobs import JobState
 from service.records.models import ModelFacts
 from service.store.throughput.undelivered import UndeliveredKind
 from service.throughput.changes import ChangeKind
+from tests.service.store.plans import plans_of
 from tests.service.store.records import claimed, drafted
 
 FACTS = {
@@ -49,6 +50,18 @@ def test_failed_notices_and_reports_are_grouped_by_destination(store, clock, dat
     assert found.error == "PACS refused it, 2."
     execute(database_url, "UPDATE deliveries SET notice = 'verified-1' WHERE state = 'FAILED'")
     assert [each.kind for each in store.undelivered_groups()] == [UndeliveredKind.REPORT]
+
+
+def test_neither_jobs_nor_deliveries_are_read_as_a_whole(store):
+    """The failed deliveries and the jobs without a draft are ranges of indexes."""
+    (plan,) = plans_of(store, store.undelivered_groups)
+    assert "ix_deliveries_failed" in plan
+    only = "COVERING INDEX" if store._is_sqlite else "Index Only Scan using"
+    assert f"{only} ix_jobs_state_" in plan
+    assert "SCAN deliveries" not in plan
+    assert "SCAN jobs" not in plan
+    assert "Seq Scan on deliveries" not in plan
+    assert "Seq Scan on jobs" not in plan
 
 
 def test_versions_and_models_are_recorded_when_they_change(store, clock):
