@@ -228,7 +228,7 @@ class Decisions(DecisionQueries, Transitions):
             if found.undone_at is not None:
                 return found
             if self.now() >= found.undo_until or not _cancel_deliveries(session, found.id):
-                raise CannotUndo("the time to undo is over: amend the report instead")
+                raise CannotUndo(f"the time to undo is over: {_instead_of_undo(found)}")
             session.execute(insert(UndoRow).values(decision_id=found.id, at=self.now()))
             row.decided = standing_decision(session, found.job_id) is not None
             self._note(session, row, Event.UNDONE, reviewer, "the decision was undone.")
@@ -286,6 +286,12 @@ def _cancel_deliveries(session: Session, decision_id: str) -> bool:
     )
     done = changed_rows(session, unclaimed.values(state=DeliveryState.CANCELED.value, **NO_LEASE))
     return done == len(total)
+
+
+def _instead_of_undo(late: Decision) -> str:
+    if late.request.verdict.makes_report:
+        return "amend the report instead"
+    return "the rejection stands, and no report is sent"
 
 
 def _standing_text(standing: Decision) -> str:

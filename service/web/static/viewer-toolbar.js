@@ -9,8 +9,8 @@ const BUTTONS = [
   { name: "invert", text: "Invert", key: "i", toggle: true, act: (viewer) => viewer.invert() },
   { name: "magnifier", text: "Magnifier", key: "z", toggle: true, act: (viewer) => viewer.setMagnifier(!viewer.magnifies) },
   { name: "ruler", text: "Ruler", tool: true },
-  { name: "rectangle", text: "Mark ▭", label: "Mark a rectangle", key: "m", tool: true },
-  { name: "ellipse", text: "Mark ◯", label: "Mark an ellipse", tool: true },
+  { name: "rectangle", text: "Mark ▭", label: "Mark a rectangle", key: "m", tool: true, marks: true },
+  { name: "ellipse", text: "Mark ◯", label: "Mark an ellipse", tool: true, marks: true },
   { name: "regions", text: "Regions", key: "o", toggle: true, act: (viewer) => viewer.showRegions(!viewer.overlay.shows("regions")) },
   { name: "heat", text: "Heat map", key: "h", toggle: true, act: (viewer) => viewer.showHeat(!viewer.overlay.shows("heat")) },
   { name: "turn", text: "Rotate", label: "Rotate 90° right", key: "v", act: (viewer) => viewer.turn(1) },
@@ -33,7 +33,7 @@ export class Toolbar {
     this.presets.title = "Window (w)";
     this.presets.addEventListener("change", () => viewer.setVoi(Number(this.presets.value)));
     this.root.append(this.presets);
-    for (const button of BUTTONS) this.#add(button);
+    for (const button of BUTTONS) if (!button.marks || viewer.marks) this.#add(button);
   }
 
   #add({ name, text, label, key, act, toggle, tool }) {

@@ -1,11 +1,9 @@
-// Mouse, pen, touch and keys of a viewer. The viewer itself knows none of them.
+// Mouse, pen and touch on a viewer, and the mark that keys place. The viewer itself knows none of them.
 
 import { outlineOf } from "./viewer-overlay.js";
 import { toPlane } from "./viewer-turn.js";
 
 const WHEEL = 1 / 500;
-const KEY_PAN = 0.06; // of the visible width or height
-const KEY_WINDOW = 0.02; // of the range of values
 const LEAST_MARK = 8; // CSS pixels
 
 /** Pointers on the stage: drag, wheel, pinch, and drawing with a tool. */
@@ -118,7 +116,7 @@ export class Pointers {
 }
 
 /** A mark that is placed by keys: arrows move it, Shift+arrows change its size, Enter keeps it. */
-class KeyMark {
+export class KeyMark {
   constructor(viewer) {
     this.viewer = viewer;
     const { left, top, width, height } = viewer.visible();
@@ -157,90 +155,3 @@ class KeyMark {
     this.viewer.addMark(this.viewer.tool, this.box);
   }
 }
-
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-
-const inText = (target) => target.closest?.("input, textarea, select, [contenteditable]:not([contenteditable=false]), dialog");
-
-const SIMPLE = {
-  i: (viewer) => viewer.invert(),
-  "+": (viewer) => viewer.zoomBy(1.25),
-  "=": (viewer) => viewer.zoomBy(1.25),
-  "-": (viewer) => viewer.zoomBy(0.8),
-  0: (viewer) => viewer.fit(),
-  1: (viewer) => viewer.actualSize(),
-  w: (viewer) => viewer.nextPreset(),
-  o: (viewer) => viewer.showRegions(!viewer.overlay.shows("regions")),
-  z: (viewer) => viewer.setMagnifier(!viewer.magnifies),
-  v: (viewer) => viewer.turn(1),
-  V: (viewer) => viewer.turn(-1),
-  f: (viewer) => viewer.flip(),
-  F: (viewer) => viewer.flip({ down: true }),
-  x: (viewer) => viewer.reset(),
-};
-
-/** Keys of one viewer; the page decides by `active` which viewer they act on. */
-export class Keys {
-  #mark = null;
-
-  constructor(viewer) {
-    this.viewer = viewer;
-  }
-
-  /** Act on a key; return whether it was one of ours. */
-  down(event) {
-    const { viewer } = this;
-    if (ARROWS[event.key]) return this.#arrow(ARROWS[event.key], event.shiftKey);
-    if (event.key === "h") return this.#heat();
-    if (event.key === "m") this.#nextMark();
-    else if (event.key === "Enter" && this.#mark && !event.target.closest?.("button, a, [role=button]")) this.#keep();
-    else if (event.key === "Escape" && viewer.tool) this.cancel();
-    else if (SIMPLE[event.key]) SIMPLE[event.key](viewer);
-    else return false;
-    return true;
-  }
-
-  /** Show or hide the heat map; a page may have another use for the key where there is none. */
-  #heat() {
-    const { viewer } = this;
-    if (!viewer.options.heat) return false;
-    viewer.showHeat(!viewer.overlay.shows("heat"));
-    return true;
-  }
-
-  cancel() {
-    this.#mark = null;
-    this.viewer.overlay.drawing(null);
-    this.viewer.setTool(null);
-  }
-
-  #arrow([right, down], shifted) {
-    const { viewer } = this;
-    if (this.#mark) this.#mark.arrow(right, down, shifted);
-    else if (shifted) viewer.windowBy(right * KEY_WINDOW, down * KEY_WINDOW);
-    else viewer.panByShare(-right * KEY_PAN, -down * KEY_PAN);
-    return true;
-  }
-
-  #nextMark() {
-    const { viewer } = this;
-    const next = { rectangle: "ellipse", ellipse: null }[viewer.tool];
-    if (next === null) return this.cancel();
-    viewer.setTool(next ?? "rectangle");
-    if (this.#mark) this.#mark.draw();
-    else this.#mark = new KeyMark(viewer);
-    return undefined;
-  }
-
-  #keep() {
-    const mark = this.#mark;
-    this.#mark = null;
-    mark.keep();
-    this.viewer.setTool(null);
-  }
-}
-
-/** Whether single keys may act now: not while a person types, nor where the page switched them off. */
-export const keysAct = (event) =>
-  !event.defaultPrevented && !event.isComposing && !event.ctrlKey && !event.metaKey && !event.altKey &&
-  !inText(event.target) && document.documentElement.dataset.singleKeys !== "off";

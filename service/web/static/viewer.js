@@ -17,6 +17,7 @@
 //   data-eager    "false": the full level is fetched only when the zoom needs it (a prior, a lateral)
 //   data-renderer "canvas" or "webgl2" forces a painter; without it WebGL2 is used on a graphics processor only
 //   data-tools    "none": no buttons (a small picture)
+//   data-marks    "none": no marks of missed findings, for a page that does not record them
 //
 // Events on the section, all bubbling:
 //   viewer:painted  {level, milliseconds}  a level is on the screen: 2 quarter, 1 half, 0 full. A decision may
@@ -36,17 +37,17 @@
 // Findings: whatever has the same `data-finding` as a region gets the class "finding-on" together with it, by
 // pointer and by keyboard focus. Regions and heat map are hidden at first.
 //
-// Keys, outside text fields, unless `<html data-single-keys="off">`: i invert, arrows pan, Shift+arrows window,
-// + - zoom, 0 fit, 1 1:1, v rotate right (V left), f flip left–right (F top–bottom), x reset, w next window, h heat map (if there is one), o regions, m mark (m again: ellipse; arrows move,
-// Shift+arrows size, Enter keeps, Escape leaves), z magnifier. A page that uses one of them for something else
-// calls `preventDefault()` in a capturing listener.
+// Keys, outside text fields, unless `<html data-single-keys="off">`: those of viewer-keys.js, which also gives a page
+// their words for its list of keys. A page that uses one of them for something else calls `preventDefault()` in a
+// capturing listener.
 
+import { Keys, keysAct } from "./viewer-keys.js";
 import { ImageError, prefetch } from "./viewer-levels.js";
 import { linkFindings, outlineOf } from "./viewer-overlay.js";
 import { CanvasPainter, levelFor } from "./viewer-paint.js";
 import { Picture, make } from "./viewer-picture.js";
 import { Toolbar } from "./viewer-toolbar.js";
-import { Keys, Pointers, keysAct } from "./viewer-tools.js";
+import { Pointers } from "./viewer-tools.js";
 import { UPRIGHT, flippedAcross, flippedDown, matrixOf, turnedBy } from "./viewer-turn.js";
 
 export { ImageError, linkFindings, prefetch };
@@ -63,6 +64,7 @@ export class Viewer extends Picture {
     this.tool = null;
     this.dragPans = false;
     this.magnifies = false;
+    this.marks = this.options.marks !== "none";
     this.toolbar = this.options.tools === "none" ? null : new Toolbar(this, element);
     this.keys = new Keys(this);
     this.pointers = new Pointers(this, this.stage);

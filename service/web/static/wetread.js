@@ -1,5 +1,6 @@
 // Live parts of a page. The server renders; this swaps what changed: Server-Sent Events first, polling
 // where a stream is refused. Each part is an element with an id and data-hash; rows also have an order.
+import "./menus.js";
 import { trustedHTML, trustedScript } from "./trusted.js";
 
 (() => {

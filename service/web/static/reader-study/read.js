@@ -1,7 +1,8 @@
 // One item of a reader study: image, then text, errors, class, and the guess of the author. What is typed
 // stays in this tab (sessionStorage, by the random id of the item) until it is recorded.
-import { bindKeys } from "../review/keys.js";
+import { bindKeys, showKeys } from "../review/keys.js";
 import { Timers } from "../review/timers.js";
+import { viewerKeys } from "../viewer-keys.js";
 import { mountViewer } from "../viewer.js";
 import { askError, marked, showErrors } from "./errors.js";
 
@@ -156,19 +157,27 @@ document.addEventListener("keydown", (event) => {
   sendAuthor(button.dataset.author);
 }, { capture: true });
 
-bindKeys({
-  " ": { run: showText },
-  a: { run: () => choose("A") },
-  b: { run: () => choose("B") },
-  c: { run: () => choose("C") },
-  d: { run: () => choose("D") },
-  e: { run: markError },
-  t: { run: openEditor },
-  j: { run: () => step(1), repeats: true },
-  k: { run: () => step(-1), repeats: true },
-  p: { run: pause },
-  Enter: { run: sendRating },
-}, over.signal);
+const choice = (value) => ({
+  help: find("rating").querySelector(`[data-rating="${value}"] span`).textContent,
+  run: () => choose(value),
+});
+const keys = {
+  ...viewerKeys(), // the image has no regions here, and marks would not be recorded
+  " ": { help: "show the text", run: showText },
+  j: { help: "next sentence", run: () => step(1), repeats: true },
+  k: { help: "previous sentence", run: () => step(-1), repeats: true },
+  e: { help: "mark an error of the sentence, or of the whole text", run: markError },
+  t: { help: "edit the text", run: openEditor },
+  a: choice("A"),
+  b: choice("B"),
+  c: choice("C"),
+  d: choice("D"),
+  Enter: { help: `record the class; then 1 to ${authors.length}: who wrote the text`, run: sendRating },
+  p: { help: "pause", run: pause },
+  "?": { help: "this list", run: () => showKeys(find("keys-dialog"), keys) },
+};
+bindKeys(keys, over.signal);
+find("show-keys").addEventListener("click", () => showKeys(find("keys-dialog"), keys));
 
 const timers = new Timers(() => ({ image: text === null, draft: text !== null }), () => {
   const { image, draft } = timers.seconds;

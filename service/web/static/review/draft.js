@@ -1,5 +1,6 @@
 // The page on which a radiologist reads a study: image first, the draft on demand, a decision by keys.
 import { trustedHTML } from "../trusted.js";
+import { viewerKeys } from "../viewer-keys.js";
 import { prefetch as prefetchImage } from "../viewer.js";
 import { request } from "./api.js";
 import { Ask } from "./ask.js";
@@ -17,21 +18,6 @@ import { latestDecision, showUndo, undo } from "./undo.js";
 const OPEN_MS = 10000; // between two requests that say that the draft is open
 const FRESH_MS = 30000; // a prefetched page that is older is loaded again
 const PREFETCH_MS = 700;
-// Keys of the viewer (viewer.js), for the list.
-const IMAGE_KEYS = {
-  i: { help: "invert" },
-  "Arrows": { help: "pan; with Shift: window" },
-  "+ -": { help: "zoom" },
-  0: { help: "fit" },
-  1: { help: "one to one" },
-  w: { help: "next window" },
-  o: { help: "regions of the findings on or off" },
-  z: { help: "magnifier" },
-  m: { help: "mark a missed finding; again: ellipse; Enter keeps it" },
-  "v V": { help: "rotate the image 90° right, left" },
-  "f F": { help: "flip the image left–right, top–bottom" },
-  x: { help: "image as first shown: not rotated, not flipped, first window, fit" },
-};
 const SMALL = window.matchMedia("(max-width: 700px)"); // no diagnostic display: decisions are off
 
 let stop = () => {};
@@ -169,8 +155,9 @@ const start = () => {
   const canUndo = () => here && latestDecision()?.job !== job && Date.now() < Date.parse(article.dataset.undoUntil);
   const undoHere = async () => {
     const fault = await undo(root, article.dataset.decision);
-    if (fault) alert(fault);
-    else undone(job);
+    if (!fault) { undone(job); return; }
+    here.hidden = true; // the page offers the amendment
+    alert(fault);
   };
   if (here) here.hidden = !canUndo();
   here?.addEventListener("click", undoHere, { signal });
@@ -186,7 +173,7 @@ const start = () => {
     }, { signal });
   }
   const keys = {
-    ...IMAGE_KEYS,
+    ...viewerKeys("regions", ...(edits ? ["marks"] : [])),
     " ": { help: "show the draft; then go to the next sentence", run: space },
     ...(controls.keys ?? {}),
     j: { help: "next study", run: () => leave(after) },

@@ -44,7 +44,7 @@ export class Images {
     this.beside.hidden = number < 0;
     if (number < 0) { viewerOf(this.beside)?.destroy(); return; }
     const { base, label } = this.others[number].dataset;
-    mounted(this.beside, { base, label, eager: false });
+    mounted(this.beside, { base, label, eager: false, marks: "none" }); // a region is one of the image that was read
   }
 
   next() {

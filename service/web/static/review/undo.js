@@ -5,7 +5,8 @@ const STORED = "wetread.decided";
 
 export const rememberDecision = (decision, text) => {
   const lasts = Date.parse(decision.undo_until) - Date.parse(decision.at);
-  const kept = { id: decision.id, job: decision.job_id, until: Date.now() + lasts, text };
+  const amends = decision.verdict !== "reject"; // a rejection has no report
+  const kept = { id: decision.id, job: decision.job_id, until: Date.now() + lasts, text, amends };
   sessionStorage.setItem(STORED, JSON.stringify(kept));
 };
 
@@ -16,10 +17,19 @@ export const latestDecision = () => {
   return null;
 };
 
+// Resolves with the reason for a refusal, "" for none.
 export const undo = async (root, id) => {
   const answer = await request(`${root}api/decisions/${id}/undo`, { method: "POST", body: {} });
   sessionStorage.removeItem(STORED);
   return answer.status === 200 ? "" : answer.data.error || "The decision could not be undone.";
+};
+
+const amendment = (root, job) => {
+  const link = document.createElement("a");
+  link.className = "button";
+  link.href = `${root}read/${job}?amend`;
+  link.textContent = "Amend the report";
+  return link;
 };
 
 // Shows the text and a button in `box` while the decision can be undone; `undone` gets its job.
@@ -36,13 +46,17 @@ export const showUndo = (box, root, undone, signal) => {
   button.append(Object.assign(document.createElement("kbd"), { textContent: "u" }));
   box.replaceChildren(line, " ", left, " ", button);
   box.hidden = false;
+  let isRefused = false;
   const run = async () => {
     const fault = await undo(root, kept.id);
-    if (fault) box.replaceChildren(fault);
-    else undone(kept.job);
+    if (!fault) { undone(kept.job); return; }
+    isRefused = true;
+    box.replaceChildren(fault, ...(kept.amends ? [" ", amendment(root, kept.job)] : []));
+    box.hidden = false;
   };
   const tick = () => {
     const seconds = Math.ceil((kept.until - Date.now()) / 1000);
+    if (isRefused) { clearInterval(timer); return; }
     if (seconds <= 0) { box.hidden = true; clearInterval(timer); return; }
     left.textContent = `It can be undone for ${seconds} s.`;
   };
@@ -50,5 +64,5 @@ export const showUndo = (box, root, undone, signal) => {
   signal.addEventListener("abort", () => clearInterval(timer));
   button.addEventListener("click", run, { signal });
   tick();
-  return () => { if (!box.hidden) run(); };
+  return () => { if (!box.hidden && !isRefused) run(); };
 };

@@ -139,6 +139,16 @@ def test_a_decision_is_undone_by_its_author_within_a_minute(store, job, reviewin
     assert store.standing_decisions([job.id]) == {job.id: other}
 
 
+def test_a_late_undo_of_a_rejection_is_refused_without_advice_to_amend(
+    store, job, reviewing, clock
+):
+    """A rejection has no report that could be amended."""
+    made = decide(store, job, reviewing.rejection(), reviewing.roentgen)
+    clock.move(UNDO_SECONDS)
+    with pytest.raises(CannotUndo, match="over: the rejection stands, and no report is sent"):
+        store.undo(made.id, reviewing.roentgen, reviewing.audit)
+
+
 def test_it_cannot_be_undone_when_it_may_have_been_sent(store, job, reviewing, clock):
     """After the minute, and after a worker has claimed the report, at any time of the clock."""
     made = decide(store, job, reviewing.request(), reviewing.roentgen)

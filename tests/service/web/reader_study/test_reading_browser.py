@@ -75,6 +75,42 @@ def test_keys_alone_lead_through_an_item_and_a_reload_loses_nothing(reader):
     assert rated.rating.text_seconds > 0
 
 
+def test_the_keys_of_the_image_are_listed_and_act(reader):
+    """Rotate, flip and reset as in a reading; nothing can be marked, because no mark is recorded."""
+    _, browser, until = reader
+    browser.press("?")
+    until("return document.getElementById('keys-dialog').open", "the list of keys")
+    rows = browser.run(
+        "return [...document.querySelectorAll('#keys-list dt')]"
+        ".map((each) => [each.textContent, each.nextElementSibling.textContent])"
+    )
+    listed = dict(rows)
+    assert listed["v V"] == "rotate the image 90° right, left"
+    assert {"i", "0 1", "+ -", "w", "z", "f F", "x", "Space", "a", "d", "Enter", "p"} <= set(listed)
+    assert listed["a"].startswith("A ")
+    assert not {"m", "o", "h", "y", "u"} & set(listed)
+    turned = "return document.querySelector('.viewer-turned').textContent"
+    browser.press("\ue00c")
+    until("return document.querySelector('dialog[open]') === null", "the list closed")
+    browser.press("v")
+    assert browser.run(turned).startswith("Rotated 90° right")
+    browser.press("V", "f")
+    assert browser.run(turned).startswith("Flipped left–right")
+    browser.press("x", "m")
+    assert browser.run(turned) == ""
+    tools = browser.run(
+        "return [...document.querySelectorAll('.viewer-tools button')].map((e) => e.textContent)"
+    )
+    assert "Rotate" in tools
+    assert not [each for each in tools if each.startswith("Mark")]
+    assert browser.run("return document.querySelector('.viewer-draws')") is None
+    browser.press("?")
+    browser.run("document.getElementById('single-keys').click()")
+    browser.press("\ue00c", "v")
+    assert browser.run(turned) == ""
+    assert browser.faults() == []
+
+
 def test_nothing_in_the_browser_shows_the_arm(reader):
     """Addresses, cookies, stored values and the page of every item have one form for both arms."""
     study, browser, until = reader

@@ -4,11 +4,16 @@ What needs several people, a login or the archive is in `tests/end_to_end/playwr
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import select, update
 
 from dicom.content.report import Observation, Region
-from service.review.words import Verdict
+from service.database.review_tables import DecisionRow
+from service.database.tables import DeliveryRow
+from service.jobs import VERIFIED, DeliveryState
+from service.review.words import ReportState, Verdict
 
 pytestmark = [pytest.mark.browser, pytest.mark.serial]
 
@@ -116,4 +121,86 @@ def test_single_keys_are_off_while_a_person_types_and_when_switched_off(seeder, 
     who.run("document.getElementById('single-keys').click()")
     who.press(ESCAPE, "r")
     assert who.run("return document.querySelector('dialog[open]')") is None
+    assert who.faults() == []
+
+
+def accept_by_keys(who, until):
+    """Reveal the draft, agree with its sentences, and accept it without revision."""
+    until(who, SHOWN, "the image")
+    who.press(" ", "y", "y", "y", "y", "y")
+    until(who, "return document.getElementById('missing').textContent === ''", "all answered")
+    until(who, saved("Stored"), "the autosave")
+    who.press("a")
+    until(who, "return document.getElementById('accept-dialog').open", "the four steps")
+    who.press("1")
+    until(who, "return location.pathname === '/read'", "the worklist")
+    until(who, "return !document.getElementById('undo').hidden", "the offer to undo")
+
+
+def let_the_minute_pass(store):
+    """Move the decisions of the store two minutes into the past."""
+    with store._writing() as session:
+        past = store.now() - timedelta(minutes=2)
+        over = past + timedelta(minutes=1)
+        session.execute(update(DecisionRow).values(at=past, undo_until=over))
+        reports = update(DeliveryRow).where(DeliveryRow.notice.startswith(VERIFIED))
+        session.execute(reports.values(not_before=over))
+
+
+def test_an_acceptance_is_undone_by_a_key_and_its_report_is_not_sent(
+    reading_site, seeder, person, until
+):
+    """Within the minute: the draft awaits a decision again, and no delivery of a report is left."""
+    job = seeder.completed(1)
+    store = reading_site.store
+    who = person(then=f"/read/{job.id}")
+    accept_by_keys(who, until)
+    assert who.text("#undo").startswith("The draft was accepted.")
+    assert who.run("return document.querySelectorAll('#rows tr').length") == 0
+    (made,) = store.decisions(job_id=job.id)
+    assert made.request.verdict is Verdict.ACCEPT
+    assert store.reports_of([made])[made.id].state is ReportState.WAITING
+    who.press("u")
+    until(who, f"return location.pathname === '/read/{job.id}'", "the study")
+    until(who, SHOWN, "the image again")
+    assert who.run("return document.getElementById('decided')") is None
+    assert who.run("return document.getElementById('accept').getAttribute('aria-disabled')")
+    who.open("/read")
+    assert who.run("return document.querySelector('#rows tr').id") == f"draft-{job.id}"
+    (undone,) = store.decisions(job_id=job.id)
+    assert undone.undone_at is not None
+    assert store.standing_decisions([job.id]) == {}
+    let_the_minute_pass(store)
+    assert store.reports_of([undone])[undone.id].state is ReportState.UNDONE
+    with store._reading() as session:
+        reports = select(DeliveryRow.state).where(DeliveryRow.notice.startswith(VERIFIED))
+        assert session.scalars(reports).all() == [DeliveryState.CANCELED.value]
+    assert store.claim_delivery(job.id, "delivery@front", 60, {}) is None
+    assert who.faults() == []
+
+
+def test_after_the_minute_the_undo_is_refused_and_an_amendment_is_offered(
+    reading_site, seeder, person, until
+):
+    """The page states why and leads to the amendment, which then replaces the report."""
+    job = seeder.completed(1)
+    store = reading_site.store
+    who = person(then=f"/read/{job.id}")
+    accept_by_keys(who, until)
+    let_the_minute_pass(store)
+    who.press("u")
+    until(who, "return document.querySelector('#undo a') !== null", "the refusal")
+    assert who.text("#undo").startswith("The time to undo is over: amend the report instead.")
+    assert who.text("#undo a") == "Amend the report"
+    assert all("409" in each for each in who.faults())  # the refused request
+    (standing,) = store.decisions(job_id=job.id)
+    assert standing.undone_at is None
+    who.click("#undo a")
+    until(who, f"return location.pathname + location.search === '/read/{job.id}?amend'", "the page")
+    until(who, SHOWN, "the image")
+    assert who.text("#decided .buttons span").startswith("You are amending this report.")
+    assert who.text("#accept-label") == "Send the amended report"
+    who.open(f"/read/{job.id}")
+    assert who.text("#amend") == "Amend the report"
+    assert who.run("return document.getElementById('undo-here').hidden")
     assert who.faults() == []
