@@ -175,7 +175,7 @@ def _note(scope: Scope, found: _Identity) -> None:
 
 def _needs(access: Access) -> str:
     roles = " or ".join(sorted(access.roles))
-    return f"This needs the role {roles}. An administrator gives roles: `wetread user roles`."
+    return f"This needs the role {roles}. An administrator gives roles on the page Access."
 
 
 def wants_json(scope: Scope, headers: Headers) -> bool:

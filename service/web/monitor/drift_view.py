@@ -86,7 +86,7 @@ def drift_values(store: Store) -> dict[str, Any]:
         "last_day": readings[-1][0] if readings else "",
         "fewest": FEWEST_READINGS,
         "final_reports": _final_reports(store),
-        "hl7_messages": [(each.result.value, each.count) for each in store.hl7_messages()],
+        "hl7_messages": store.hl7_messages(),
     }
 
 

@@ -68,7 +68,7 @@ async def _audit_search(request: Request, choice: WorklistChoice, *, always: boo
 def _choice(request: Request) -> WorklistChoice:
     given = request.query_params
     return WorklistChoice(
-        person_id=current_person(request).id,
+        person=current_person(request),
         search=given.get("q", "")[:_LONGEST_SEARCH].strip(),
         after=given.get("after", ""),
     )

@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
+from service.accounts import Person
 from service.review.worklist import Place, WorklistEntry, worklist
 from service.store import Store
 from service.store.review.awaiting import MOST_COUNTED, WorklistSpan
 from service.web.app_context import AppContext
-from service.web.render import Snapshot, part
+from service.web.render import Snapshot, areas_of, part
 from service.web.review.patients import Patient, as_patient, patients_of
 from service.web.review.site_viewers import viewer_links
 
@@ -24,12 +25,12 @@ class WorklistChoice:
     """Whose worklist, what is searched in it, and which page.
 
     Attributes:
-        person_id: The person's id: the count of the day is theirs.
+        person: The person: the count of the day is theirs, and so are the pages that are linked.
         search: Words of a name, patient ID or accession number.
         after: Id of the job behind which the page begins; "" for the first page.
     """
 
-    person_id: str
+    person: Person
     search: str = ""
     after: str = ""
 
@@ -79,8 +80,8 @@ def worklist_parts(here: AppContext, choice: WorklistChoice) -> WorklistParts:
         choice=choice,
         following=choice.query(following) if following else "",
     )
-    rows = _rows(here, entries, choice.person_id)
-    parts = {"bar": _bar(store, span, choice.person_id), "empty": empty, **rows}
+    rows = _rows(here, entries, choice.person.id)
+    parts = {"bar": _bar(store, span, choice.person), "empty": empty, **rows}
     return WorklistParts(
         snapshot=Snapshot(parts=parts, order=tuple(rows)),
         others=_patients(store, found.other_studies),
@@ -118,7 +119,7 @@ def _rows(here: AppContext, entries: Sequence[WorklistEntry], person_id: str) ->
     }
 
 
-def _bar(store: Store, span: WorklistSpan, person_id: str) -> Markup:
+def _bar(store: Store, span: WorklistSpan, person: Person) -> Markup:
     counts = store.worklist_counts(span)
     midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     return part(
@@ -128,7 +129,8 @@ def _bar(store: Store, span: WorklistSpan, person_id: str) -> Markup:
         overdue=_bounded(counts.overdue) if counts.overdue else "",
         oldest=counts.oldest,
         withheld=store.withheld().n,
-        mine=store.decisions_made(person_id, since=midnight),
+        mine=store.decisions_made(person.id, since=midnight),
+        areas=[path for path, _ in areas_of(person)],
     )
 
 

@@ -1,5 +1,6 @@
 """The pages of drift and acceptability."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -16,6 +17,7 @@ from service.drift.streams import (
     finding_stream,
     reported_event,
 )
+from service.records.hl7 import MessageResult
 from service.sweeper.drift import DriftMonitor, local_day
 
 EDEMA = finding_stream(Observation.EDEMA)
@@ -103,6 +105,21 @@ def test_from_no_reference_to_an_acknowledged_alert(filled, make_site):
     actions = [record.event.action.value for record in site.store.whole_audit()]
     assert "accepted a reference period" in actions
     assert "acknowledged an alert" in actions
+
+
+def test_hl7_messages_are_counted_by_result(site):
+    """Results are told apart although one has a comma; a refusal states when the last one was."""
+    assert "HL7 messages" not in site.get("/monitor").text
+    site.store.add_hl7_messages(
+        {MessageResult.TAKEN: 1234, MessageResult.PRELIMINARY: 40, MessageResult.REFUSED: 2}
+    )
+    html = site.get("/monitor").text
+    (line,) = re.findall(r'<p[^>]* id="hl7">(.*?)</p>', html)
+    shown = re.sub(r"<time[^>]*>[^<]*</time>", "TIME", line)
+    assert shown == (
+        "HL7 messages: 1,234 taken; 40 preliminary, not used; 2 refused (the last one TIME). "
+        "The last message came TIME."
+    )
 
 
 def test_agreement_with_final_reports(filled):

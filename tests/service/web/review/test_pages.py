@@ -1,11 +1,13 @@
 """The pages of a radiologist, by role and by state of the draft."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from service.accounts import Role
 from service.maintenance.study_identities import StudyIdentityReader
+from service.store import Store
 from service.study_identity import StudyIdentity
 
 
@@ -156,6 +158,27 @@ def test_others_look_and_do_not_decide(site, seeder, cookie_of):
         assert site.get("/mine", as_=cookie).status_code == 403
         assert site.get("/read", as_=cookie).status_code == 200
     assert site.request("GET", "/read", as_="").status_code == 303
+
+
+def test_no_link_of_the_worklist_leads_to_a_page_that_the_person_may_not_open(
+    site, seeder, radiologist, cookie_of, monkeypatch
+):
+    """`mine` is of radiologists, the measurement of agreement of radiologists and admins."""
+    seeder.drafted(1)
+    withheld = replace(site.store.withheld(), n=3)
+    monkeypatch.setattr(Store, "withheld", lambda _: withheld)
+    linked = {Role.RADIOLOGIST: {"mine", "monitor"}, Role.ADMIN: {"monitor"}, Role.VIEWER: set()}
+    for role, areas in linked.items():
+        cookie = (
+            radiologist
+            if role is Role.RADIOLOGIST
+            else cookie_of(site.store, role, login=role.value)
+        )
+        bar = site.get("/read/rows.json", as_=cookie).json()["parts"]["bar"]
+        assert "withheld for measurement" in bar
+        paths = re.findall(r'href="([^"#]+)', bar)
+        assert {path.split("/")[0] for path in paths} == areas
+        assert {site.get(path, as_=cookie).status_code for path in paths} <= {200}
 
 
 def test_the_start_page_is_the_worklist_of_those_who_only_read(site, radiologist, cookie_of):
