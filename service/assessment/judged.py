@@ -1,6 +1,6 @@
 """Errors that a language model counted in the drafts (CheXprompt), and their section of the report."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,9 +14,18 @@ _NOTE: Final = (
     "and do not describe a single draft."
 )
 _NO_FIGURE: Final = (
-    f"No figure is shown: more than {MAX_UNPARSABLE:.0%} of the replies could not be parsed, or there "
-    "is none. The parsed replies are not a representative sample."
+    f"No figure is shown: more than {100 * MAX_UNPARSABLE:.0f} % of the replies could not be parsed, or "
+    "there is none. The parsed replies are not a representative sample."
 )
+
+_TYPE_WORDS: Final = {
+    ErrorType.FALSE_FINDING: "false finding",
+    ErrorType.OMITTED_FINDING: "omitted finding",
+    ErrorType.LOCATION: "wrong location",
+    ErrorType.SEVERITY: "wrong severity",
+    ErrorType.FALSE_COMPARISON: "false comparison",
+    ErrorType.OMITTED_COMPARISON: "omitted comparison",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +84,8 @@ def _figures_tables(found: Summary) -> Iterator[Table]:
     )
     yield Table(
         "Mean number of errors a draft by type",
-        ("", *(each.value for each in ErrorType)),
-        tuple(_type_row(name, each) for name, each in named.items()),
-        "A false finding, B omitted finding, C wrong location, D wrong severity, E false comparison, F "
-        "omitted comparison.",
+        ("", *named),
+        tuple(_type_row(each, named.values()) for each in ErrorType),
     )
 
 
@@ -91,8 +98,9 @@ def _sum_row(name: str, each: Figures) -> tuple[str, ...]:
     )
 
 
-def _type_row(name: str, each: Figures) -> tuple[str, ...]:
-    return (name, *(shown(each.by_type[kind], digits=2) for kind in ErrorType))
+def _type_row(kind: ErrorType, sums: Iterable[Figures]) -> tuple[str, ...]:
+    name = f"{kind.value} {_TYPE_WORDS[kind]}"
+    return (name, *(shown(each.by_type[kind], digits=2) for each in sums))
 
 
 def _pairs_table(found: JudgeFigures) -> Table:
@@ -100,7 +108,7 @@ def _pairs_table(found: JudgeFigures) -> Table:
     rows = (
         ("Drafts with a reference text", figures.pairs),
         ("Counted", figures.parsed),
-        ("of these in another layout than requested", figures.tolerant),
+        ("Counted, from a reply in another layout than requested", figures.tolerant),
         *((f"Unparsable: {why.value}", n) for why, n in figures.unparsable.items() if n),
         ("Empty draft, not sent", figures.no_draft),
         ("Studies without a reference text", found.without_reference),

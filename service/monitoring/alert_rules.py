@@ -58,7 +58,9 @@ _ARCHIVE: Final = "`wetread reconcile` lists them; with --fetch it fetches them.
 _Kind = IncidentKind
 _RULES: Final[dict[str, AlertRule]] = {
     _Kind.REFUSED: AlertRule(
-        _NOTICE, "Associations were refused", "See Refusals on the page Queue; add the calling AE."
+        _NOTICE,
+        "Associations were refused",
+        "See Other peers on the page Network; add the calling AE if it may send.",
     ),
     _Kind.CONFLICT: AlertRule(
         _WARNING, "An image came twice with different content", _QUEUE, grouping=Grouping.KIND

@@ -1,6 +1,7 @@
 """Renders templates to HTML, every value escaped: whole pages, and parts that can be replaced alone."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from service.web.access.stop_banner import SHOWN_STOP
 
 _HERE: Final = Path(__file__).parent
 STATIC_DIR: Final = _HERE / "static"
+_COMMAND: Final = re.compile(r"`(wetread [^`]+)`")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +50,14 @@ def _clock(at: datetime, *, seconds: bool = False) -> str:
     return local.strftime("%d %b %H:%M:%S" if seconds else "%d %b %H:%M")
 
 
+def _with_commands(text: str) -> Markup:
+    return Markup(_COMMAND.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
 def _timed(text: str | None) -> Markup:
-    """Return a stored sentence as HTML, each time in it as an element with the site's clock time."""
+    """Return a sentence as HTML: times as elements with the site's clock time, commands as code."""
     pieces = (
-        escape(each)
+        _with_commands(each)
         if isinstance(each, str)
         else Markup('<time datetime="{}">{:%d %b %Y %H:%M %Z}</time>').format(
             each.isoformat(), each.astimezone()

@@ -10,11 +10,15 @@ from service.assessment.comparison_page import comparison_section
 from service.assessment.figures import roc_curves
 from service.assessment.flow import flow, flow_as_text
 from service.assessment.groups import subgroups_csv
+from service.assessment.judged import JudgeFigures
 from service.assessment.metrics import metrics_of
 from service.assessment.mistakes_page import mistakes_section
 from service.assessment.page import page
 from service.assessment.study_rows import Outcome, StudyRow, scored
 from service.assessment.texts import Part, TextPair
+from service.evaluation.chexprompt.prompt import ErrorType, Metric
+from service.evaluation.chexprompt.reply import Form, Rating
+from service.evaluation.chexprompt.summary import Judged, summary
 from service.evaluation.metrics_json import metrics_json
 from service.evaluation.report import render
 from service.evaluation.subgroups import TooFew
@@ -135,6 +139,28 @@ def test_the_page_is_one_file_without_script(found, rows_of):
     assert "&lt;b&gt;demo" in html
     assert "too small for a claim" in html
     assert "Compared with another model on the same studies" in html
+
+
+def test_the_errors_of_the_judge_have_their_names(rows_of):
+    """A row for each type with its letter and words; replies that were read leniently are counted."""
+    one = dict.fromkeys(ErrorType, 0) | {ErrorType.SEVERITY: 1}
+    none = dict.fromkeys(ErrorType, 0)
+    judged = [
+        Judged(id=row.id, patient=row.patient, outcome=Rating(one, none, Form.TOLERANT))
+        for row in rows_of(1)
+    ]
+    judge = JudgeFigures(
+        metric=Metric.CHEXPROMPT,
+        source={"model": "judge-1"},
+        statements=("Counts of different judges are not comparable.",),
+        figures=summary(judged, draws=50),
+        without_reference=0,
+    )
+    metrics = metrics_of(rows_of(1), {}, seed=0, truth_without_study=0, judge=judge, draws=50)
+    html = re.sub(r"\s*<[^>]+>\s*", "|", render(page(metrics, facts=(), curves={})))
+    assert "|D wrong severity||1.00||1.00||0.00|" in html
+    assert "|F omitted comparison||0.00||0.00||0.00|" in html
+    assert "|Counted, from a reply in another layout than requested||60|" in html
 
 
 def test_the_checklist_answers_what_software_knows_and_nothing_else(found):

@@ -53,6 +53,21 @@ def test_an_alert_is_acknowledged_by_a_person(alerting):
     assert record_.event.actor == closed["acknowledged_by"]
 
 
+def test_a_command_in_an_advice_is_shown_as_one(alerting):
+    """As code, without the marks around it; what a peer sent in such marks stays text."""
+    store = alerting.store
+    store.record_incident(
+        actor="sweeper",
+        kind=IncidentKind.NOTIFICATION_FAILED,
+        subject="it-desk",
+        detail="Answer: `wetread <b>`, `other`.",
+    )
+    store.take_incidents(alert_subject, {})
+    page = alerting.get("/alerts").text
+    assert "with <code>wetread notify test</code>." in page
+    assert "Answer: <code>wetread &lt;b&gt;</code>, `other`." in page
+
+
 def test_a_lasting_alert_stays_open_once_acknowledged(alerting):
     """It is closed when its cause has ended."""
     record(alerting.store, IncidentKind.DESTINATION_AWAY)
