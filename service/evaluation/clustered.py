@@ -7,6 +7,7 @@ effective number of ratings, with Student's t for the number of cases.
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,14 +16,18 @@ from service.evaluation.distributions import student_quantile
 from service.evaluation.resampling import Clusters
 from service.evaluation.values import (
     LEVEL,
+    Estimate,
     EvaluationInputError,
     Floats,
+    Integers,
     Interval,
     Reason,
     Undefined,
     Value,
     checked_level,
 )
+
+_ROUNDING: Final = 1e-15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,20 +56,47 @@ def clustered_proportion(
         EvaluationInputError: Another shape, another value, or the numbers of ratings differ.
     """
     values = _checked(successes, clusters)
-    share = float(values.mean()) if len(values) else 0.0
-    missing = _missing(share, clusters, len(values))
-    if missing is not None:
-        return missing
-    effective = _effective(values, share, clusters)
-    t = student_quantile(0.5 + checked_level(level) / 2, len(clusters) - 1)
+    count = len(clusters)
+    right = np.bincount(clusters.of_row, weights=values, minlength=count).astype(np.int64)
+    found = counted_proportion(right, np.bincount(clusters.of_row, minlength=count), level=level)
+    return ClusteredEstimate(value=found.value, interval=found.interval, clusters=count)
+
+
+def counted_proportion(
+    successes: ArrayLike, ratings: ArrayLike, *, level: float = LEVEL
+) -> Estimate:
+    """Return the proportion of `clustered_proportion` from counts of each case; n counts the ratings.
+
+    Sums are of whole numbers: the order of the cases changes no digit.
+
+    Args:
+        successes: Successful ratings of each case, [cases].
+        ratings: All ratings of each case; a case with 0 is left out.
+        level: Nominal coverage.
+
+    Raises:
+        EvaluationInputError: Another shape, a negative count, or more successes than ratings.
+    """
+    right, every = _checked_counts(successes, ratings)
+    n, count = int(every.sum()), len(every)
+    if n == 0:
+        none = Undefined(Reason.NO_CASES)
+        return Estimate(none, none, 0)
+    share = int(right.sum()) / n
+    if count < 2:
+        return Estimate(share, Undefined(Reason.ONE_CASE), n)
+    interval = _interval(share, _effective(right, every, share), count, level)
+    return Estimate(share, interval, n)
+
+
+def _interval(share: float, effective: float, cases: int, level: float) -> Interval:
+    t = student_quantile(0.5 + checked_level(level) / 2, cases - 1)
     center = (share + t * t / (2 * effective)) / (1 + t * t / effective)
     spread = share * (1 - share) / effective + t * t / (4 * effective * effective)
     half = t * sqrt(spread) / (1 + t * t / effective)
     low = 0.0 if share == 0 else max(0.0, center - half)
     high = 1.0 if share == 1 else min(1.0, center + half)
-    return ClusteredEstimate(
-        value=share, interval=Interval(low, high, level), clusters=len(clusters)
-    )
+    return Interval(low, high, level)
 
 
 def clustered_difference(
@@ -138,11 +170,26 @@ def _missing(value: float, clusters: Clusters, n: int) -> ClusteredEstimate | No
     return None
 
 
-def _effective(values: Floats, share: float, clusters: Clusters) -> float:
+def _checked_counts(successes: ArrayLike, ratings: ArrayLike) -> tuple[Integers, Integers]:
+    """Return both as int64 [cases], without cases that have no rating."""
+    right = np.asarray(successes, dtype=np.int64)
+    every = np.asarray(ratings, dtype=np.int64)
+    if right.ndim != 1 or right.shape != every.shape:
+        raise EvaluationInputError(f"counts must be [cases] both, not {right.shape}, {every.shape}")
+    if ((right < 0) | (right > every)).any():
+        raise EvaluationInputError("successes must lie in 0 to the ratings of each case")
+    return right[every > 0], every[every > 0]
+
+
+def _effective(right: Integers, every: Integers, share: float) -> float:
     """Return the number of independent ratings with the variance of these."""
-    n, count = len(values), len(clusters)
+    n, count = int(every.sum()), len(every)
     if share in (0.0, 1.0):
         return float(count)
-    sums = np.bincount(clusters.of_row, weights=values - share, minlength=count)
-    variance = count / (count - 1) * float((sums**2).sum()) / n**2
-    return min(float(n), share * (1 - share) / variance) if variance > 0 else float(n)
+    squares, mixed, sizes = (
+        int((a * b).sum()) for a, b in ((right, right), (right, every), (every, every))
+    )
+    spread = squares - 2 * share * mixed + share * share * sizes
+    variance = count / (count - 1) * spread / n**2
+    # Equal shares in all cases leave rounding only.
+    return min(float(n), share * (1 - share) / variance) if variance > _ROUNDING else float(n)

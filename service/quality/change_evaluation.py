@@ -5,7 +5,7 @@ Built like the parts of a predetermined change control plan (FDA). The compariso
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -18,11 +18,12 @@ from service.assessment.comparison import (
 )
 from service.evaluation.report import shown, shown_with_interval
 from service.evaluation.resampling import DRAWS, Bootstrap
-from service.evaluation.values import Interval, Value
+from service.evaluation.subgroups import CLASS_CASES
+from service.evaluation.values import LEVEL, Interval, Value
 from service.quality.document import Document, DocumentKind, Facts, Section, Table, not_recorded
-from service.quality.evaluation_folder import EvaluationFolder, at, shown_figure
+from service.quality.evaluation_folder import EvaluationFolder, at, is_number, shown_figure
 from service.quality.inputs import Change
-from service.quality.limits import Limit, LimitedFigure
+from service.quality.limits import Limit, LimitedFigure, local_day
 
 _Compared = PairedComparison | SiteComparison
 _MODIFIED: Final = (
@@ -74,12 +75,14 @@ class Judged:
 
     Attributes:
         low: The lower bound of its interval, None without one.
+        is_few: Whether there are too few cases for an interval by resampling.
     """
 
     limit: Limit
     value: float | None
     low: float | None
     shown: str
+    is_few: bool = False
 
     @property
     def least(self) -> float:
@@ -95,7 +98,7 @@ class Judged:
             return Verdict.NO_VALUE
         if self.value < self.least:
             return Verdict.EXCEEDED
-        is_shown = self.low is not None and self.low >= self.least
+        is_shown = self.low is not None and self.low >= self.least and not self.is_few
         return Verdict.PASSED if is_shown else Verdict.NOT_SHOWN
 
 
@@ -181,8 +184,8 @@ def _protocol(change: Change, found: _Compared) -> Section:
     facts.add("Difference", "after minus before; 95 % interval by resampling patients")
     facts.add("Tests", _PAIRED_TESTS if isinstance(found, PairedComparison) else _NO_TEST)
     facts.add("Resamples and seed", f"{DRAWS}, seed {after.seed}")
-    facts.add("Before, begun", str(before.manifest.get("started", ""))[:10])
-    facts.add("After, begun", str(after.manifest.get("started", ""))[:10])
+    for name, folder in (("Before, begun", before), ("After, begun", after)):
+        facts.add(name, str(local_day(str(folder.manifest.get("started", ""))) or ""))
     facts.add("Protocol approved by", "", missing="approval of the protocol")
     return Section(title="Protocol", facts=facts.all(), warnings=tuple(_warnings(change, found)))
 
@@ -220,7 +223,7 @@ def _limits_section(change: Change, judged: list[Judged]) -> Section:
     if limits.is_late(started):
         warnings.append(
             "By their own date the limits were set after the evaluation after the change was "
-            f"begun ({started[:10]}): they are not limits set beforehand."
+            f"begun ({local_day(started)}): they are not limits set beforehand."
         )
     exceeded = [_limit_name(each.limit) for each in judged if each.verdict is Verdict.EXCEEDED]
     if exceeded:
@@ -230,9 +233,10 @@ def _limits_section(change: Change, judged: list[Judged]) -> Section:
         sentences=(
             (
                 "Passed: the whole 95 % interval keeps the limit. Exceeded: the value does not "
-                "keep it. Not shown: the value keeps it and a part of the interval does not; "
-                "more studies are needed. That the file has not changed since is shown only by a "
-                "digest noted earlier."
+                "keep it. Not shown: the value keeps it and a part of the interval does not, or the "
+                f"figure is resampled from fewer than {CLASS_CASES} cases; more studies are needed. If "
+                "all resamples are alike the lower bound is the exact one for that many cases. That "
+                "the file has not changed since is shown only by a digest noted earlier."
             ),
         ),
         warnings=tuple(warnings),
@@ -261,9 +265,43 @@ def _required(limit: Limit) -> str:
 
 
 def _judged(limit: Limit, after: EvaluationFolder, found: _Compared) -> Judged:
+    figures = after.metrics["figures"]
+    cases = _cases(limit, figures)
     if limit.minimum is not None:
-        return _by_minimum(limit, _figure_after(limit, after.metrics["figures"]))
-    return _by_drop(limit, _difference(limit, found))
+        judged = _by_minimum(limit, _figure_after(limit, figures), cases)
+    else:
+        if isinstance(found, PairedComparison):
+            cases = min(cases, found.common)
+        judged = _by_drop(limit, _difference(limit, found), cases)
+    # The rates of one finding have Wilson's interval, which holds for few cases too.
+    is_resampled = not limit.finding or limit.figure is LimitedFigure.F1
+    return replace(judged, is_few=is_resampled and cases < CLASS_CASES)
+
+
+def _cases(limit: Limit, figures: dict[str, Any]) -> int:
+    """Return in how many studies, at most one a patient, the figure could have been lower.
+
+    Those with the finding, for the specificity those without it.
+    """
+    names = [limit.finding] if limit.finding else figures.get("together_of") or ()
+    keys = ("fp", "tn") if limit.figure is LimitedFigure.SPECIFICITY else ("tp", "fn")
+    studies = sum(
+        at(figures, "findings", name, "counts", key) or 0 for name in names for key in keys
+    )
+    return min(studies, int(figures.get("patients") or studies))
+
+
+def _exact_low(value: float, cases: int) -> float | None:
+    """Return the lower bound of a figure that is the same in every resample, as Clopper and Pearson's.
+
+    An interval without width would say that a few cases prove the figure.
+    """
+    return value - (1 - ((1 - LEVEL) / 2) ** (1 / cases)) if cases > 0 else None
+
+
+def _alike(value: float, low: float | None, cases: int) -> str:
+    bound = "none" if low is None else f"{low:.3f}"
+    return f"{value:.3f} (the same in every resample of {cases} cases; lower bound {bound})"
 
 
 def _figure_after(limit: Limit, figures: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
@@ -275,14 +313,19 @@ def _figure_after(limit: Limit, figures: dict[str, Any]) -> Any:  # noqa: ANN401
     return at(of, "rates", limit.figure.value)
 
 
-def _by_minimum(limit: Limit, figure: Any) -> Judged:  # noqa: ANN401 - JSON
-    value, low = at(figure, "value"), at(figure, "interval", "low")
-    return Judged(
-        limit=limit,
-        value=value if isinstance(value, int | float) else None,
-        low=low,
-        shown=shown_figure(figure, digits=3),
+def _by_minimum(limit: Limit, figure: Any, cases: int) -> Judged:  # noqa: ANN401 - JSON
+    value, low, high = (
+        found if is_number(found) else None
+        for found in (
+            at(figure, "value"),
+            *(at(figure, "interval", end) for end in ("low", "high")),
+        )
     )
+    shown_value = shown_figure(figure, digits=3)
+    if value is not None and low is not None and low == high:
+        low = _exact_low(value, cases)
+        shown_value = _alike(value, low, cases)
+    return Judged(limit=limit, value=value, low=low, shown=shown_value)
 
 
 def _difference(limit: Limit, found: _Compared) -> Bootstrap | None:
@@ -297,16 +340,16 @@ def _difference(limit: Limit, found: _Compared) -> Bootstrap | None:
     return found.together.difference if limit.figure is LimitedFigure.MICRO_F1 else None
 
 
-def _by_drop(limit: Limit, figure: Bootstrap | None) -> Judged:
+def _by_drop(limit: Limit, figure: Bootstrap | None, cases: int) -> Judged:
     if figure is None:
         return Judged(limit=limit, value=None, low=None, shown="– (not compared)")
+    value = figure.value if isinstance(figure.value, float) else None
     low = figure.interval.low if isinstance(figure.interval, Interval) else None
-    return Judged(
-        limit=limit,
-        value=figure.value if isinstance(figure.value, float) else None,
-        low=low,
-        shown=shown_with_interval(figure),
-    )
+    words = shown_with_interval(figure)
+    if value is not None and isinstance(figure.interval, Interval) and low == figure.interval.high:
+        low = _exact_low(value, cases)
+        words = _alike(value, low, cases)
+    return Judged(limit=limit, value=value, low=low, shown=words)
 
 
 def _judged_json(judged: Judged) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Only figures, digests, versions and settings are taken from it; names of studies
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,13 +119,20 @@ def shown_figure(figure: Any, *, digits: int = 2) -> str:  # noqa: ANN401 - any 
     if "needed" in figure:
         return f"too few {figure.get('of')} (n{NO_BREAK}={NO_BREAK}{figure.get('n')})"
     value, interval = figure.get("value"), figure.get("interval")
-    if not isinstance(value, int | float):
-        return f"undefined: {at(value, 'undefined') or at(figure, 'undefined')}"
+    if not is_number(value):
+        reason = at(value, "undefined") or at(figure, "undefined") or "no number"
+        return f"undefined: {reason}"
     low, high = at(interval, "low"), at(interval, "high")
-    if low is None or high is None:
-        return f"{value:.{digits}f} (interval undefined: {at(interval, 'undefined')})"
+    if not (is_number(low) and is_number(high)):
+        reason = at(interval, "undefined") or "no numbers"
+        return f"{value:.{digits}f} (interval undefined: {reason})"
     bounds = f"({_rounded(low, digits)} to {_rounded(high, digits)})".replace(" ", NO_BREAK)
     return f"{_rounded(value, digits)} {bounds}"
+
+
+def is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Return whether a value of a file is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _rounded(value: float, digits: int) -> str:

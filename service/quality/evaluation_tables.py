@@ -66,7 +66,8 @@ def _facts(folder: EvaluationFolder) -> tuple[tuple[str, str], ...]:
     facts.add("Truth, SHA-256", str(at(manifest, "truth", "sha256") or ""))
     facts.add("Inputs, SHA-256", str(manifest.get("inputs_digest", "")))
     facts.add("Seed", str(folder.seed))
-    facts.add("Begun", str(manifest.get("started", ""))[:19].replace("T", " "))
+    started = str(manifest.get("started", ""))[:19].replace("T", " ")
+    facts.add("Begun", f"{started} UTC" if started else "")
     facts.add("Reference standard and its quality", "", missing="how the truth was established")
     return facts.all()
 

@@ -106,12 +106,16 @@ class Limits:
 
     def is_late(self, started: str) -> bool:
         """Return whether they were set, by their own date, after an evaluation was begun."""
-        if self.set_on is None or not started:
-            return False
-        try:
-            return self.set_on > datetime.fromisoformat(started).date()
-        except ValueError:
-            return False
+        day = local_day(started)
+        return self.set_on is not None and day is not None and self.set_on > day
+
+
+def local_day(started: str) -> date | None:
+    """Return the day, in the site's time zone, of a time in ISO 8601; None where it is none."""
+    try:
+        return datetime.fromisoformat(started).astimezone().date()
+    except (ValueError, OverflowError):
+        return None
 
 
 def read_limits(path: Path) -> Limits:

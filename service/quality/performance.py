@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from service.drift.agreement import FindingAgreement, agreement_of, shown_kappa
+from service.drift.rows import RowKind
 from service.evaluation.report import NO_BREAK, shown, shown_with_interval
 from service.evaluation.values import Estimate
 from service.final_reports.report import FinalState
@@ -25,6 +26,10 @@ FIGURE_HEADER: Final = (
     "", "Decisions", "Acceptable (steps 1 and 2)", "Accepted unchanged", "Rejected",
     "Findings agreed with",
 )  # fmt: skip
+_INTERVALS: Final = (
+    "95 % intervals: Wilson's; of the findings agreed with, by decisions, since the findings of one "
+    "report are not independent. Several decisions on one patient are taken as independent."
+)
 _ANCHORED: Final = (
     "Agreement of a radiologist who saw the draft is an upper bound of the agreement of one who "
     "did not. The labeler misreads about one statement in twenty: agreement with final reports "
@@ -41,11 +46,13 @@ def performance(inputs: Inputs) -> tuple[list[Section], dict[str, Any]]:
     agreements = agreement_of(rows)
     states = inputs.store.final_report_states(begin, end)
     groups = {each.value: figures_by(facts, each) for each in (Grouping.ALL, Grouping.MODEL)}
-    return [_decisions(facts), _final_reports(agreements, states)], {
+    compared = sum(row.kind is RowKind.FINAL and bool(row.events) for row in rows)
+    return [_decisions(facts), _final_reports(agreements, states, compared)], {
         "decisions": {
             name: [figures_json(each) for each in found] for name, found in groups.items()
         },
         "final_reports": states,
+        "final_reports_compared": compared,
         "agreement": [_agreement_json(each) for each in agreements],
     }
 
@@ -70,7 +77,7 @@ def _decisions(facts: Sequence[DecisionFacts]) -> Section:
     ]
     return Section(
         title="Acceptability and decisions",
-        sentences=("95 % intervals (Wilson). " + PUBLISHED_WORDS,),
+        sentences=(f"{_INTERVALS} {PUBLISHED_WORDS}",),
         warnings=few if len(facts) < _FEW else (),
         tables=(
             *tables,
@@ -103,14 +110,20 @@ def _share(estimate: Estimate) -> str:
     return f"{shown_with_interval(estimate, digits=2)}, {counted_in}"
 
 
-def _final_reports(agreements: Sequence[FindingAgreement], states: dict[str, int]) -> Section:
-    compared = max((sum(each.table) for each in agreements), default=0)
+def _final_reports(
+    agreements: Sequence[FindingAgreement], states: dict[str, int], compared: int
+) -> Section:
     if not compared:
         missing = not_recorded("final reports that were compared with drafts in this period")
         tables: tuple[Table, ...] = ()
         sentences = (missing,)
     else:
-        sentences = (f"{compared} final reports were compared. {_ANCHORED}",)
+        sentences = (
+            (
+                f"{compared} final reports were compared. A report is left out of a finding on which "
+                f"it or the draft is uncertain. {_ANCHORED}"
+            ),
+        )
         tables = (
             Table(
                 ("Finding", "Both", "Only draft", "Only report", "Neither", "Agreement",

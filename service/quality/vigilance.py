@@ -1,6 +1,6 @@
 """Drift alerts, incidents and their alerts, with acknowledgments; and what people did."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -14,6 +14,7 @@ from service.quality.inputs import Inputs
 from service.quality.log_records import audit_of
 from service.quality.period import moment
 from service.records.alerts import IncidentAlert
+from service.store.probes import CHECKS_KEPT
 
 _OPEN: Final = "open"
 # What a person does about the service, its model or its drafts; viewing and login are in the log only.
@@ -115,11 +116,7 @@ def incidents(inputs: Inputs) -> tuple[Section, dict[str, Any]]:
     checks = inputs.store.probe_outcomes(begin, end)
     section = Section(
         title="Incidents and alerts",
-        sentences=(
-            f"End-to-end checks: {', '.join(f'{n} {name}' for name, n in sorted(checks.items()))}."
-            if checks
-            else not_recorded("end-to-end checks in this period (kept for 30 days)"),
-        ),
+        sentences=(_checks(inputs, checks),),
         tables=(
             Table(
                 ("Incident", "Number", "First", "Last"),
@@ -149,6 +146,19 @@ def incidents(inputs: Inputs) -> tuple[Section, dict[str, Any]]:
         "end_to_end_checks": checks,
     }
     return section, values
+
+
+def _checks(inputs: Inputs, checks: Mapping[str, int]) -> str:
+    days = CHECKS_KEPT.days
+    if not checks:
+        return not_recorded(f"end-to-end checks in this period (kept for {days} days)")
+    words = ", ".join(f"{n} {name}" for name, n in sorted(checks.items()))
+    if inputs.period.begin >= inputs.store.now() - CHECKS_KEPT:
+        return f"End-to-end checks: {words}."
+    return (
+        f"End-to-end checks whose records are still here: {words}. Records are kept for {days} days: "
+        "this is no count of the whole period."
+    )
 
 
 def _alert_row(alert: IncidentAlert) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dicom.reasons import Reason
 from service.jobs import ReasonCode
 from service.quality.document import Facts, Section, Table, counted, not_recorded
 from service.quality.inputs import Inputs
+from service.quality.period import Period, moment
 from service.throughput.balance import StudyClass
 from service.throughput.hours import HOUR, HourFigures, hour_of, hours_between, together
 
@@ -38,7 +39,7 @@ def volume(inputs: Inputs) -> tuple[list[Section], dict[str, Any]]:
     failed = inputs.store.failed(begin, end)
     studies = Section(
         title="Volume",
-        facts=_facts(whole, missing),
+        facts=_facts(inputs.period, whole, missing),
         tables=(
             counted(("Studies received, by what became of them", "Studies"), _standing(whole)),
             counted(("Calling AE", "Jobs"), sorted(whole.callers.items()), "Jobs by calling AE"),
@@ -76,8 +77,12 @@ def _missing_hours(inputs: Inputs, hours: list[HourFigures]) -> int:
     return len(wanted - {each.hour for each in hours})
 
 
-def _facts(whole: HourFigures, missing: int) -> tuple[tuple[str, str], ...]:
+def _facts(period: Period, whole: HourFigures, missing: int) -> tuple[tuple[str, str], ...]:
     facts = Facts()
+    if period.begin != hour_of(period.begin):
+        # In zones with half hours the figures of a day are those of the hours that begin in it.
+        counted_in = (f"{moment(hour_of(at) + HOUR)}" for at in (period.begin, period.end))
+        facts.add("Figures of whole hours (UTC)", " to ".join(counted_in))
     facts.add("Studies received", str(whole.balance.received))
     facts.add("Jobs made", str(whole.balance.made))
     for name, share in (("median", 0.5), ("95th percentile", 0.95)):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.evaluation.proportions import wilson
-from service.review.figures import DecisionFacts, Figures, Grouping
+from service.review.figures import DecisionFacts, Figures, Grouping, agreement, month_of
 from service.review.words import Acceptability, FindingVerdict, Rejection, Verdict
 
 _VERDICTS: Final = tuple(Verdict)
@@ -146,7 +146,7 @@ class FigureTable:
         columns.at.append(facts.at.timestamp())
         columns.stands.append(0)
         columns.reviewer.append(self._reviewers.number(decision.reviewer_id))
-        names = (Grouping.ALL.value, facts.reader, facts.device, facts.model, f"{facts.at:%Y-%m}")
+        names = (Grouping.ALL.value, facts.reader, facts.device, facts.model, month_of(facts.at))
         for grouping, name in zip(_SINGLE, names, strict=True):
             columns.groups[grouping].append(self._names[grouping].number(name))
         columns.verdict.append(_VERDICTS.index(facts.verdict))
@@ -260,7 +260,10 @@ class _View:
         share = arrays.share[reports]
         sentences = int(arrays.sentences[reports].sum())
         rejections = _counted(arrays.rejection[rows], len(_REJECTIONS))
-        agreed, added = judged[FindingVerdict.AGREE], judged[FindingVerdict.ADD]
+        agreed, disagreed, added = (
+            judged[_JUDGEMENTS.index(each)]
+            for each in (FindingVerdict.AGREE, FindingVerdict.DISAGREE, FindingVerdict.ADD)
+        )
         accepted = int(verdicts[_VERDICTS.index(Verdict.ACCEPT)])
         return Figures(
             name=name,
@@ -269,8 +272,8 @@ class _View:
             steps=counts,
             acceptable=wilson(acceptable, sum(counts.values())),
             unchanged=wilson(accepted, len(rows)),
-            agreement=wilson(agreed, agreed + judged[FindingVerdict.DISAGREE]),
-            added=added,
+            agreement=agreement(agreed, agreed + disagreed, is_of_one_finding=only is not None),
+            added=int(added.sum()),
             kept_sentences=int(arrays.kept[reports].sum()) / sentences if sentences else None,
             median_distance=_median(arrays.distance[reports]),
             median_share=_median(share[~np.isnan(share)]),
@@ -278,14 +281,17 @@ class _View:
             rejections={each.value: rejections[n] for n, each in enumerate(_REJECTIONS)},
         )
 
-    def _judgements(self, rows: Ints, only: int | None) -> dict[FindingVerdict, int]:
+    def _judgements(self, rows: Ints, only: int | None) -> Ints:
+        """Return int64 [verdicts, decisions]: how often each verdict occurs in each decision."""
         within = np.zeros(len(self._arrays.at), dtype=bool)
         within[rows] = True
         judged = self._judged[within[self._judged[:, 0]]]
         if only is not None:
             judged = judged[judged[:, 1] == only]
-        counts = np.bincount(judged[:, 2], minlength=len(_JUDGEMENTS))
-        return {each: int(counts[n]) for n, each in enumerate(_JUDGEMENTS)}
+        decisions = len(within)
+        cells = judged[:, 2] * decisions + judged[:, 0]
+        counts = np.bincount(cells, minlength=len(_JUDGEMENTS) * decisions)
+        return counts.reshape(len(_JUDGEMENTS), decisions)
 
 
 def _split(numbers: Ints, rows: Ints) -> dict[int, Ints]:

@@ -8,8 +8,11 @@ from enum import StrEnum
 from statistics import median
 from typing import Any, Final
 
+import numpy as np
+
+from service.evaluation.clustered import counted_proportion
 from service.evaluation.proportions import wilson
-from service.evaluation.values import Estimate, Undefined
+from service.evaluation.values import Estimate, Integers, Undefined
 from service.review.words import Acceptability, FindingVerdict, Rejection, Verdict
 
 # "Success rate in autonomous reporting" of the paper on CXR-LLaVA; its abstract has no more on it.
@@ -67,7 +70,8 @@ class Figures:
         steps: How many were rated with each step of acceptability.
         acceptable: Share of steps 1 and 2 among the rated ones, with Wilson's interval.
         unchanged: Share of the decisions that took the draft over unchanged.
-        agreement: Share of agreement among the judged findings; of one finding, of that finding only.
+        agreement: Share of agreement among the judged findings, with the interval by decisions; of one
+            finding, of that finding only, with Wilson's.
         added: How many findings persons added; of one finding, of that finding only.
         kept_sentences: Share of the drafts' sentences that stand in the reports, reports only.
         median_distance: Median of the changed words, reports only; None without any.
@@ -107,16 +111,24 @@ _NAMES: Final[dict[Grouping, Callable[[DecisionFacts], tuple[str, ...]]]] = {
     Grouping.READER: lambda each: (each.reader,),
     Grouping.DEVICE: lambda each: (each.device,),
     Grouping.MODEL: lambda each: (each.model,),
-    Grouping.MONTH: lambda each: (f"{each.at:%Y-%m}",),
+    Grouping.MONTH: lambda each: (month_of(each.at),),
 }
+
+
+def month_of(at: datetime) -> str:
+    """Return the month of a time in the site's time zone, YYYY-MM."""
+    return f"{at.astimezone():%Y-%m}"
 
 
 def _figures(name: str, facts: Sequence[DecisionFacts], *, only: str | None) -> Figures:
     steps = Counter(each.acceptability for each in facts if each.acceptability is not None)
     acceptable = sum(count for step, count in steps.items() if step.is_acceptable)
     verdicts = Counter(each.verdict for each in facts)
-    judged = Counter(_judged(facts, only))
-    agreed = judged[FindingVerdict.AGREE]
+    judged = [_judged(each, only) for each in facts]
+    agreed = [each[FindingVerdict.AGREE] for each in judged]
+    rated = [
+        each[FindingVerdict.DISAGREE] + right for each, right in zip(judged, agreed, strict=True)
+    ]
     reports = [each for each in facts if each.verdict.makes_report]
     sentences = sum(each.sentences for each in reports)
     rejections = Counter(each.rejection for each in facts if each.rejection is not None)
@@ -127,8 +139,8 @@ def _figures(name: str, facts: Sequence[DecisionFacts], *, only: str | None) -> 
         steps={step.value: steps[step] for step in Acceptability},
         acceptable=wilson(acceptable, steps.total()),
         unchanged=wilson(verdicts[Verdict.ACCEPT], len(facts)),
-        agreement=wilson(agreed, agreed + judged[FindingVerdict.DISAGREE]),
-        added=judged[FindingVerdict.ADD],
+        agreement=agreement(agreed, rated, is_of_one_finding=only is not None),
+        added=sum(each[FindingVerdict.ADD] for each in judged),
         kept_sentences=sum(each.kept for each in reports) / sentences if sentences else None,
         median_distance=_median(each.distance for each in reports),
         median_share=_median(each.share for each in reports if each.share is not None),
@@ -137,10 +149,21 @@ def _figures(name: str, facts: Sequence[DecisionFacts], *, only: str | None) -> 
     )
 
 
-def _judged(facts: Iterable[DecisionFacts], only: str | None) -> list[FindingVerdict]:
-    return [
-        verdict for each in facts for name, verdict in each.verdicts.items() if only in (None, name)
-    ]
+def _judged(facts: DecisionFacts, only: str | None) -> Counter[FindingVerdict]:
+    return Counter(verdict for name, verdict in facts.verdicts.items() if only in (None, name))
+
+
+def agreement(
+    agreed: Sequence[int] | Integers, judged: Sequence[int] | Integers, *, is_of_one_finding: bool
+) -> Estimate:
+    """Return the share of agreement from the counts of each decision.
+
+    Judgments of the findings of one report are not independent: the interval is by decisions. Of one
+    finding each decision has at most one judgment.
+    """
+    if is_of_one_finding:
+        return wilson(int(np.sum(agreed)), int(np.sum(judged)))
+    return counted_proportion(agreed, judged)
 
 
 def _median(values: Iterable[float]) -> float | None:

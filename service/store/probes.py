@@ -25,7 +25,7 @@ from service.store.probe_exclusion import is_of_a_probe
 from service.store.transitions import Transitions, changed_rows
 
 # Checks that are kept for the page.
-_KEPT: Final = timedelta(days=30)
+CHECKS_KEPT: Final = timedelta(days=30)
 # The subject of the incidents of checks.
 PROBE_SUBJECT: Final = "end-to-end check"
 _ENDED: Final = (ProbeOutcome.PASSED.value, ProbeOutcome.FAILED.value)
@@ -195,7 +195,7 @@ class Probes(Transitions):
             row = session.get_one(ProbeRow, probe.id)
             row.cleaned_at, row.lease_until, row.left_at = self.now(), None, list(left_at)
             old = delete(ProbeRow).where(
-                ProbeRow.started_at < self.now() - _KEPT, ProbeRow.cleaned_at.is_not(None)
+                ProbeRow.started_at < self.now() - CHECKS_KEPT, ProbeRow.cleaned_at.is_not(None)
             )
             session.execute(old)
             return own

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from service.evaluation.clustered import clustered_difference, clustered_proportion
+from service.evaluation.clustered import (
+    clustered_difference,
+    clustered_proportion,
+    counted_proportion,
+)
 from service.evaluation.proportions import wilson
 from service.evaluation.resampling import Clusters
 from service.evaluation.values import EvaluationInputError, Reason
@@ -93,3 +97,31 @@ def test_other_ratings_are_refused(ratings):
     """Another number of rows, and a value that is neither 0 nor 1."""
     with pytest.raises(EvaluationInputError):
         clustered_proportion(ratings, cases(3))
+
+
+def test_counts_of_each_case_have_the_interval_of_its_ratings():
+    """In any order, to the last digit; a case without a rating is left out."""
+    rng = np.random.default_rng(5)
+    ratings = drawn(rng, 0.7, 30, 4)
+    right = ratings.reshape(30, 4).sum(1).astype(int)
+    found = counted_proportion(right, np.full(30, 4))
+    other = clustered_proportion(ratings, cases(30, 4))
+    assert (found.value, found.interval, found.n) == (other.value, other.interval, 120)
+    order = rng.permutation(30)
+    assert counted_proportion([*right[order], 0], [*[4] * 30, 0]) == found
+
+
+def test_equal_shares_in_all_cases_add_no_variance():
+    """2 of 4 in each case: no case differs from another, so all ratings count."""
+    found = counted_proportion([2] * 25, [4] * 25).interval
+    expected = wilson(50, 100).interval
+    assert found.low == pytest.approx(expected.low, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("right", "ratings"), [([1], [1, 2]), ([2], [1]), ([-1], [1]), ([[1]], [[1]])]
+)
+def test_counts_that_are_none_are_refused(right, ratings):
+    """Another shape, more successes than ratings, below 0."""
+    with pytest.raises(EvaluationInputError):
+        counted_proportion(right, ratings)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -224,3 +225,16 @@ def evaluations(tmp_path_factory):
         folder / "after", worse, version="2", weights="d" * 64, started="2026-03-20"
     )
     return before, after
+
+
+@pytest.fixture
+def in_zone(monkeypatch):
+    """A function: the site is in this time zone until the test ends."""
+
+    def use(name):
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield use
+    monkeypatch.undo()
+    time.tzset()

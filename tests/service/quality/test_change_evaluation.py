@@ -2,10 +2,12 @@
 
 import pytest
 
-from service.quality.change_evaluation import Verdict, change_evaluation
+from service.evaluation.resampling import Bootstrap
+from service.evaluation.values import Interval
+from service.quality.change_evaluation import Verdict, _by_drop, change_evaluation
 from service.quality.evaluation_folder import read_evaluation
 from service.quality.inputs import Change
-from service.quality.limits import read_limits
+from service.quality.limits import Limit, read_limits
 from service.quality.period import QualityInputError
 from tests.service.assessment.rows import make_rows
 from tests.service.quality.conftest import write_evaluation
@@ -57,6 +59,40 @@ def test_a_value_whose_interval_does_not_keep_the_limit_is_not_passed(change):
     found = change_evaluation(change(text))
     assert found.values["limits"][0]["verdict"] == Verdict.NOT_SHOWN
     assert dict(found.sections[2].facts)["Set by"].startswith("not recorded")
+
+
+PERFECT = """
+limit = [
+  {figure = "micro_f1", minimum = 0.9},
+  {figure = "micro_f1", largest_drop = 0.05},
+  {figure = "specificity", minimum = 0.5},
+  {finding = "edema", figure = "f1", minimum = 0.5},
+  {finding = "edema", figure = "f1", largest_drop = 0.99},
+]
+"""
+
+
+def test_equal_resamples_prove_no_more_than_their_number(change, tmp_path):
+    """All drafts of few studies are right: the interval by resampling is 1 to 1, and 0 to 0."""
+    verdicts = {}
+    for count in (8, 400):
+        rows = make_rows(3, n=count, wrong=0)
+        folders = [write_evaluation(tmp_path / f"{n}-{count}", rows) for n in (1, 2)]
+        found = change_evaluation(change(PERFECT, *folders))
+        verdicts[count] = [each["verdict"] for each in found.values["limits"]]
+        (table,) = found.sections[2].tables
+        assert table.rows[0][2].startswith("1.000 (the same in every resample of ")
+    assert verdicts[8] == ["not shown"] * 5
+    assert verdicts[400] == ["passed"] * 5
+
+
+def test_the_exact_bound_is_that_of_clopper_and_pearson():
+    """5 of 5: at least 47.8 %; without a case there is none."""
+    few = Bootstrap(value=1.0, interval=Interval(1.0, 1.0), draws=2000, undefined=0, patients=5)
+    assert _by_drop(Limit(figure="f1", finding="edema", minimum=0.4), few, 5).low == pytest.approx(
+        0.025**0.2
+    )
+    assert _by_drop(Limit(figure="f1", finding="edema", minimum=0.4), few, 0).low is None
 
 
 def test_modifications_are_those_of_the_manifests(change):

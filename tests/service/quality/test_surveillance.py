@@ -33,6 +33,7 @@ def test_figures_have_their_number_and_interval(inputs):
     edema = next(row for row in rows_of(found, "Drafts against final reports") if row[0] == "edema")
     assert edema[1:5] == ("0", "1", "0", "1")
     assert edema[6] == "1 of 2"
+    assert values["performance"]["final_reports_compared"] == 2
 
 
 def test_alerts_state_who_acknowledged_them_and_when(inputs):
@@ -61,3 +62,26 @@ def test_a_month_without_anything_states_what_is_not_recorded(inputs):
     missing = " ".join(found.not_recorded)
     for words in ("decisions of radiologists", "final reports", "reference period", "end-to-end"):
         assert words in missing
+
+
+def test_figures_of_whole_hours_are_stated_where_the_day_begins_within_one(inputs, in_zone):
+    """India: the day begins at 18:30 UTC, and hours are counted from 19:00."""
+    assert "Figures of whole hours (UTC)" not in dict(surveillance(inputs).sections[0].facts)
+    in_zone("Asia/Kolkata")
+    stated = dict(surveillance(inputs).sections[0].facts)["Figures of whole hours (UTC)"]
+    assert stated == "2026-03-01 00:30 +0530 to 2026-04-01 00:30 +0530"
+
+
+def test_checks_of_an_older_period_are_no_count_of_it(inputs, monkeypatch):
+    """Their records are kept for 30 days: in April some of March are gone."""
+    monkeypatch.setattr(type(inputs.store), "probe_outcomes", lambda *_: {"passed": 3})
+    (sentence,) = incident_section(inputs).sentences
+    assert sentence.startswith("End-to-end checks whose records are still here: 3 passed.")
+    assert "no count of the whole period" in sentence
+    recent = replace(inputs, period=Period(date(2026, 3, 20), date(2026, 3, 31)))
+    assert incident_section(recent).sentences == ("End-to-end checks: 3 passed.",)
+
+
+def incident_section(inputs):
+    """Return the section on incidents."""
+    return next(each for each in surveillance(inputs).sections if "Incidents" in each.title)

@@ -1,10 +1,13 @@
 """Figures of decisions, in groups, with hand-computed values."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
 
+from service.evaluation.clustered import counted_proportion
 from service.evaluation.proportions import wilson
+from service.evaluation.values import Undefined
 from service.review.figures import DecisionFacts, Grouping, figures_by, figures_json
 from service.review.finding_verdicts import finding_verdicts
 from service.review.words import Acceptability, FindingVerdict, Rejection, Verdict
@@ -76,7 +79,7 @@ def test_all_decisions_together():
     assert found.steps == {1: 1, 2: 1, 3: 1, 4: 0}
     assert found.acceptable == wilson(2, 3)
     assert found.unchanged == wilson(1, 4)
-    assert found.agreement == wilson(2, 3)
+    assert found.agreement == counted_proportion([1, 0, 1], [1, 1, 1])
     assert found.added == 1
     assert found.kept_sentences == pytest.approx(8 / 12)
     assert (found.median_distance, found.median_share) == (3.0, 0.1)
@@ -137,3 +140,31 @@ def test_verdicts_come_from_the_finding_then_the_answer_then_the_kept_sentence(r
         "pleural effusion": FindingVerdict.AGREE,
         "other": FindingVerdict.ADD,
     }
+
+
+def test_the_month_is_that_of_the_site(monkeypatch):
+    """5 in the morning of 1 December in Seoul is November in UTC."""
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+    time.tzset()
+    try:
+        evening = facts(at=datetime(2026, 11, 30, 20, tzinfo=UTC))
+        assert [each.name for each in figures_by([evening], Grouping.MONTH)] == ["2026-12"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_findings_of_one_report_are_not_independent():
+    """Six judgments that are equal within each report are as wide as one; one report has none."""
+    names = [f"finding {number}" for number in range(6)]
+
+    def decisions(each):
+        words = [FindingVerdict.AGREE if n % 4 else FindingVerdict.DISAGREE for n in range(40)]
+        return [facts(verdicts=dict.fromkeys(names[:each], word)) for word in words]
+
+    (one,), (six,) = (figures_by(decisions(each), Grouping.ALL) for each in (1, 6))
+    assert (one.agreement.n, six.agreement.n) == (40, 240)
+    assert six.agreement.interval.low == pytest.approx(one.agreement.interval.low)
+    assert six.agreement.interval.low < wilson(180, 240).interval.low - 0.05
+    (alone,) = figures_by(decisions(6)[:1], Grouping.ALL)
+    assert isinstance(alone.agreement.interval, Undefined)
