@@ -328,7 +328,7 @@ class TextChanged(Problem):
 
 
 class Estimate(BaseModel):
-    """A share with Wilson's 95 % interval; null without a case."""
+    """A share with its 95 % interval; null without a case, no interval if one decision has all cases."""
 
     value: float | None
     interval: Annotated[list[float], Field(min_length=2, max_length=2)] | None
