@@ -1,10 +1,12 @@
 """Renders templates to HTML, every value escaped: whole pages, and parts that can be replaced alone."""
 
 import hashlib
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +24,9 @@ from service.web.access.stop_banner import SHOWN_STOP
 _HERE: Final = Path(__file__).parent
 STATIC_DIR: Final = _HERE / "static"
 _COMMAND: Final = re.compile(r"`(wetread [^`]+)`")
+_IMPORT: Final = re.compile(
+    r"""^(?:import|export)\b(?:[^"';]*\bfrom)?\s*"(\.[^"]+)";""", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,28 @@ def _uid_name(uid: str) -> str:
     return UID(uid).name
 
 
+@cache
+def imported_modules(script: str) -> Sequence[str]:
+    """Return the modules that a script below `static/` imports, by itself and through others.
+
+    A browser knows what a module imports when it has it. A page that names all of them has them fetched
+    at once, in place of one level of imports after another.
+
+    Args:
+        script: Path below `static/`, as all that are returned: "review/draft.js".
+    """
+    found: dict[str, None] = {}
+    waiting = [script]
+    while waiting:
+        name = waiting.pop(0)
+        for address in _IMPORT.findall((STATIC_DIR / name).read_text(encoding="utf-8")):
+            module = posixpath.normpath(posixpath.join(posixpath.dirname(name), address))
+            if module not in found:
+                found[module] = None
+                waiting.append(module)
+    return tuple(found)
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
@@ -123,6 +150,7 @@ def _environment() -> Environment:
         state_word=state_word,
         uid_name=_uid_name,
     )
+    environment.globals["imported_modules"] = imported_modules
     return environment
 
 

@@ -26,7 +26,10 @@ let prefetched = { id: "", at: 0, page: null };
 const load = async (id) => {
   const answer = await fetch(id, { headers: { Accept: "text/html" } });
   if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-  return new DOMParser().parseFromString(trustedHTML(await answer.text()), "text/html");
+  const page = new DOMParser().parseFromString(trustedHTML(await answer.text()), "text/html");
+  // A parser without scripts makes elements of what is for browsers without: their images would be fetched.
+  for (const each of page.querySelectorAll("noscript")) each.remove();
+  return page;
 };
 
 // Loads the next study while this one is read: its page, and its image into this page's memory.

@@ -122,7 +122,7 @@ def test_the_study_page_has_image_draft_and_decision(site, seeder, radiologist):
     """The draft is folded; sentences to answer and images not examined are listed."""
     job = seeder.drafted(1)
     html = site.get(f"/read/{job.id}", as_=radiologist).text
-    assert f'src="../jobs/{job.id}/film.png?source=1"' in html
+    assert f'<noscript><img src="../jobs/{job.id}/film.png?source=1"' in html
     (image,) = site.store.instances(job.study_instance_uid)
     base = f"../studies/{job.study_instance_uid}/films/{image.sop_instance_uid}/"
     assert f'data-base="{base}"' in html

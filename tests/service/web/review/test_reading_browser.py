@@ -49,6 +49,38 @@ def edit_first(who, text):
     who.press(*text)
 
 
+# What the page has fetched, by path without its beginning.
+FETCHED = """return performance.getEntriesByType("resource").map(({ name, startTime, responseEnd }) =>
+  ({ name: new URL(name).pathname, begun: startTime, ended: responseEnd }))"""
+
+
+def test_the_study_page_fetches_side_by_side_what_its_first_picture_needs(seeder, person, until):
+    """Scripts, description and quarter level wait for no other script, and each is fetched once."""
+    job = seeder.drafted(1)
+    who = person(then=f"/read/{job.id}")
+    until(who, SHOWN, "the image")
+    fetched = who.run(FETCHED)
+    names = [each["name"] for each in fetched]
+    needed = [each for each in names if each.endswith((".js", "/voi.json", "/levels/2"))]
+    assert sorted(set(needed)) == sorted(needed)
+    assert {each.rpartition("/")[2] for each in needed} >= {"viewer-view.js", "voi.json", "2"}
+    first_script = min(each["ended"] for each in fetched if each["name"].endswith("/draft.js"))
+    late = [each["name"] for each in fetched if each["begun"] > first_script]
+    assert [each for each in late if each in needed] == []
+
+
+def test_no_picture_for_browsers_without_scripts_is_fetched(seeder, person, until):
+    """The service would draw it at full size: neither for the first study nor for the next one."""
+    jobs = [seeder.drafted(1), seeder.drafted(2)]
+    who = person(then=f"/read/{jobs[0].id}")
+    until(who, SHOWN, "the image")
+    other = who.run("return document.getElementById('study').dataset.after")
+    who.press("j" if other else "k")
+    until(who, f"return !location.pathname.endsWith({jobs[0].id!r})", "the other study")
+    until(who, SHOWN, "the image of the other study")
+    assert [each for each in who.run(FETCHED) if "film.png" in each["name"]] == []
+
+
 def test_an_edited_sentence_is_stored_and_accepted_with_ctrl_enter(
     reading_site, seeder, person, until
 ):
