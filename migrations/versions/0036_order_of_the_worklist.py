@@ -19,12 +19,19 @@ INDEXES = {
 }
 SET_URGENT = """UPDATE jobs SET urgent_finding = TRUE WHERE draft IS NOT NULL
     AND superseded_by IS NULL AND removed_at IS NULL AND EXISTS"""
+# PostgreSQL extracts nothing from JSON that has the escape of NUL or of half a surrogate pair anywhere:
+# such an escape is replaced.
+READABLE = r"""CAST(CASE WHEN CAST(draft AS text) LIKE '%\\u0000%' OR CAST(draft AS text) ILIKE '%\\ud%'
+      THEN regexp_replace(CAST(draft AS text),
+        '\\u0000|\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]..', '\\ufffd', 'gi')
+      ELSE CAST(draft AS text) END AS json)"""
 # A draft of another form counts as one without an urgent finding, as when it is read.
 FINDINGS = {
-    "postgresql": """SELECT 1 FROM json_array_elements(CASE WHEN json_typeof(draft->'findings') = 'array'
-          THEN draft->'findings' ELSE '[]' END) AS each_one(value)
+    "postgresql": f"""SELECT 1 FROM (SELECT {READABLE} AS draft) AS readable, json_array_elements(
+          CASE WHEN json_typeof(readable.draft->'findings') = 'array'
+          THEN readable.draft->'findings' ELSE '[]' END) AS each_one(value)
         WHERE value->>'observation' = 'pneumothorax'
-          AND value->>'presence' IN ('present', 'uncertain')""",
+          AND value->>'presence' IN ('present', 'uncertain')""",  # noqa: S608 - a constant
     "sqlite": """SELECT 1
         FROM json_each(CASE WHEN json_valid(draft) THEN draft ELSE '{}' END, '$.findings') AS each_one
         WHERE CASE WHEN each_one.type = 'object'

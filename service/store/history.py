@@ -1,8 +1,21 @@
 """Notes in a job's history, and queries for drafts by model, version and time."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Text, case, func, null, or_, select, type_coerce
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Text,
+    case,
+    cast,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    type_coerce,
+)
 
 from service.database.tables import JobRow
 from service.jobs import Event, JobState
@@ -11,8 +24,8 @@ from service.store import record_mapping
 from service.store.probe_exclusion import not_a_probe
 from service.store.transitions import Transitions
 
-_NAMED: Final[ColumnElement[str | None]] = JobRow.draft[("model", "name")].as_string()
-_TIMED: Final[ColumnElement[Any]] = JobRow.draft["timings_ms"]
+# Escapes of NUL and of half a surrogate pair: PostgreSQL extracts nothing from JSON that has one.
+_UNREADABLE: Final = r"'\\u0000|\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]..'"
 _WITH_STANDING_DRAFT: Final = (JobState.DRAFTED.value, JobState.COMPLETED.value)
 
 
@@ -22,17 +35,18 @@ class History(Transitions):
     @property
     def _own_name(self) -> ColumnElement[str | None]:
         """The model's name as a draft gives it; it may differ from its name in the settings."""
-        return self._in_draft(_NAMED)
+        return self._in_draft(lambda draft: draft[("model", "name")].as_string())
 
-    def _in_draft(self, value: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return a value in a draft; NULL for a draft that is invalid JSON.
+    def _in_draft(self, value_in: Callable[[Any], ColumnElement[Any]]) -> ColumnElement[Any]:
+        """Return a value in a draft, which `value_in` takes from a JSON column.
 
-        PostgreSQL stores no invalid JSON. SQLite does, and one invalid draft would fail the query.
+        SQLite stores invalid JSON, and one such draft would fail the query: the value is NULL then.
+        PostgreSQL stores none, but fails where it reads an escape that no text of it can hold.
         """
         if not self._is_sqlite:
-            return value
+            return value_in(_readable_draft())
         is_valid = func.json_valid(type_coerce(JobRow.draft, Text)) == 1
-        return case((is_valid, value), else_=null())
+        return case((is_valid, value_in(JobRow.draft)), else_=null())
 
     def note(self, job_id: str, action: Event, actor: str, reason: str) -> None:
         """Add a line to the job's history.
@@ -71,7 +85,7 @@ class History(Transitions):
             limit: The number of drafts.
         """
         chosen = (
-            select(self._in_draft(_TIMED))
+            select(self._in_draft(lambda draft: draft["timings_ms"]))
             .where(
                 JobRow.state.in_(_WITH_STANDING_DRAFT),
                 JobRow.draft.is_not(None),
@@ -99,6 +113,20 @@ class History(Transitions):
                 )
                 for name, own, version, count, last in session.execute(chosen)
             ]
+
+
+def _readable_draft() -> ColumnElement[Any]:
+    """Return PostgreSQL's expression for a draft in which unreadable escapes are replaced."""
+    # Constants, no parameters: a query with GROUP BY must repeat the same expression.
+    draft = cast(JobRow.draft, Text)
+    nul, surrogate, pattern, replacement, flags = (
+        literal_column(each, Text)
+        for each in (r"'%\\u0000%'", r"'%\\ud%'", _UNREADABLE, r"'\\ufffd'", "'g'")
+    )
+    # The pattern is slow, and few drafts have such an escape.
+    may_have = or_(draft.like(nul), draft.like(surrogate))
+    replaced = func.regexp_replace(draft, pattern, replacement, flags, type_=Text)
+    return cast(case((may_have, replaced), else_=draft), JSON)
 
 
 def _numbers(found: object) -> dict[str, float]:

@@ -203,10 +203,16 @@ def _enter(
             SearchTextRow.job_id == job_id, SearchTextRow.report_id == report_id
         )
     )
+    text = _storable(text)
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     lexemes = None if is_sqlite else func.to_tsvector(_DICTIONARY, text)
     values = {"study_uid": study_uid, "job_id": job_id, "report_id": report_id, "labels": labels}
     session.add(SearchTextRow(**values, text=text, words=lexemes))
+
+
+def _storable(text: str) -> str:
+    """Return the text without what PostgreSQL or UTF-8 cannot hold: NUL, lone surrogates."""
+    return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
 
 
 def _stated(texts: type[SearchTextRow], wanted: WantedFinding) -> list[ColumnElement[bool]]:

@@ -150,6 +150,9 @@ def test_the_order_of_the_worklist_is_that_of_older_drafts_and_decisions(url):
         "other": '{"findings": "pneumothorax present"}',
         "words": '{"findings": ["pneumothorax", 1, null]}',
         "text": '"pneumothorax"',
+        "nul": r"""{"note": "\u0000 \\u0000", "findings": [{"observation": "pneumothorax",
+            "presence": "present", "sentence": "\ud83d\ude00 \ud83d \ude00"}]}""",
+        "half": r"""{"findings": [{"observation": "pneumothorax\udfff", "presence": "present"}]}""",
     }
     _execute(
         url,
@@ -160,7 +163,10 @@ def test_the_order_of_the_worklist_is_that_of_older_drafts_and_decisions(url):
         "INSERT INTO decision_undos SELECT 'undone', created_at FROM jobs WHERE id = 'here'",
     )
     schema.upgrade(url)
-    assert _execute(url, "SELECT id FROM jobs WHERE urgent_finding") == [("here",)]
+    assert _execute(url, "SELECT id FROM jobs WHERE urgent_finding ORDER BY id") == [
+        ("here",),
+        ("nul",),
+    ]
     assert _execute(url, "SELECT id FROM jobs WHERE decided") == [("stands",)]
     schema.downgrade(url, "0035")
 

@@ -60,3 +60,19 @@ def test_timings_of_the_latest_drafts(store, database_url):
         with store._writing() as session:
             session.execute(text("UPDATE jobs SET draft = '{'"))
         assert store.draft_timings(5) == [{}]
+
+
+def test_a_draft_with_escapes_that_no_text_holds_fails_no_query(store):
+    """Of NUL and of half a surrogate pair; the text of a search has others in their place."""
+    held = claimed(store)
+    odd = "\0 \ud83d \ude00"
+    draft = replace(draft_of(held), findings_text=(f"Kerley{odd} \U0001f600.",), notes=(odd,))
+    draft = replace(draft, timings_ms={"model": 2.5})
+    job = store.draft(held.id, held.fence, draft, objects_of(held), ("PACS",))
+    assert store.job(job.id).draft == draft
+    (model,) = store.drafted_models()
+    assert (model.own_name, model.drafts) == ("tiny", 1)
+    assert store.draft_timings(5) == [{"model": 2.5}]
+    named = store.jobs_with_drafts(DraftFilter(models=frozenset({"tiny"})))
+    assert [each.id for each in named] == [job.id]
+    assert [each.job_id for each in store.search_texts((), ("kerley",), limit=5)] == [job.id]
