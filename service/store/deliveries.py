@@ -341,7 +341,14 @@ class Deliveries(Transitions):
         lost = owner is None
         ended = DeliveryRow.lease_until <= now if lost else DeliveryRow.lease_owner == owner
         sending = (DeliveryRow.state == DeliveryState.SENDING.value, ended)
-        given_up = self._give_up(sending) if lost else 0
+        chosen = select(DeliveryRow.id, DeliveryRow.fence, DeliveryRow.lapses).where(*sending)
+        # The sweeper calls this each second: no writing transaction if there is nothing to do.
+        with self._reading() as session:
+            found = session.execute(chosen).all()
+        if not found:
+            return 0
+        last = [(row.id, row.fence) for row in found if row.lapses >= MAX_LAPSES - 1]
+        given_up = self._give_up(sending, last) if lost else 0
         with self._writing() as session:
             again = changed_rows(
                 session,
@@ -357,16 +364,15 @@ class Deliveries(Transitions):
             )
         return given_up + again
 
-    def _give_up(self, sending: tuple[ColumnElement[bool], ...]) -> int:
-        last = (*sending, DeliveryRow.lapses >= MAX_LAPSES - 1)
-        with self._reading() as session:
-            found = session.execute(select(DeliveryRow.id, DeliveryRow.fence).where(*last)).all()
+    def _give_up(
+        self, sending: tuple[ColumnElement[bool], ...], claims: Sequence[tuple[int, int]]
+    ) -> int:
         message = (
             f"Its worker was lost {MAX_LAPSES} times in a row; the results may crash the worker."
         )
         values = {"state": DeliveryState.FAILED.value, "lapses": MAX_LAPSES}
         given_up = 0
-        for number, fence in found:
+        for number, fence in claims:
             # The worker may have extended its lease or ended the delivery meanwhile.
             with suppress(LeaseLost):
                 self._end_delivery(number, fence, values, error=message, only=sending)

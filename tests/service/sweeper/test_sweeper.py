@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from dicom.study import Instance
 from service.database import schema
+from service.database.engine import WRITING
 from service.jobs import DeliveryState, JobState
 from service.monitoring.background import failing
 from service.monitoring.heartbeat import Heartbeat
@@ -30,6 +32,24 @@ from tests.service.sweeper.studies import (
     schedule,
     sweep_for,
 )
+
+
+def test_an_idle_tick_writes_nothing(sweeper, store, clock):
+    """Nor do the looks of the threads: each would take the lock that receivers wait for."""
+    sweeper.tick()  # the first does also what is due each minute
+    clock.move(1)
+    seen = set()
+
+    def note(_connection, _cursor, statement, *_):
+        seen.add(statement if statement == WRITING else statement.split(maxsplit=1)[0])
+
+    event.listen(store._engine, "before_cursor_execute", note)
+    try:
+        sweeper.tick()
+        assert not store.is_report_due()
+    finally:
+        event.remove(store._engine, "before_cursor_execute", note)
+    assert seen - {"BEGIN"} == {"SELECT"}
 
 
 def test_a_quiet_study_becomes_a_job_once(sweeper, store, clock, arrive, post):
