@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from service.assessment.file_names import MANIFEST, METRICS, PER_STUDY
 from service.assessment.study_rows import StudyRow, read_rows, scored
@@ -130,7 +130,7 @@ def shown_figure(figure: Any, *, digits: int = 2) -> str:  # noqa: ANN401 - any 
     return f"{_rounded(value, digits)} {bounds}"
 
 
-def is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON
+def is_number(value: Any) -> TypeGuard[float]:  # noqa: ANN401 - any JSON
     """Return whether a value of a file is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 

@@ -7,7 +7,7 @@ jobs anywhere in a list, and check hundreds of thousands if they are far from it
 patients with consecutive numbers are. SQLite checks each job then as well.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import CTE, ColumnElement, Select, false, func, select
 from sqlalchemy.orm import Session
@@ -42,7 +42,7 @@ def few_values(session: Session, query: Select[str]) -> list[str] | None:
     return found if len(found) <= _FEW else None
 
 
-def collected(session: Session, query: Select[*tuple[str, ...]]) -> CTE | None:
+def collected(session: Session, query: Select[*tuple[Any, ...]]) -> CTE | None:
     """Return the values of a query as a table that is computed once; None if they are too many.
 
     None in SQLite as well.
