@@ -150,9 +150,9 @@ class OperatorActions(OwedDeliveries):
     def retry(self, job_id: str, actor: str, audit: AuditEvent | None = None) -> Job:
         """Deliver the job again if it has a draft, else read it again; return it.
 
-        If only notices of a delivered draft failed, these are made due. If retention removed the
-        results, the job is read again, provided that its Instances came again. The sweeper publishes
-        it at its next look.
+        If only notices of a delivered draft failed, these are made due. If retention removed the files
+        of a job without a draft, it is read again, provided that its Instances came again. The sweeper
+        publishes it at its next look.
 
         Raises:
             NotFound: There is no such job.
@@ -170,7 +170,7 @@ class OperatorActions(OwedDeliveries):
             return
         gone = row.removed_at is not None
         self._check_retry(session, row)
-        redeliver = row.draft is not None and not gone and Action.REDELIVER in allowed(state)
+        redeliver = row.draft is not None and Action.REDELIVER in allowed(state)
         values = _AFRESH | {"removed_at": None}
         if gone:
             # Instances that come again have new ids: the job reads what is here at its claim.
@@ -194,6 +194,11 @@ class OperatorActions(OwedDeliveries):
         gone = row.removed_at is not None
         if gone and not has_images(session, row.study_instance_uid):
             raise IllegalTransition("the files of this job were removed: send the study again")
+        if gone and row.draft is not None:
+            # Texts under review and decisions belong to the job: they would count for its next draft.
+            raise IllegalTransition(
+                "the files of this job's draft were removed: have the study read again"
+            )
         if row.reason_code == ReasonCode.RECALLED:
             raise IllegalTransition(
                 "the draft of this job was withdrawn: have the study read again"

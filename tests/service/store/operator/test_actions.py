@@ -1,8 +1,11 @@
 """A person's actions on a job: cancel, withdraw, try again, make urgent."""
 
+from datetime import timedelta
+
 import pytest
 
 from service.jobs import DeliveryState, IllegalTransition, JobState, ReasonCode
+from service.store.review.awaiting import WorklistSpan
 from tests.service.store.records import (
     STUDY,
     actions,
@@ -107,6 +110,28 @@ def test_a_job_whose_images_were_removed_needs_them_again(store):
     arrive(store)
     again = store.retry(job.id, "Ann")
     assert (again.state, again.removed_at) == (JobState.SCHEDULED, None)
+
+
+def test_a_removed_draft_is_not_replaced_in_its_job(store, reviewing):
+    """Its decision would count for the new draft; a new revision awaits a decision of its own."""
+    job = reviewing.drafted(store, STUDY)
+    request = reviewing.request()
+    store.decide(job.id, request, reviewing.roentgen, key="k", digest="d", audit=reviewing.audit)
+    store.cancel(job.id, "Ann")
+    store.removed(job.id, "Old.")
+    for kept in store.spooled(STUDY):
+        store.mark_instance_removed(kept)
+    with pytest.raises(IllegalTransition, match="send the study again"):
+        store.retry(job.id, "Ann")
+    arrive(store)
+    with pytest.raises(IllegalTransition, match="have the study read again"):
+        store.retry(job.id, "Ann")
+    again = schedule(store, force=True)
+    drafted(store, store.claim_reading(again.id, "reader", 60))
+    assert store.standing_decisions([job.id, again.id]).keys() == {job.id}
+    now = store.now()
+    span = WorklistSpan(since=now - timedelta(1), overdue_before=now)
+    assert [each.id for each in store.worklist_page(span, limit=5).jobs] == [again.id]
 
 
 def test_urgent_once(store):
