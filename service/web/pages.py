@@ -1,6 +1,7 @@
 """The HTML pages: a study, its images, and the forms that act on a job."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -72,7 +73,8 @@ async def job_image(request: Request) -> Response:
     """Answer with the image that a job read, as PNG, with the draft's findings drawn in, if any.
 
     `?source=1` leaves them out. Those of a withdrawn draft are drawn in only for `?withdrawn=1`, below a
-    stamp that states that it is withdrawn.
+    stamp that states that it is withdrawn. `?source=1&size=160` makes a thumbnail; with findings there
+    is none, as its stamp could not be read.
     """
     here = app_context_of(request)
     asked = request.query_params
@@ -85,7 +87,7 @@ async def job_image(request: Request) -> Response:
     )
     job = await run_in_threadpool(here.store.job, request.path_params["job_id"])
     await audit_view(request, job.study_instance_uid, job.id)
-    return await _png(here, picture)
+    return await _png(here, _sized(request, picture) if "source" in asked else picture)
 
 
 async def study_image(request: Request) -> Response:
@@ -94,9 +96,12 @@ async def study_image(request: Request) -> Response:
     uid, image = study_uid_of(request), check_uid(request.path_params["film_uid"])
     path = await run_in_threadpool(stored_image, here.store, uid, image)
     await audit_view(request, uid)
+    return await _png(here, _sized(request, Picture(path=path)))
+
+
+def _sized(request: Request, picture: Picture) -> Picture:
     small = request.query_params.get("size") == str(THUMBNAIL_SIZE)
-    picture = Picture(path=path, size=THUMBNAIL_SIZE) if small else Picture(path=path)
-    return await _png(here, picture)
+    return replace(picture, size=THUMBNAIL_SIZE) if small else picture
 
 
 def act_page(action: str) -> Callable[[Request], Awaitable[Response]]:

@@ -250,8 +250,14 @@ def test_an_image_is_shown_as_png_small_on_request(site, seeder):
     assert whole.headers["cache-control"] == "no-store"
     assert Image.open(io.BytesIO(whole.content)).size == (256, 256)
     image = site.store.instances(job.study_instance_uid)[0].sop_instance_uid
-    small = site.get(f"/studies/{job.study_instance_uid}/films/{image}.png?size=160")
-    assert Image.open(io.BytesIO(small.content)).size == (160, 160)
+    for url in (
+        f"studies/{job.study_instance_uid}/films/{image}.png?size=160",
+        f"jobs/{job.id}/film.png?source=1&size=160",
+    ):
+        small = site.get(f"/{url}")
+        assert Image.open(io.BytesIO(small.content)).size == (160, 160)
+    annotated = site.get(f"/jobs/{job.id}/film.png?size=160")
+    assert Image.open(io.BytesIO(annotated.content)).size == (256, 256)
 
 
 def test_the_annotated_image_is_preferred_and_the_plain_one_can_be_had(site, seeder):
