@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from service.database.identity_tables import StudyIdentityRow
@@ -54,17 +54,24 @@ def match(session: Session, keys: ReportKeys, received: datetime, late: timedelt
 
 def _candidates(session: Session, keys: ReportKeys) -> Candidates:
     return Candidates(
-        by_accession=_by_accession(session, keys.accession_number),
+        by_accession=_by_accession(session, keys),
         by_uid=_by_uid(session, keys.study_uid),
         by_patient_day=_by_patient_day(session, keys),
     )
 
 
-def _by_accession(session: Session, number: str) -> list[StudyIdentity]:
-    if not number:
+def _by_accession(session: Session, keys: ReportKeys) -> list[StudyIdentity]:
+    if not keys.accession_number:
         return []
-    chosen = select(StudyIdentityRow).where(StudyIdentityRow.accession_number == number)
-    return [identity_of_row(row) for row in session.scalars(chosen.limit(_MOST))]
+    row = StudyIdentityRow
+    # First those that may be the report's: devices write the same number, as 0, for many patients.
+    order = case(
+        (row.study_uid == keys.study_uid, 0),
+        (func.trim(row.patient_id).in_(("", keys.patient_id)), 1),
+        else_=2,
+    )
+    chosen = select(row).where(row.accession_number == keys.accession_number).order_by(order)
+    return [identity_of_row(each) for each in session.scalars(chosen.limit(_MOST))]
 
 
 def _by_patient_day(session: Session, keys: ReportKeys) -> list[StudyIdentity]:

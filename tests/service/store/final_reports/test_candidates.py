@@ -79,3 +79,17 @@ def test_several_studies_or_none(store, matched):
     identify(store, "1.1")
     identify(store, "1.2", patient_id="P2")
     assert matched(accession_number="A1").state is FinalState.AMBIGUOUS
+
+
+def test_a_number_that_many_patients_share_finds_the_study_of_the_patient(store, matched):
+    """Devices write a number such as 0 for everyone; the database would return any 20 of these."""
+    for number in range(60):
+        study = f"1.2.{number + 1}"
+        arrive(store, number + 1, study=study)
+        identify(store, study, accession_number="0", patient_id=f"P{number}")
+    for number in (0, 31, 59):
+        found = matched(accession_number="0", patient_id=f"P{number}")
+        assert (found.state, found.study_uid) == (FinalState.NO_DRAFT, f"1.2.{number + 1}")
+    found = matched(accession_number="0", study_uid="1.2.60")
+    assert (found.matched_by, found.study_uid) == (MatchedBy.ACCESSION, "1.2.60")
+    assert matched(accession_number="0").state is FinalState.AMBIGUOUS
