@@ -9,7 +9,6 @@ import contextlib
 import gc
 import logging
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from dicom.phantom import PhantomFinding, as_dataset, draw, draw_lateral, invert
 from service.database import schema
 from service.store import Store
 from tests.browser import BrowserSession, chromedriver
+from tests.databases import make_database
 from tests.scripted_server import ScriptedServer
 from tests.servers import (
     OrthancServer,
@@ -301,14 +301,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of an empty SQLite database at the current revision, to be copied."""
-    file = tmp_path_factory.mktemp("template") / "wetread.db"
-    schema.upgrade(f"sqlite:///{file}")
-    return file
-
-
-@pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> str:
     """The name of an empty PostgreSQL database at the current revision, to be copied."""
     url = postgres_server.new_database()
@@ -320,8 +312,9 @@ def postgres_template(postgres_server: PostgresServer) -> str:
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database at the current revision, once of each kind."""
     if request.param == "sqlite":
-        file = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "wetread.db")
-        return f"sqlite:///{file}"
+        url = f"sqlite:///{tmp_path / 'wetread.db'}"
+        make_database(url)
+        return url
     server: PostgresServer = request.getfixturevalue("postgres_server")
     return server.new_database(template=request.getfixturevalue("postgres_template"))
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from service.database import schema
 from service.settings.config import load_settings
 from service.store import Store
+from tests.databases import make_database
 from tests.servers import ended_with_us
 
 SETTINGS = """
@@ -71,7 +71,7 @@ class Served:
         self.file.write_text(self.text)
         self.settings = load_settings(self.file)
         self.settings.data_dir.mkdir()
-        schema.upgrade(self.settings.database_url)
+        make_database(self.settings.database_url)
         self.process = None
 
     def start(self):

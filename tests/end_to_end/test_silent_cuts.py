@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dicom.phantom import as_dataset, draw, write
-from service.database import schema
 from service.settings.config import as_environment
 from service.store import Store
+from tests.databases import make_database
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "silent_cuts.py"
 NOT_POSSIBLE = 77
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.serial
 def receiver(tmp_path, free_port, postgres_server, redis_server, silent_proxy, eventually):
     """A running `wetread receive`: its port, the proxy before its database, and its store."""
     url = postgres_server.new_database()
-    schema.upgrade(url)
+    make_database(url)
     proxy, port = silent_proxy(postgres_server.port), free_port()
     overrides = {
         "data_dir": str(tmp_path / "data"),

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from service.database import schema
 from service.jobs import JobState
 from service.queue.job_queue import Queue
 from service.queue.names import DELIVERY, READING
 from service.settings.config import as_environment, child_environment, load_settings
 from service.store import Store
+from tests.databases import make_database
 from workers.app import _Worker
 
 
@@ -27,7 +27,7 @@ class Site:
             "sweep": {"interval": 0.1, "republish_seconds": 1},
         }
         self.settings = load_settings(**self.overrides)
-        schema.upgrade(self.settings.database_url)
+        make_database(self.settings.database_url)
         self.store = Store.open(self.settings)
         self.queue = Queue(self.settings)
         self.processes = []

@@ -11,7 +11,6 @@ import pytest
 import redis
 
 from dicom.study import Instance
-from service.database import schema
 from service.errors import BrokerUnavailable
 from service.queue.job_queue import Queue
 from service.records import ProcessStatus, StatusReport
@@ -20,6 +19,7 @@ from service.store import Store
 from service.system.supervisor import REPLACE_ME
 from service.web.metrics import StoreCollector
 from service.web.readiness import Readiness
+from tests.databases import make_database
 from workers.broker_watch import READY, SILENT_SECONDS, BrokerWatch
 
 
@@ -101,7 +101,7 @@ def site(tmp_path, redis_server, silent_proxy):
     }
     (tmp_path / "data" / "spool").mkdir(parents=True)
     settings = load_settings(**common, broker={"url": redis_server.url})
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     store = Store.open(settings)
     overrides = {**common, "broker": {"url": f"redis://127.0.0.1:{proxy.port}/0"}}
     log = (tmp_path / "log").open("wb")

@@ -13,10 +13,10 @@ from service.accounts import Role
 from service.audit import AuditAction, AuditEvent
 from service.checks.accounts import accounts, audit_trail, provider, secrets
 from service.checks.check import Grade
-from service.database import schema
 from service.database.engine import make_engine
 from service.settings.config import Settings
 from service.store import Store
+from tests.databases import make_database
 
 HASH = "$argon2id$"
 OIDC = {
@@ -32,7 +32,7 @@ def settings(tmp_path, monkeypatch):
     """Settings with a database of their own."""
     monkeypatch.chdir(tmp_path)
     made = Settings(data_dir=tmp_path)
-    schema.upgrade(made.database_url)
+    make_database(made.database_url)
     return made
 
 

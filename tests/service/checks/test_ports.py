@@ -8,8 +8,8 @@ import pytest
 
 from service.checks.check import Grade
 from service.checks.ports import port_checks
-from service.database import schema
 from service.settings.config import as_environment, child_environment, load_settings
+from tests.databases import make_database
 
 
 def outcome(key, **settings):
@@ -42,7 +42,7 @@ def test_another_program_is_named_with_its_process(key):
 def test_the_service_itself_may_have_the_port(tmp_path, free_port, eventually):
     """While `wetread web` runs, its port is no fault for its site, and is one for another site."""
     web = {"web": {"port": free_port()}, "data_dir": str(tmp_path)}
-    schema.upgrade(load_settings(**web).database_url)
+    make_database(load_settings(**web).database_url)
     with subprocess.Popen(
         [sys.executable, "-m", "service.cli", "web"],
         env=child_environment(**as_environment(web)),

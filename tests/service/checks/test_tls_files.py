@@ -14,8 +14,8 @@ import pytest
 from service.checks.check import Grade
 from service.checks.pem import validities
 from service.checks.tls_files import tls_file_checks
-from service.database import schema
 from service.settings.config import as_environment, child_environment, load_settings
+from tests.databases import make_database
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def test_a_part_that_cannot_use_its_files_names_them(
         "broker": {"url": redis_server.url},
         table: {"host": "127.0.0.1", **listening, **files},
     }
-    schema.upgrade(load_settings(**settings).database_url)
+    make_database(load_settings(**settings).database_url)
     done = subprocess.run(
         [sys.executable, "-m", "service.cli", command],
         env=child_environment(**as_environment(settings)),

@@ -8,11 +8,11 @@ from click.testing import CliRunner
 from dicom.content.report import DraftReport, ModelIdentity, SourceImage
 from dicom.study import Instance
 from service.commands.jobs import jobs
-from service.database import schema
 from service.jobs import JobState
 from service.records import ResultObject
 from service.settings.config import load_settings
 from service.store import Store
+from tests.databases import make_database
 
 SETTINGS = """
 [[destinations]]
@@ -32,7 +32,7 @@ def store(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wetread.toml").write_text(SETTINGS)
     settings = load_settings()
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     opened = Store.open(settings)
     yield opened
     opened.close()

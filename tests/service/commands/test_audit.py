@@ -10,9 +10,9 @@ from sqlalchemy import text
 
 from service.audit import CSV_COLUMNS, AuditAction, AuditEvent
 from service.commands.audit import BrokenTrail, audit
-from service.database import schema
 from service.settings.config import load_settings
 from service.store import Store
+from tests.databases import make_database
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def trail(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
     settings = load_settings()
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     store = Store.open(settings)
     store.record_audit(AuditEvent(action=AuditAction.LOGIN, actor="kim", patient_id="P1"))
     store.record_audit(AuditEvent(action=AuditAction.VIEWED, actor="=HYPERLINK()", study_uid="1.2"))

@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from service.commands.check import check
-from service.database import schema
 from service.settings.config import load_settings
 from service.store import Store
 from service.tokens import Scope, mint
+from tests.databases import make_database
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def output_of(tmp_path, monkeypatch):
     """A function: days until a token expires -> what `wetread check` reports about tokens."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
-    schema.upgrade(load_settings().database_url)
+    make_database(load_settings().database_url)
 
     def run(days: float) -> tuple[str, bool]:
         with closing(Store.open(load_settings())) as store:

@@ -5,11 +5,11 @@ from click.testing import CliRunner
 
 from dicom.scu.commitment_request import CommitmentRequest, Reference
 from service.commands.commitment import commitment
-from service.database import schema
 from service.records import CommitmentState
 from service.settings.config import load_settings
 from service.store import Store
 from service.store.audit.trail import AuditFilter
+from tests.databases import make_database
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def store(tmp_path, monkeypatch):
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     settings = load_settings()
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     opened = Store.open(settings)
     yield opened
     opened.close()

@@ -7,12 +7,12 @@ from click.testing import CliRunner
 
 from service.audit import AuditAction
 from service.commands.destination import destination
-from service.database import schema
 from service.errors import NotFound, WetreadError
 from service.jobs import IllegalTransition
 from service.settings.config import load_settings
 from service.store import Store
 from service.store.audit.trail import AuditFilter
+from tests.databases import make_database
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def run(tmp_path, monkeypatch, free_port):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("WETREAD_DESTINATIONS", json.dumps(configured))
-    schema.upgrade(load_settings().database_url)
+    make_database(load_settings().database_url)
 
     def invoke(*arguments: str, status: int = 0) -> str:
         result = CliRunner().invoke(destination, arguments)

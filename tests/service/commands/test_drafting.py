@@ -8,12 +8,12 @@ from click.testing import CliRunner
 from service.audit import AuditAction
 from service.commands.drafting import drafting
 from service.commands.models import model
-from service.database import schema
 from service.errors import ConfigurationError, WetreadError
 from service.jobs import IllegalTransition
 from service.settings.config import load_settings
 from service.store import Store
 from service.store.audit.trail import AuditFilter
+from tests.databases import make_database
 
 MODELS = [{"name": "second", "model": "tiny"}, {"name": "trial", "model": "demo", "shadow": True}]
 
@@ -23,7 +23,7 @@ def run(tmp_path, monkeypatch):
     """A function that runs a command against a database of its own."""
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("WETREAD_MODELS", json.dumps(MODELS))
-    schema.upgrade(load_settings().database_url)
+    make_database(load_settings().database_url)
 
     def invoke(command, *arguments: str) -> str:
         result = CliRunner().invoke(command, arguments)

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from dicom.content.report import DraftReport, ModelIdentity, SourceImage
 from dicom.study import Instance
 from service.commands.jobs import jobs
-from service.database import schema
 from service.errors import NotFound
 from service.jobs import JobState
 from service.monitoring.state_names import state_word
 from service.settings.config import load_settings
 from service.store import Store
+from tests.databases import make_database
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def store(tmp_path, monkeypatch):
     """The store of the settings that the command will find."""
     monkeypatch.chdir(tmp_path)
     settings = load_settings()
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     opened = Store.open(settings)
     yield opened
     opened.close()

@@ -7,10 +7,10 @@ import pytest
 from service.audit import AuditAction
 from service.commands.audited import event, note
 from service.commands.opened import actor, open_store
-from service.database import schema
 from service.errors import SchemaMismatch
 from service.settings.config import load_settings
 from service.store.audit.trail import AuditFilter
+from tests.databases import make_database
 
 
 def test_a_command_records_the_user_of_the_machine(tmp_path, monkeypatch):
@@ -19,7 +19,7 @@ def test_a_command_records_the_user_of_the_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
     with pytest.raises(SchemaMismatch), open_store():
         pass
-    schema.upgrade(load_settings().database_url)
+    make_database(load_settings().database_url)
     with open_store() as store:
         note(store, AuditAction.EXPORTED, detail="x")
         (record,) = store.audit_records(AuditFilter())

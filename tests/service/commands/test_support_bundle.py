@@ -7,11 +7,11 @@ from click.testing import CliRunner
 
 from service.audit import AuditAction
 from service.commands.support_bundle import support_bundle
-from service.database import schema
 from service.errors import NotFound
 from service.settings.config import load_settings
 from service.store import Store
 from service.store.audit.trail import AuditFilter
+from tests.databases import make_database
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def run(tmp_path, monkeypatch):
     """A function that runs the command against a database of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
-    schema.upgrade(load_settings().database_url)
+    make_database(load_settings().database_url)
 
     def invoke(*arguments):
         return CliRunner().invoke(support_bundle, [*map(str, arguments)])

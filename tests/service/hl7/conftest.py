@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from service.database import schema
 from service.hl7.counts import MessageCounts
 from service.hl7.server import Listener, tls_of
 from service.hl7.taking import MessageTaker
 from service.settings.config import settings_of
 from service.store import Store
+from tests.databases import make_database
 from tests.hl7_messages import framed
 
 
@@ -86,7 +86,7 @@ def log(capsys):
 def database(tmp_path):
     """The file of an empty database."""
     path = tmp_path / "hl7.db"
-    schema.upgrade(f"sqlite:///{path}")
+    make_database(f"sqlite:///{path}")
     return path
 
 

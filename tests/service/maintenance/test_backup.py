@@ -13,7 +13,7 @@ from dicom.dicomweb.stow_request import PartFile
 from dicom.parsing.header import check_identity, read_header
 from dicom.phantom import as_dataset, draw, write
 from dicom.spool.spool import Spool
-from service.database import database_copy, schema
+from service.database import database_copy
 from service.errors import ConfigurationError
 from service.maintenance.backup import DIGESTS, MANIFEST, Backup, digest_of
 from service.maintenance.restore import damaged_files, read_backup, restore
@@ -25,6 +25,7 @@ from service.store import Store
 from service.store.review.verified_reports import MadeReport
 from service.tokens import Scope as TokenScope
 from service.tokens import mint
+from tests.databases import make_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -78,7 +79,7 @@ def used(site):
     """A site with two images, a job for each, a token, a device UID and a commitment that is due."""
     settings = site("first")
     settings.data_dir.mkdir()
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     for seed in (1, 2):
         receive(settings, seed)
     (settings.data_dir / "device-uid").write_text("2.25.123456\n")

@@ -20,7 +20,6 @@ from dicom.parsing.header import check_identity, read_header
 from dicom.spool.incoming_file import Announced
 from dicom.spool.levels_file import levels_path, write_levels
 from dicom.spool.spool import Spool, data_set_size, has_digest
-from service.database import schema
 from service.database.tables import InstanceRow, StudyRow
 from service.jobs import JobState
 from service.maintenance import spool_check
@@ -31,6 +30,7 @@ from service.settings.config import as_environment, child_environment, load_sett
 from service.spool_findings import Kind
 from service.store import Store
 from service.system import spool_walk
+from tests.databases import make_database
 
 AT_ONCE = Scope(young_seconds=0)
 
@@ -42,7 +42,7 @@ def database_url(request, tmp_path):
     url = f"sqlite:///{tmp_path / 'wetread.db'}"
     if kind == "postgresql":
         url = request.getfixturevalue("postgres_url")
-    schema.upgrade(url)
+    make_database(url)
     return url
 
 
@@ -433,7 +433,7 @@ def test_results_without_an_owner_are_set_aside(settings, verify):
 def peak_memory(folder, count):
     """Return the most bytes held at a time while so many rows are compared with the disk."""
     settings = load_settings(data_dir=folder / str(count))
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     now = datetime(2026, 3, 1, tzinfo=UTC)
     study = {"study_instance_uid": "1.2", "calling_ae": "CR1", "urgent": False}
     image = {"study_instance_uid": "1.2", "sop_class_uid": "1.2", "series_instance_uid": "1.2"}
@@ -474,7 +474,7 @@ def test_the_command_states_it_in_a_table_and_for_programs(tmp_path, images):
     """Status 1 while something is left, 0 after the repair; no patient's name in what it prints."""
     overrides = {"data_dir": str(tmp_path / "data")}
     settings = load_settings(**overrides)
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     spool = Spool(settings.spool_dir)
     instance = keep(spool, images["normal"])
 

@@ -1,7 +1,6 @@
 """A site with a month of readings, decisions and alerts; a marked name wherever a name can be."""
 
 import json
-import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -26,6 +25,7 @@ from service.store import Store
 from service.study_identity import StudyIdentity
 from service.support.pseudonyms import Pseudonyms
 from tests.conftest import Clock
+from tests.databases import make_database
 from tests.service.assessment.rows import make_rows
 
 MARK = "Zebrastern"
@@ -172,11 +172,12 @@ def stop_and_recall(store, clock, job):
 
 
 @pytest.fixture(scope="module")
-def worked(tmp_path_factory, sqlite_template, reviewing):
+def worked(tmp_path_factory, reviewing):
     """The database of a site whose month is over; the clock stands in April."""
     folder, clock = tmp_path_factory.mktemp("worked"), Clock()
-    file = shutil.copy(sqlite_template, folder / "wetread.db")
-    store = Store(f"sqlite:///{file}", clock=clock)
+    url = f"sqlite:///{folder / 'wetread.db'}"
+    make_database(url)
+    store = Store(url, clock=clock)
     work(store, clock, reviewing)
     store.compute_hours(store.changed_hours(MARCH.begin))  # as the sweeper does
     clock.now = datetime(2026, 4, 2, 9, 0, tzinfo=UTC)

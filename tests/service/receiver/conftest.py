@@ -2,11 +2,11 @@
 
 import pytest
 
-from service.database import schema
 from service.receiver.commitment import Commitments
 from service.receiver.intake import Intake
 from service.receiver.storage_service import StorageService
 from service.store import Store
+from tests.databases import make_database
 from tests.service.receiver.callers import settings_for
 
 
@@ -17,7 +17,7 @@ def service_for(tmp_path):
 
     def make(**receiver) -> StorageService:
         settings = settings_for(tmp_path, **receiver)
-        schema.upgrade(settings.database_url)
+        make_database(settings.database_url)
         store = Store.open(settings)
         stores.append(store)
         intake = Intake(store, settings, lambda _: None)

@@ -6,6 +6,7 @@ from dicom.spool.ingest import IncomingAssociation
 from service.database import schema
 from service.receiver.association_counts import AssociationCounts
 from service.store import Store
+from tests.databases import make_database
 
 
 def ended(calling_ae="CR1", address="10.0.0.7"):
@@ -16,7 +17,7 @@ def ended(calling_ae="CR1", address="10.0.0.7"):
 def test_they_are_written_every_few_seconds_and_kept_without_the_database(tmp_path, clock):
     """One row for each calling AE; none is lost while the database is unavailable."""
     url = f"sqlite:///{tmp_path / 'wetread.db'}"
-    schema.upgrade(url)
+    make_database(url)
     store = Store(url, clock=clock)
     seconds = [0.0]
     counts = AssociationCounts(store, passed=lambda: seconds[0])
@@ -31,7 +32,7 @@ def test_they_are_written_every_few_seconds_and_kept_without_the_database(tmp_pa
     schema.downgrade(url, "base")
     clock.now += timedelta(seconds=5)
     counts.write()
-    schema.upgrade(url)
+    make_database(url)
     counts.add(ended())
     counts.write()
     found = {each.ae_title: each for each in store.calling_aes()}

@@ -7,13 +7,13 @@ from dicom.scu.commitment_request import CommitmentRequest, Reference
 from dicom.spool.incoming_file import Announced
 from dicom.spool.ingest import IncomingAssociation
 from dicom.spool.spool import Spool
-from service.database import schema
 from service.receiver.commitment import Commitments
 from service.receiver.intake import Intake
 from service.receiver.storage_service import StorageService
 from service.records import CommitmentState
 from service.settings.config import Settings
 from service.store import Store
+from tests.databases import make_database
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
 
@@ -22,7 +22,7 @@ CR = "1.2.840.10008.5.1.4.1.1.1"
 def settings(tmp_path):
     """Settings with a database and a spool of their own."""
     made = Settings(data_dir=tmp_path)
-    schema.upgrade(made.database_url)
+    make_database(made.database_url)
     return made
 
 

@@ -16,9 +16,9 @@ from pynetdicom import AE
 
 from dicom.parsing.header import check_identity, read_header
 from dicom.scp.refusals import INSTANCE_CAUSES, Cause
-from service.database import schema
 from service.jobs import JobState
 from service.store import Store
+from tests.databases import make_database
 from tests.service.receiver.callers import settings_for
 
 ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
@@ -63,7 +63,7 @@ class Receiver:
     def __init__(self, folder: Path, port: int, broker: str) -> None:
         self.port = port
         self.settings = settings_for(folder)
-        schema.upgrade(self.settings.database_url)
+        make_database(self.settings.database_url)
         self.store = Store.open(self.settings)
         self.environment = {
             **os.environ,

@@ -21,6 +21,7 @@ from service.receiver.intake import Intake
 from service.receiver.storage_service import StorageService
 from service.settings.config import Settings
 from service.store import Store
+from tests.databases import make_database
 from tests.service.receiver.callers import peer
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
@@ -30,7 +31,7 @@ CR = "1.2.840.10008.5.1.4.1.1.1"
 def reception(tmp_path):
     """A storage service with a store of its own; the sender BAD triggers a bug."""
     settings = Settings(data_dir=tmp_path)
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     store = Store(settings.database_url)
 
     def callers(calling_ae):

@@ -11,7 +11,6 @@ from dicom.content.result_header import SECONDARY_CAPTURE
 from dicom.errors import DestinationUnavailable
 from dicom.phantom import as_dataset, draw, write
 from dicom.selection.local_files import describe
-from service.database import schema
 from service.errors import ConfigurationError
 from service.receiver.calling_aes import CallingAEs
 from service.receiver.intake import Intake
@@ -19,6 +18,7 @@ from service.reconcile.comparison import Lack
 from service.reconcile.schedule import open_context
 from service.settings.config import load_settings
 from service.store import Store
+from tests.databases import make_database
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.timeout(180)]
 
@@ -55,7 +55,7 @@ def site(tmp_path, archive):
             receiver={"callers": [{"ae_title": "ORTHANC"}], "min_free_bytes": 0},
             reconcile=[table | keys],
         )
-        schema.upgrade(settings.database_url)
+        make_database(settings.database_url)
         return settings
 
     return make

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from service.database import schema
 from service.errors import LeaseLost
 from service.jobs import DeliveryState, IllegalTransition, JobState
 from service.store import Store
+from tests.databases import make_database
 from tests.service.store.records import (
     actions,
     arrive,
@@ -158,7 +158,7 @@ class TestLife:
 
     def test_a_claim_that_meets_a_cancel_finds_nothing(self, postgres_url):
         """The worker's thread continues: a cancel during its commit is no error of the claim."""
-        schema.upgrade(postgres_url)
+        make_database(postgres_url)
         store = Store(postgres_url)
         arrive(store)
         job = schedule(store)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.database import schema
 from service.errors import SchemaMismatch, StoreUnavailable
 from service.records import Arrival
 from service.store import Store
+from tests.databases import make_database
 from tests.service.store.records import STUDY, arrive, image
 
 
@@ -42,7 +42,7 @@ class TestFaults:
         server.start()
         try:
             url = server.new_database()
-            schema.upgrade(url)
+            make_database(url)
             store = Store(url, busy_seconds=2)
             arrive(store, 1)
             server.kill()

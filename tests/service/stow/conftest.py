@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from service.database import schema
 from service.queue.job_queue import Queue
 from service.receiver.calling_aes import CallingAEs
 from service.settings.config import Settings, load_settings
 from service.store import Store
 from service.stow.server import StowServer, make_app, make_stow_context
 from service.web.server import address_of, bind
+from tests.databases import make_database
 from tests.service.stow.requests import RunningEndpoint, add_token
 
 
@@ -21,7 +21,7 @@ from tests.service.stow.requests import RunningEndpoint, add_token
 def empty_database(tmp_path_factory) -> Path:
     """An SQLite file at the current revision, to be copied."""
     file = tmp_path_factory.mktemp("empty") / "wetread.db"
-    schema.upgrade(f"sqlite:///{file}")
+    make_database(f"sqlite:///{file}")
     return file
 
 

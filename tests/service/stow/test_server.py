@@ -17,9 +17,9 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 
 from dicom.phantom import as_dataset, draw, write
 from dicom.spool.spool import has_digest, parse_file_name
-from service.database import schema
 from service.store import Store
 from service.tokens import Scope, mint
+from tests.databases import make_database
 
 REPOSITORY = Path(__file__).parents[3]
 BOUNDARY = "frontier"
@@ -32,7 +32,7 @@ class Process:
         self.folder = folder
         self._eventually = eventually
         self.process: subprocess.Popen[str] | None = None
-        schema.upgrade(f"sqlite:///{folder / 'wetread.db'}")
+        make_database(f"sqlite:///{folder / 'wetread.db'}")
         self.store = Store(f"sqlite:///{folder / 'wetread.db'}")
         self.token, credential = mint()
         self.store.add_token(

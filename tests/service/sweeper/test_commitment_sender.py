@@ -22,13 +22,13 @@ from dicom.scu.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE
 from dicom.scu.commitment_request import CommitmentRequest, Reference
 from dicom.spool.incoming_file import Announced
 from dicom.spool.spool import Spool
-from service.database import schema
 from service.database.engine import make_engine
 from service.records import CommitmentState, IncidentKind
 from service.settings.config import Settings, as_environment, child_environment, load_settings
 from service.store import Store
 from service.sweeper import commitment_sender
 from service.sweeper.commitment_sender import CommitmentSender
+from tests.databases import make_database
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
 
@@ -110,7 +110,7 @@ def modality():
 def settings(tmp_path):
     """Settings with a database and a spool of their own."""
     made = Settings(data_dir=tmp_path, sweep={"interval": 0.05})
-    schema.upgrade(made.database_url)
+    make_database(made.database_url)
     return made
 
 
@@ -388,7 +388,7 @@ def parts(tmp_path, redis_server, modality, free_port):
     }
     made = Parts(tmp_path, overrides)
     made.settings = load_settings(**overrides)
-    schema.upgrade(made.settings.database_url)
+    make_database(made.settings.database_url)
     yield made
     made.close()
 

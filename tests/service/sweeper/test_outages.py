@@ -7,13 +7,13 @@ import time
 import pytest
 
 from dicom.study import Instance
-from service.database import schema
 from service.errors import StoreUnavailable
 from service.jobs import JobState
 from service.monitoring.heartbeat import Heartbeat
 from service.settings.config import load_settings
 from service.store import Store
 from service.sweeper.sweeper import Sweeper
+from tests.databases import make_database
 
 STUDY = "1.2.3"
 WORKER = f"reading@{socket.gethostname()}:{os.getpid()}"
@@ -105,7 +105,7 @@ def test_postgresql_away_for_longer_than_a_lease(
     """Stopped and started again, with a process that reports itself all the time: nothing counted."""
     with postgres_server_class(postgres_folder) as server:
         url = server.new_database()
-        schema.upgrade(url)
+        make_database(url)
         store = Store(url, busy_seconds=2)
         settings = load_settings(data_dir=tmp_path, reading={"lease_seconds": 3})
         sweeper = Sweeper(store, settings, lambda _: None)

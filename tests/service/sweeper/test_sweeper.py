@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import event
 
 from dicom.study import Instance
-from service.database import schema
 from service.database.engine import WRITING
 from service.jobs import DeliveryState, JobState
 from service.monitoring.background import failing
@@ -23,6 +22,7 @@ from service.settings.config import as_environment, child_environment, load_sett
 from service.store import Store
 from service.sweeper.outages import LeaseVerdict
 from service.sweeper.sweeper import Sweeper, SweepLoop
+from tests.databases import make_database
 from tests.service.sweeper.studies import (
     STUDY,
     come,
@@ -235,7 +235,7 @@ def test_two_sweeper_processes_are_harmless(tmp_path, redis_server, eventually):
         "sweep": {"interval": 0.02, "retention_days": 0.5 / 86400, "republish_seconds": 0.5},
     }
     settings = load_settings(**overrides)
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     store = Store.open(settings)
     old_jobs = [come_and_end(store, settings, f"1.1.{number + 1}") for number in range(20)]
     time.sleep(0.6)  # they are old now
@@ -399,7 +399,7 @@ def arrive_in():
     """A function that opens the store of settings and lets one image arrive there."""
 
     def open_and_add(settings):
-        schema.upgrade(settings.database_url)
+        make_database(settings.database_url)
         store = Store.open(settings)
         image = Instance(
             sop_instance_uid="1.1",

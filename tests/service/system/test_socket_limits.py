@@ -8,7 +8,6 @@ import pytest
 import redis
 from sqlalchemy import make_url
 
-from service.database import schema
 from service.database.engine import make_engine
 from service.errors import BrokerUnavailable, StoreUnavailable
 from service.jobs import JobState
@@ -18,6 +17,7 @@ from service.records import Job
 from service.settings.config import load_settings
 from service.store import Store
 from service.system.socket_limits import postgresql_arguments, postgresql_settings
+from tests.databases import make_database
 from workers.app import worker_app
 
 URL = "postgresql+psycopg://wetread@127.0.0.1:5432/wetread"
@@ -30,7 +30,7 @@ LONGEST_CHECKOUT = 2 + 3 + 2 + 1
 def postgres_behind(postgres_server, silent_proxy):
     """A proxy before PostgreSQL, and the URL of a current database behind it."""
     url = postgres_server.new_database()
-    schema.upgrade(url)
+    make_database(url)
     proxy = silent_proxy(postgres_server.port)
     return proxy, url.replace(f":{postgres_server.port}/", f":{proxy.port}/")
 

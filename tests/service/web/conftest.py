@@ -27,7 +27,6 @@ from dicom.content.report import (
 from dicom.identifiers import derived_uid
 from dicom.study import Instance
 from service.accounts import Role, SessionLimits, new_secret
-from service.database import schema
 from service.destination_backlog import Trouble
 from service.passwords import hash_password
 from service.records import NOTHING, Job, ResultObject, StatusReport
@@ -37,6 +36,7 @@ from service.web.access.transport import SECURE_COOKIE
 from service.web.app import make_app, make_app_context
 from service.web.app_context import AppContext
 from service.web.server import Server, address_of, listen
+from tests.databases import make_database
 from tests.spooled import spool
 
 MODEL = ModelIdentity(
@@ -295,7 +295,7 @@ def make_settings(folder: Path, **overrides) -> Settings:
     }
     settings = Settings(**{**base, **overrides})
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     return settings
 
 

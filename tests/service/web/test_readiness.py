@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from service.database import schema
 from service.web.readiness import ANSWER_SECONDS, SharedCheck
+from tests.databases import make_database
 
 # A timeout that an orchestrator's probe may have.
 PROBE_SECONDS = 10.0
@@ -60,7 +60,7 @@ def test_a_call_that_takes_too_long_goes_on_and_is_not_started_twice():
 def test_a_silent_database_is_named_in_time(make_site, postgres_server, silent_proxy):
     """Open connections go silent, as do new ones: both times the answer names the database."""
     url = postgres_server.new_database()
-    schema.upgrade(url)
+    make_database(url)
     proxy = silent_proxy(postgres_server.port)
     site = make_site(database={"url": url.replace(f":{postgres_server.port}/", f":{proxy.port}/")})
     assert "database" not in site.get("/readyz").json()["faults"]

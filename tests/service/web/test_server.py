@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.database import schema
 from service.store import Store
+from tests.databases import make_database
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -58,7 +58,7 @@ def start_web(tmp_path, eventually):
 
 def test_sigterm_ends_the_process_with_open_streams(start_web, tmp_path, cookie_of):
     """Exit status 0, the stream ended, the heartbeat signed off, the address file gone."""
-    schema.upgrade(f"sqlite:///{tmp_path / 'site' / 'wetread.db'}")
+    make_database(f"sqlite:///{tmp_path / 'site' / 'wetread.db'}")
     process, url, folder = start_web()
     store = Store(f"sqlite:///{folder / 'wetread.db'}")
     assert [(each.role, each.detail) for each in store.processes()] == [("web", url)]

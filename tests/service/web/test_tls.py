@@ -10,8 +10,8 @@ import sys
 import httpx
 import pytest
 
-from service.database import schema
 from service.store import Store
+from tests.databases import make_database
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def start_web(tmp_path, eventually):
 
 def test_a_killed_web_process_keeps_sessions_and_limits(start_web, tmp_path, cookie_of):
     """Sessions and failed logins are in the database: both survive the kill."""
-    schema.upgrade(f"sqlite:///{tmp_path / 'wetread.db'}")
+    make_database(f"sqlite:///{tmp_path / 'wetread.db'}")
     store = Store(f"sqlite:///{tmp_path / 'wetread.db'}")
     cookie = {"Cookie": cookie_of(store)}
     process, url = start_web()

@@ -14,10 +14,10 @@ from PIL import Image
 from sklearn.metrics import f1_score
 
 from dicom.selection.local_files import describe
-from service.database import schema
 from service.evaluation.labels import SIX
 from service.settings.config import load_settings
 from service.store import Store
+from tests.databases import make_database
 from workers.commands.evaluate import evaluate
 
 FILES = {"manifest.json", "drafts.jsonl", "per_study.csv", "metrics.json", "subgroups.csv"}
@@ -247,7 +247,7 @@ def test_studies_of_the_service_are_evaluated_from_its_spool(phantoms, tmp_path,
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path / "data"))
     settings = load_settings()
     (tmp_path / "data").mkdir()
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     store = Store.open(settings)
     for number, path in enumerate(sorted((phantoms / "images").iterdir())[:4]):
         image = describe(Path(shutil.copy(path, tmp_path)))

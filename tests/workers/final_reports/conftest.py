@@ -18,11 +18,11 @@ from dicom.content.report import (
 )
 from dicom.identifiers import derived_uid
 from dicom.study import Instance
-from service.database import schema
 from service.records import Job
 from service.settings.config import Settings, settings_of
 from service.store import Store
 from service.study_identity import StudyIdentity
+from tests.databases import make_database
 
 STUDY = "1.2.3"
 
@@ -82,7 +82,7 @@ def draft(revision: int) -> DraftReport:
 def report_site(tmp_path):
     """Return the site."""
     settings = settings_of({"data_dir": tmp_path})
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     store = Store(settings.database_url)
     add_instance(store, tmp_path / "image", "1.2.3.1", "1.2.840.10008.5.1.4.1.1.1.1")
     job = store.schedule(STUDY, model="demo", version="1", actor="t", reason="Released.")

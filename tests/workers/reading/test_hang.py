@@ -6,13 +6,13 @@ import pytest
 
 from dicom.phantom import as_dataset, draw, write
 from dicom.selection.local_files import describe
-from service.database import schema
 from service.jobs import JobState
 from service.queue.job_queue import Queue
 from service.settings.config import as_environment, load_settings
 from service.store import Store
 from service.sweeper.sweeper import Sweeper
 from service.system.supervisor import Part, Supervisor
+from tests.databases import make_database
 
 # A reading worker whose device waits while the file "hold" is there, and hangs for ever on images of
 # 420 x 416 pixels. That sleep is one in C, which no signal of ours ends and no exception leaves.
@@ -73,7 +73,7 @@ class Site:
         self.folder = folder
         self.settings = load_settings(**overrides)
         self.settings.data_dir.mkdir()
-        schema.upgrade(self.settings.database_url)
+        make_database(self.settings.database_url)
         self.store = Store.open(self.settings)
         self.queue = Queue(self.settings)
         self.sweeper = Sweeper(

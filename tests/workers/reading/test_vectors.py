@@ -12,11 +12,11 @@ from dicom.content.report import Observation, Side
 from dicom.phantom import PhantomFinding, as_dataset, draw, write
 from dicom.selection.local_files import describe
 from service.audit import AuditAction
-from service.database import schema
 from service.search.similar import NoResult, StudySearch
 from service.settings.config import load_settings
 from service.store import Store
 from service.store.audit.trail import AuditFilter
+from tests.databases import make_database
 from workers.app import worker_app
 from workers.commands.search import search
 from workers.reading.drafting import Drafting
@@ -40,7 +40,7 @@ def site(tmp_path_factory):
             '[reading]\nmodel = "demo"\n[broker]\nurl = "redis://127.0.0.1:1/0"\n'
         )
         settings = load_settings()
-        schema.upgrade(settings.database_url)
+        make_database(settings.database_url)
         store = Store(settings.database_url)
         reader, abandon = Reader.from_settings(settings), threading.Event()
         work = Drafting(store, settings, reader, print, "reader", abandon, abandon.set)

@@ -5,18 +5,18 @@ import pytest
 from click.testing import CliRunner
 
 from service.commands.accounts.token import token
-from service.database import schema
 from service.errors import WetreadError
 from service.settings.config import load_settings
 from service.store import Store
 from service.tokens import InvalidToken, Scope, check_name, lifetime, mint, presented
+from tests.databases import make_database
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A function that runs `wetread token ARGUMENTS` against a database of its own."""
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
-    schema.upgrade(load_settings().database_url)
+    make_database(load_settings().database_url)
 
     def invoke(*arguments: str) -> str:
         result = CliRunner().invoke(token, arguments, catch_exceptions=True)

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from service.accounts import Role
-from service.database import schema
 from service.passwords import verify_password
 from service.store import Store
+from tests.databases import make_database
 
 PHRASE = "correct horse battery"
 
@@ -19,7 +19,7 @@ PHRASE = "correct horse battery"
 def site(tmp_path):
     """The folder of a site with a migrated database, and its store."""
     url = f"sqlite:///{tmp_path / 'wetread.db'}"
-    schema.upgrade(url)
+    make_database(url)
     store = Store(url)
     yield tmp_path, store
     store.close()

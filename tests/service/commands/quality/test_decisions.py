@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from service.commands.quality.decisions import decisions
-from service.database import schema
 from service.settings.config import load_settings
 from service.store import Store
+from tests.databases import make_database
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def decided(tmp_path, monkeypatch, reviewing):
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     settings = load_settings()
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     store = Store.open(settings)
     edited = reviewing.drafted(store, study="1.2.1")
     rejected = reviewing.drafted(store, study="1.2.2")

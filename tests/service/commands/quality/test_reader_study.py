@@ -9,10 +9,10 @@ from click.testing import CliRunner
 
 from service.accounts import Role
 from service.commands.quality.reader_study import reader_study
-from service.database import schema
 from service.reader_study.errors import InvalidReaderStudy, ReaderStudyConflict
 from service.settings.config import load_settings
 from service.store import Store
+from tests.databases import make_database
 from tests.service.web.conftest import Seeder
 
 HASH = "no login"
@@ -24,7 +24,7 @@ def site(tmp_path, monkeypatch):
     monkeypatch.setenv("WETREAD_DATA_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     settings = load_settings()
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
     store = Store.open(settings)
     for login in ("kim", "lee"):

@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from service.commands.quality.report import report
-from service.database import schema
 from service.settings.config import load_settings
 from service.store import Store
+from tests.databases import make_database
 
 PERIOD = ("--from", "2026-03-01", "--to", "2026-03-31")
 
@@ -20,7 +20,7 @@ def site(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     settings = load_settings()
-    schema.upgrade(settings.database_url)
+    make_database(settings.database_url)
     store = Store.open(settings)
     yield store
     store.close()

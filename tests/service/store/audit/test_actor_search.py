@@ -3,10 +3,10 @@
 import pytest
 
 from service.audit import AuditAction, AuditEvent
-from service.database import schema
 from service.store import Store
 from service.store.audit.actor_search import of_person
 from service.store.audit.trail import AuditFilter
+from tests.databases import make_database
 from tests.service.store.plans import plans_of
 
 ACTORS = ("ann (web page)", "Ann (web page)", "anna", "ab", "an%", "an_", "", "Öz", "token monitor")
@@ -18,7 +18,7 @@ def store(request, tmp_path):
     url = f"sqlite:///{tmp_path / 'wetread.db'}"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
-    schema.upgrade(url)
+    make_database(url)
     opened = Store(url)
     for number in range(45):
         opened.record_audit(

@@ -7,10 +7,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from service.audit import AuditAction, AuditEvent, first_fault
-from service.database import schema
 from service.database.engine import make_engine
 from service.store import Store
 from service.store.audit.trail import AuditFilter
+from tests.databases import make_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -20,7 +20,7 @@ def url(request, tmp_path):
         found = f"sqlite:///{tmp_path / 'wetread.db'}"
     else:
         found = request.getfixturevalue("postgres_url")
-    schema.upgrade(found)
+    make_database(found)
     return found
 
 

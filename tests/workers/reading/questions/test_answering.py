@@ -17,6 +17,7 @@ from service.review.questions import NewQuestion, QuestionFault, QuestionKind, Q
 from service.settings.config import load_settings
 from service.store import Store
 from service.web.review import questions_view
+from tests.databases import make_database
 from workers.model.profiles.profile import Ability
 from workers.reading.questions.answering import Answering
 from workers.reading.questions.lane import QuestionLane
@@ -78,14 +79,14 @@ class Desk:
 
 
 @pytest.fixture
-def desk_of(tmp_path, sqlite_template):
+def desk_of(tmp_path):
     """A function that returns a desk with a reader, its settings and an own database."""
     stores = []
 
     def make(reader, settings):
-        file = tmp_path / f"{len(stores)}.db"
-        file.write_bytes(sqlite_template.read_bytes())
-        stores.append(Store(f"sqlite:///{file}"))
+        url = f"sqlite:///{tmp_path / f'{len(stores)}.db'}"
+        make_database(url)
+        stores.append(Store(url))
         image = as_dataset(draw(102, rows=420, columns=400, findings=(EFFUSION,)))
         image.PatientName = "Zyxwert^Quendolin"
         return Desk(stores[-1], reader, settings, write(image, tmp_path / f"{len(stores)}.dcm"))
