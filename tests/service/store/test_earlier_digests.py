@@ -13,6 +13,7 @@ from dicom.scu.commitment_request import CommitmentRequest, Reference
 from dicom.spool.incoming_file import Announced
 from dicom.spool.ingest import IncomingAssociation, Ingest
 from dicom.spool.spool import Spool
+from service.database import schema
 from service.database.engine import make_engine
 from service.errors import StoreError
 from service.maintenance.spool_check import Scope, SpoolCheck
@@ -23,7 +24,6 @@ from service.records import Arrival
 from service.settings.config import load_settings
 from service.spool_findings import Kind
 from service.store import Store
-from tests.databases import make_database
 
 _BEFORE = "0004"
 _ROWS = (
@@ -57,9 +57,9 @@ class Site:
         self.before = new.path.rename(
             new.path.with_name(new.path.name.replace(new.digest, self.digest))
         )
-        make_database(url, _BEFORE)
+        schema.upgrade(url, _BEFORE)
         self._record(url)
-        make_database(url)
+        schema.upgrade(url)
         self.store = Store(url)
         self.intake = Intake(self.store, self.settings, lambda *_: None)
 
