@@ -128,8 +128,7 @@ def _statements(dialect: str) -> list[str]:
         || CASE WHEN {rest(5_000)} = 40 THEN 'A cervical rib. ' ELSE '' END || '{_SENTENCE * 2}'"""
     labels = f"""CASE WHEN {rest(50)} = 20 THEN '|pneumothorax=present|pneumothorax=present=right|'
         ELSE '|pneumothorax=absent|pleural effusion=absent|cardiomegaly=absent|' END"""
-    words, lexemes = _LEXEMES[dialect]
-    lexemes = lexemes.format(text=sentence)
+    words, lexemes = (each.format(text=sentence) for each in _LEXEMES[dialect])
     ae, model = f"'AE_' || {rest(40)}", f"CASE WHEN {rest(5_000)} = 9 THEN 'rare' ELSE 'demo' END"
     return [
         _SEED[dialect],
